@@ -1,0 +1,188 @@
+"""Features, Batch and Schema: what the data layer hands to models and training.
+
+B rows, S slots, F fields, D dense columns. A field is a column such as user or hour; a
+feature id is one value of one field, a row of the embedding table that all fields
+share. A field has one slot, or several if it is multi-valued.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+Array = jax.Array | np.ndarray
+
+MISSING = 0
+"""The first id of every field, counted from the field's offset: no value."""
+
+UNSEEN = 1
+"""The second id of every field: a value unseen or rare in the training split."""
+
+
+class Features(NamedTuple):
+    """What a model sees of B rows.
+
+    Attributes:
+        ids: int32 [B, S], global feature ids (field offsets added), in [0, vocab_size).
+        values: float32 [B, S], the weight x_i of each feature, 0 in the unused slots of
+            a multi-valued field; None means all ones.
+        dense: float32 [B, D], the columns kept as numbers; D may be 0.
+    """
+
+    ids: Array
+    values: Array | None
+    dense: Array
+
+
+class Batch(NamedTuple):
+    """B rows to train or evaluate on.
+
+    Attributes:
+        features: the rows' features.
+        labels: float32 [B], 0 or 1.
+        weights: float32 [B], 0 for padding. A padding row repeats a real row, so that
+            it brings no feature id and no batch statistic of its own.
+        rows: int32 [U] or None. If given, `features.ids` are positions in `rows`, and
+            `rows` are the distinct feature ids of the batch in rising order, filled up
+            with ids of no row (vocab_size and above). See `training.rows.compact`.
+    """
+
+    features: Features
+    labels: Array
+    weights: Array
+    rows: Array | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """A categorical column, or a numeric one cut into buckets.
+
+    Attributes:
+        name: the column's name.
+        kind: 'categorical', 'multi_valued', 'bucket_log2' or 'bucket_quantile'.
+        vocab_size: number of ids of this field, MISSING and UNSEEN included.
+        offset: the field's first global id.
+        slots: ids per row; above 1 for multi-valued fields only.
+        vocabulary_crc32: checksum of the values in id order, so that two vocabularies
+            of one size are told apart.
+        boundaries: rising bucket edges of a 'bucket_quantile' field.
+    """
+
+    name: str
+    kind: str
+    vocab_size: int
+    offset: int
+    slots: int = 1
+    vocabulary_crc32: int = 0
+    boundaries: tuple[float, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class DenseColumn:
+    """A column of `Features.dense`.
+
+    Attributes:
+        name: the column's name.
+        transform: 'log1p' for (sign(x) log(1 + |x|) - mean) / std, a missing x being
+            the mean, 0; 'missing' for 1 where the column of this name has no value,
+            else 0; 'none' for numbers taken as they are.
+        mean: mean of sign(x) log(1 + |x|) over the training split.
+        std: its standard deviation.
+    """
+
+    name: str
+    transform: str
+    mean: float = 0.0
+    std: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Schema:
+    """How columns of a data set became features; stored with data and checkpoints.
+
+    Attributes:
+        dataset: name of the data set.
+        fields: the fields in slot order.
+        dense: the columns of `Features.dense`, in order.
+        label: in words, which rows have label 1.
+        rows: number of rows of each split.
+        sources: checksum of each source file.
+        options: the options of the preparation.
+    """
+
+    dataset: str
+    fields: tuple[Field, ...]
+    dense: tuple[DenseColumn, ...] = ()
+    label: str = ""
+    rows: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    sources: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of feature ids of all fields together."""
+        return sum(field.vocab_size for field in self.fields)
+
+    @property
+    def slot_fields(self) -> tuple[int, ...]:
+        """The index of the field of each slot, [S], rising."""
+        return tuple(
+            index for index, field in enumerate(self.fields) for _ in range(field.slots)
+        )
+
+    def slot(self, field_name: str) -> int:
+        """The first slot of the named field.
+
+        Raises:
+            KeyError: no field has this name.
+        """
+        names = [field.name for field in self.fields]
+        if field_name not in names:
+            raise KeyError(f"no field {field_name!r}; the fields are {tuple(names)}")
+        return self.slot_fields.index(names.index(field_name))
+
+    def to_json(self) -> str:
+        """The schema as JSON text."""
+        return json.dumps(dataclasses.asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Schema":
+        """The schema of a JSON text made by `to_json`."""
+        plain = json.loads(text)
+        fields = tuple(
+            Field(**{**field, "boundaries": tuple(field["boundaries"])})
+            for field in plain.pop("fields")
+        )
+        dense = tuple(DenseColumn(**column) for column in plain.pop("dense"))
+        return cls(fields=fields, dense=dense, **plain)
+
+    def difference(self, other: "Schema") -> str | None:
+        """The first thing that makes features of the two schemas incompatible.
+
+        Row counts, sources and options do not matter: one model serves two sets of rows
+        encoded alike.
+
+        Returns:
+            One line that names the field or column and both values, or None.
+        """
+        return _difference("field", self.fields, other.fields) or _difference(
+            "dense column", self.dense, other.dense
+        )
+
+
+def _difference(
+    kind: str,
+    ours: Sequence[Field | DenseColumn],
+    theirs: Sequence[Field | DenseColumn],
+) -> str | None:
+    if len(ours) != len(theirs):
+        return f"{len(ours)} {kind}s against {len(theirs)}"
+    for one, two in zip(ours, theirs, strict=True):
+        for name, value in dataclasses.asdict(one).items():
+            found = getattr(two, name)
+            if found != value:
+                return f"{kind} {one.name!r}: {name} is {value!r} against {found!r}"
+    return None

@@ -1,0 +1,1 @@
+"""Flax Linen modules: each owns parameters and calls ops."""

@@ -1,0 +1,1 @@
+"""Pure functions of arrays: the formulas, without parameters or state."""

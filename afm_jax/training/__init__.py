@@ -1,0 +1,1 @@
+"""Training: steps, row updates, devices, optimizers, evaluation, checkpoints, loop."""

@@ -1,0 +1,1 @@
+"""From raw files to batches: readers, encoding, TFDS builders, store, loader."""

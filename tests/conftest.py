@@ -1,0 +1,32 @@
+"""Settings that every test runs under."""
+
+import os
+import pathlib
+
+import pytest
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+)
+
+import jax
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update(
+    "jax_compilation_cache_dir",
+    os.environ.get(
+        "JAX_COMPILATION_CACHE_DIR",
+        str(pathlib.Path(__file__).parents[1] / ".jax_cache"),
+    ),
+)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> pathlib.Path:
+    """Folder of the real data sets; tests that need it skip where it is not at hand."""
+    folder = os.environ.get("AFM_JAX_REAL_DATA")
+    if not folder:
+        pytest.skip("AFM_JAX_REAL_DATA names no folder of real data")
+    return pathlib.Path(folder)
