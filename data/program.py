@@ -1,0 +1,177 @@
+"""How every program behaves: flags, logs, progress, exit codes, the result as JSON.
+
+A program is a module with its own set of flags and a `main` that returns its result:
+
+    FLAGS = flags.FlagValues()
+    _EPOCHS = flags.DEFINE_integer("epochs", 1, "Passes over the data.", flag_values=FLAGS)
+
+    def main() -> dict[str, Any]:
+        return {"epochs": _EPOCHS.value}
+
+    if __name__ == "__main__":
+        sys.exit(program.run(main, FLAGS))
+
+Its own set, not `flags.FLAGS`: so that two programs with a flag of one name fit into one
+process, --help lists the program's flags only, and nothing but them is accepted.
+"""
+
+import contextlib
+import difflib
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from absl import flags
+from rich import console as rich_console
+from rich import progress as rich_progress
+
+from afm_jax.errors import InputError
+
+SUCCESS, MISTAKE, INTERRUPTED = 0, 2, 130
+
+_LOGGERS = ("afm_jax", "data", "experiments", "__main__")
+_SECONDS_BETWEEN_LINES = 10.0
+_HELP = ("--help", "-help", "-h")
+
+_log = logging.getLogger(__name__)
+
+
+def run(
+    main: Callable[[], Mapping[str, Any]],
+    flag_values: flags.FlagValues,
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Parses the flags, runs `main` and prints its result.
+
+    The last line of stdout is the result as one JSON object; all else goes to stderr.
+
+    Args:
+        main: does the job and returns the result; numbers in it must be finite.
+        flag_values: the program's flags; set back to their defaults before they are
+            parsed. --flagfile=PATH reads flags from a file, --help lists them.
+        argv: program name and flags; `sys.argv` if None.
+
+    Returns:
+        The exit code: 0 if the job was done; 2 for a mistake in the flags or an
+        `InputError`, which is told in one line on stderr; 130 after Ctrl-C. Any other
+        exception is a bug and passes through.
+    """
+    argv = list(sys.argv if argv is None else argv)
+    if any(argument in _HELP for argument in argv[1:]):
+        print(_help(main, flag_values))
+        return SUCCESS
+    try:
+        _parse(flag_values, argv)
+        with _logs_on_stderr():
+            result = main()
+    except (InputError, flags.Error) as mistake:
+        print(" ".join(str(mistake).split()), file=sys.stderr)
+        return MISTAKE
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return INTERRUPTED
+    print(json.dumps(result, allow_nan=False), flush=True)
+    return SUCCESS
+
+
+@contextlib.contextmanager
+def progress(
+    description: str, total: float, unit: str = "rows"
+) -> Iterator[Callable[..., None]]:
+    """Shows how far a loop is: a bar on a terminal, else a log line every 10 seconds.
+
+    Yields:
+        `advance(amount, note="")`: adds to what is done; the note, such as the loss, is
+        shown beside it. May be called from one thread at a time.
+    """
+    if not sys.stderr.isatty():
+        yield _log_lines(description, total, unit)
+        return
+    columns = (
+        rich_progress.TextColumn("{task.description}"),
+        rich_progress.BarColumn(),
+        rich_progress.TaskProgressColumn(),
+        rich_progress.TextColumn("{task.fields[rate]}"),
+        rich_progress.TimeRemainingColumn(),
+        rich_progress.TextColumn("{task.fields[note]}"),
+    )
+    # redirect_stdout: text on stdout is for scripts and must not join the bar's stream.
+    with rich_progress.Progress(
+        *columns, console=rich_console.Console(stderr=True), redirect_stdout=False
+    ) as bar:
+        task = bar.add_task(description, total=total, rate="", note="")
+
+        def advance(amount: float, note: str = "") -> None:
+            speed = bar.tasks[task].speed
+            rate = f"{speed:,.0f} {unit}/s" if speed else ""
+            bar.update(task, advance=amount, rate=rate, note=note)
+
+        yield advance
+
+
+def _log_lines(description: str, total: float, unit: str) -> Callable[..., None]:
+    start = said = time.monotonic()
+    done = 0.0
+
+    def advance(amount: float, note: str = "") -> None:
+        nonlocal done, said
+        done += amount
+        now = time.monotonic()
+        if now - said >= _SECONDS_BETWEEN_LINES:
+            said = now
+            rate = done / (now - start)
+            left = max(0.0, total - done) / rate if rate else 0.0
+            _log.info(
+                "%s: %.0f%%, %s %s/s, %.0f s left %s",
+                *(description, 100 * done / total if total else 100.0),
+                *(f"{rate:,.0f}", unit, left, note),
+            )
+
+    return advance
+
+
+def _parse(flag_values: flags.FlagValues, argv: list[str]) -> None:
+    """Sets the flags from `argv`; raises InputError or flags.Error."""
+    for name in flag_values:
+        flag_values[name].unparse()
+    try:
+        extra = flag_values(argv)[1:]
+    except flags.UnrecognizedFlagError as unknown:
+        close = difflib.get_close_matches(unknown.flagname, list(flag_values), n=1)
+        hint = f"did you mean --{close[0]}?" if close else "--help lists the flags."
+        raise InputError(f"Unknown flag --{unknown.flagname}; {hint}") from None
+    if extra:
+        raise InputError(f"Unexpected {extra[0]!r}; flags are written --name=value.")
+
+
+def _help(main: Callable[..., Any], flag_values: flags.FlagValues) -> str:
+    about = getattr(sys.modules.get(main.__module__), "__doc__", None) or ""
+    lines = [about.strip(), "", "Flags:"]
+    for name in sorted(set(flag_values)):
+        flag = flag_values[name]
+        lines.append(f"  --{name}: {flag.help}")
+        if flag.default is not None:
+            lines.append(f"    (default: {flag.default})")
+    lines.append("  --flagfile: a file of further flags, one a line.")
+    return "\n".join(lines)
+
+
+@contextlib.contextmanager
+def _logs_on_stderr() -> Iterator[None]:
+    """Sends warnings of all loggers, and our own from INFO up, to stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    logging.root.addHandler(handler)
+    for logger in loggers:
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.root.removeHandler(handler)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
