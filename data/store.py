@@ -1,11 +1,17 @@
 """The prepared store: encoded rows by split, memory-mapped, with their schema."""
 
+import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from afm_jax.features import Schema
+
+VERSION = "1.0.0"
+"""Version of the layout of a prepared store."""
+
+SCHEMA_FILE = "schema.json"
 
 
 class Rows(NamedTuple):
@@ -37,3 +43,8 @@ class Store(NamedTuple):
     schema: Schema
     splits: Mapping[str, Rows]
     probabilities: Mapping[str, np.ndarray]
+
+
+def store_folder(data_dir: pathlib.Path, name: str) -> pathlib.Path:
+    """The folder of the store of this name."""
+    return pathlib.Path(data_dir) / name / VERSION
