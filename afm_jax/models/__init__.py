@@ -1,0 +1,116 @@
+"""One paper a file, each with a Flax module `Model`: features in, logits out.
+
+A new file in this folder is a new model: `names` lists the folder, and `make` checks
+hyperparameters against the fields of the file's `Model`. A hyperparameter's type is its
+annotation; the end of its name tells its range: `_size`, `_dim` and `_dims` are 1 or
+more, `_rate` is in [0, 1), `_stddev` is positive.
+"""
+
+import dataclasses
+import importlib
+import pkgutil
+import types
+import typing
+from typing import Any
+
+from flax import linen as nn
+
+from afm_jax import errors
+
+# Every model has these; programs take them from the data, not from a user.
+_FROM_DATA = ("vocab_size", "slot_fields")
+
+
+def names() -> tuple[str, ...]:
+    """Names of all models, sorted."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+
+def make(name: str, **hyperparameters: Any) -> nn.Module:
+    """The model of that name.
+
+    Lists are taken for tuples and whole numbers for floats where those are expected.
+
+    Args:
+        name: one of `names()`.
+        **hyperparameters: fields of the model; `vocab_size` is always needed.
+
+    Returns:
+        A module with `__call__(features, *, train=False) -> logits float32 [B]`.
+
+    Raises:
+        InputError: no model has this name, the model has no such hyperparameter, or a
+            value is of the wrong type or out of range.
+        TypeError: `vocab_size` is not given.
+    """
+    if name not in names():
+        raise errors.InputError(f"Unknown model {name!r}; choose from {names()}.")
+    model = importlib.import_module(f"{__name__}.{name}").Model
+    annotations = typing.get_type_hints(model)
+    fields = [
+        field.name
+        for field in dataclasses.fields(model)
+        if field.name not in ("parent", "name")
+    ]
+    checked = {}
+    for key, value in hyperparameters.items():
+        if key not in fields:
+            settable = tuple(field for field in fields if field not in _FROM_DATA)
+            raise errors.InputError(
+                f"{name} has no hyperparameter {key!r}; it has {settable}."
+            )
+        checked[key] = _check(f"{name}'s {key}", key, value, annotations[key])
+    return model(**checked)
+
+
+def _check(title: str, key: str, value: Any, annotation: Any) -> Any:
+    """The value in the type of the annotation, or an InputError with the reason."""
+    converted, expected = _convert(value, annotation)
+    numbers = converted if isinstance(converted, tuple) else (converted,)
+    numbers = tuple(x for x in numbers if isinstance(x, int | float))
+    if key.endswith(("_size", "_dim", "_dims")):
+        expected += ", 1 or more"
+        in_range = all(number >= 1 for number in numbers)
+    elif key.endswith("_rate"):
+        expected += " in [0, 1)"
+        in_range = all(0 <= number < 1 for number in numbers)
+    elif key.endswith("_stddev"):
+        expected += " above 0"
+        in_range = all(number > 0 for number in numbers)
+    else:
+        in_range = True
+    if converted is _WRONG or not in_range:
+        raise errors.InputError(f"{title} is {value!r}; expected {expected}.")
+    return converted
+
+
+_WRONG = object()
+
+
+def _convert(value: Any, annotation: Any) -> tuple[Any, str]:
+    """The value in the type of the annotation, or `_WRONG`; and the type in words."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (typing.Union, types.UnionType):
+        results = [_convert(value, argument) for argument in arguments]
+        found = [converted for converted, _ in results if converted is not _WRONG]
+        words = " or ".join(expected for _, expected in results)
+        return (found[0] if found else _WRONG), words
+    if origin is typing.Literal:
+        words = f"one of {arguments}" if len(arguments) > 1 else repr(arguments[0])
+        return (value if value in arguments else _WRONG), words
+    if origin is tuple:
+        items = [_convert(item, arguments[0])[0] for item in _items(value)]
+        right = isinstance(value, list | tuple) and _WRONG not in items
+        return (tuple(items) if right else _WRONG), "a tuple of whole numbers"
+    if annotation is float:
+        right = isinstance(value, int | float) and not isinstance(value, bool)
+        return (float(value) if right else _WRONG), "a number"
+    if annotation is int:
+        right = isinstance(value, int) and not isinstance(value, bool)
+        return (value if right else _WRONG), "a whole number"
+    words = {bool: "True or False", type(None): "None"}[annotation]
+    return (value if isinstance(value, annotation) else _WRONG), words
+
+
+def _items(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, list | tuple) else ()

@@ -1,0 +1,37 @@
+"""The embedding table that all fields share."""
+
+import jax
+from flax import linen as nn
+
+from afm_jax.features import Features
+from afm_jax.ops import embedding
+
+
+class FieldEmbedding(nn.Module):
+    """Looks ids up in one table, multiplies by values and pools slots into fields.
+
+    Parameters: `table` float32 [vocab_size, embedding_dim], N(0, init_stddev).
+
+    Attributes:
+        vocab_size: rows of the table, the feature ids of all fields together.
+        embedding_dim: k.
+        slot_fields: the field of each slot; None means one slot per field.
+        init_stddev: standard deviation of the initial table.
+    """
+
+    vocab_size: int
+    embedding_dim: int
+    slot_fields: tuple[int, ...] | None = None
+    init_stddev: float = 1e-4
+
+    @nn.compact
+    def __call__(self, features: Features) -> jax.Array:
+        """The vector of each field, float32 [B, F, k]; see `ops.embedding.embed_fields`."""
+        table = self.param(
+            "table",
+            nn.initializers.normal(self.init_stddev),
+            (self.vocab_size, self.embedding_dim),
+        )
+        return embedding.embed_fields(
+            table, features.ids, features.values, slot_fields=self.slot_fields
+        )

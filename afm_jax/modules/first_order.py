@@ -1,0 +1,59 @@
+"""The first-order part of a model: a bias and one weight per feature."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from afm_jax.features import Features
+from afm_jax.ops import embedding
+
+Inputs = Literal["all", "fields", "dense"]
+
+
+class FirstOrder(nn.Module):
+    """w_0 + sum_i w_i x_i over the fields, the dense columns, or both.
+
+    A multi-valued field counts with the mean over its slots, as in the embedding.
+
+    Parameters: `table` float32 [vocab_size, 1], N(0, init_stddev), unless `inputs` is
+    'dense'; `kernel` float32 [D, 1], Xavier normal, unless `inputs` is 'fields' or D is
+    0; `bias` float32 [1], 0.
+
+    Attributes:
+        vocab_size: rows of the table.
+        slot_fields: the field of each slot; None means one slot per field.
+        inputs: 'all' for fields and dense columns, or one of the two alone.
+        init_stddev: standard deviation of the initial table.
+    """
+
+    vocab_size: int
+    slot_fields: tuple[int, ...] | None = None
+    inputs: Inputs = "all"
+    init_stddev: float = 1e-4
+
+    @nn.compact
+    def __call__(self, features: Features) -> jax.Array:
+        """The first-order part of the logits, float32 [B]."""
+        bias = self.param("bias", nn.initializers.zeros, (1,))
+        logits = jnp.broadcast_to(bias, features.ids.shape[:1])
+        if self.inputs != "dense":
+            table = self.param(
+                "table",
+                nn.initializers.normal(self.init_stddev),
+                (self.vocab_size, 1),
+            )
+            weights = embedding.embed_fields(
+                table, features.ids, features.values, slot_fields=self.slot_fields
+            )
+            logits = logits + weights.sum(axis=(1, 2))
+        num_dense = features.dense.shape[-1]
+        if self.inputs != "fields" and num_dense > 0:
+            kernel = self.param(
+                "kernel", nn.initializers.xavier_normal(), (num_dense, 1)
+            )
+            # Not left to TF32, the GPU's default: three digits of a logit are too few.
+            dense = jnp.dot(features.dense, kernel, precision=jax.lax.Precision.HIGHEST)
+            logits = logits + dense[:, 0]
+        return logits

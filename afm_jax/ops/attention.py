@@ -1,0 +1,104 @@
+"""Attention over the pairs of fields."""
+
+import jax
+import jax.numpy as jnp
+
+from afm_jax.ops import interactions
+
+# The GPU's default for float32 products, TF32, keeps 10 bits of the mantissa only.
+_PRECISION = jax.lax.Precision.HIGHEST
+
+
+def attention_weights(
+    embeddings: jax.Array, kernel: jax.Array, bias: jax.Array, query: jax.Array
+) -> jax.Array:
+    """How much each pair of fields counts: the softmax of a score over the pairs.
+
+    a_ij = softmax_ij(h^T relu(W (v_i * v_j) x_i x_j + b)), the attention network of AFM
+    (Xiao et al. 2017, eq. 5).
+
+    Args:
+        embeddings: float [batch..., F, k], feature values multiplied in.
+        kernel: float [k, t], the paper's W.
+        bias: float [t], b.
+        query: float [t], h.
+
+    Returns:
+        float [batch..., P], P = F (F - 1) / 2, positive and of sum 1 over the pairs,
+        which are in the order of `interactions.pair_indices`.
+
+    Raises:
+        ValueError: fewer than two fields, or shapes that do not match.
+    """
+    _check_shapes(embeddings, kernel, bias, query)
+    pairs = interactions.pair_products(embeddings)
+    return _weights(pairs, kernel, bias, query)
+
+
+def attention_pooling(
+    embeddings: jax.Array,
+    kernel: jax.Array,
+    bias: jax.Array,
+    query: jax.Array,
+    *,
+    dropout_rate: float = 0.0,
+    key: jax.Array | None = None,
+) -> jax.Array:
+    """Mean of the pair products, each weighted by its attention.
+
+    sum_{i<j} a_ij (v_i * v_j) x_i x_j, a_ij as in `attention_weights`: the
+    attention-based pooling of AFM (Xiao et al. 2017, eq. 4). The weights have sum 1,
+    so the result is of the size of one product, not of P products.
+
+    Args:
+        embeddings: float [batch..., F, k], feature values multiplied in.
+        kernel: float [k, t], the paper's W.
+        bias: float [t], b.
+        query: float [t], h.
+        dropout_rate: chance in [0, 1) that a weight is set to 0; those that are left
+            are divided by 1 - dropout_rate.
+        key: random key of the dropout; needed if `dropout_rate` is above 0.
+
+    Returns:
+        float [batch..., k].
+
+    Raises:
+        ValueError: fewer than two fields, shapes that do not match, or a dropout rate
+            without a key.
+    """
+    _check_shapes(embeddings, kernel, bias, query)
+    pairs = interactions.pair_products(embeddings)
+    weights = _weights(pairs, kernel, bias, query)
+    if dropout_rate > 0:
+        weights = weights * _dropout_scale(key, dropout_rate, weights.shape)
+    return jnp.einsum("...p,...pk->...k", weights, pairs, precision=_PRECISION)
+
+
+def _weights(
+    pairs: jax.Array, kernel: jax.Array, bias: jax.Array, query: jax.Array
+) -> jax.Array:
+    hidden = jnp.einsum("...pk,kt->...pt", pairs, kernel, precision=_PRECISION)
+    hidden = jax.nn.relu(hidden + jnp.expand_dims(bias, range(hidden.ndim - 1)))
+    scores = jnp.einsum("...pt,t->...p", hidden, query, precision=_PRECISION)
+    return jax.nn.softmax(scores, axis=-1)
+
+
+def _dropout_scale(
+    key: jax.Array | None, rate: float, shape: tuple[int, ...]
+) -> jax.Array:
+    """1 / (1 - rate) where a weight is kept, 0 where it is dropped."""
+    if key is None:
+        raise ValueError(f"dropout_rate is {rate}, so a key is needed; found None")
+    keep = 1.0 - rate
+    return jax.random.bernoulli(key, keep, shape) / keep
+
+
+def _check_shapes(
+    embeddings: jax.Array, kernel: jax.Array, bias: jax.Array, query: jax.Array
+) -> None:
+    k, t = embeddings.shape[-1], query.shape[-1]
+    found = (kernel.shape, bias.shape, query.shape)
+    if found != ((k, t), (t,), (t,)):
+        raise ValueError(
+            f"expected kernel [{k}, t], bias [t], query [t] for embeddings of {k} dimensions, found {found}"
+        )
