@@ -28,7 +28,8 @@ def attention_weights(
         which are in the order of `interactions.pair_indices`.
 
     Raises:
-        ValueError: fewer than two fields, or shapes that do not match.
+        InputError: fewer than two fields, so that there is no pair.
+        ValueError: shapes that do not match.
     """
     _check_shapes(embeddings, kernel, bias, query)
     pairs = interactions.pair_products(embeddings)
@@ -63,8 +64,8 @@ def attention_pooling(
         float [batch..., k].
 
     Raises:
-        ValueError: fewer than two fields, shapes that do not match, or a dropout rate
-            without a key.
+        InputError: fewer than two fields, so that there is no pair.
+        ValueError: shapes that do not match, or a dropout rate without a key.
     """
     _check_shapes(embeddings, kernel, bias, query)
     pairs = interactions.pair_products(embeddings)
@@ -78,7 +79,7 @@ def _weights(
     pairs: jax.Array, kernel: jax.Array, bias: jax.Array, query: jax.Array
 ) -> jax.Array:
     hidden = jnp.einsum("...pk,kt->...pt", pairs, kernel, precision=_PRECISION)
-    hidden = jax.nn.relu(hidden + jnp.expand_dims(bias, range(hidden.ndim - 1)))
+    hidden = jax.nn.relu(hidden + jnp.broadcast_to(bias, hidden.shape))
     scores = jnp.einsum("...pt,t->...p", hidden, query, precision=_PRECISION)
     return jax.nn.softmax(scores, axis=-1)
 

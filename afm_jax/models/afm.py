@@ -1,0 +1,73 @@
+"""Attentional factorization machine (Xiao et al. 2017)."""
+
+import jax
+from flax import linen as nn
+
+from afm_jax.features import Features
+from afm_jax.modules import attention, embedding, first_order
+
+
+class Model(nn.Module):
+    """logits = w_0 + sum_i w_i x_i + p^T sum_{i<j} a_ij (v_i * v_j) x_i x_j (eq. 6).
+
+    a_ij is the softmax over the pairs of h^T relu(W (v_i * v_j) x_i x_j + b). The pairs
+    are pairs of fields: a multi-valued field has one vector, the mean over its slots.
+    Dense columns enter the first-order part alone.
+
+    Departures from the paper: its dropout on the pair products is two dropouts here, on
+    the attention weights and on the pooled vector, as in its authors' code. From that
+    code: the softmax runs over the pairs, where the code's runs over an axis of size 1
+    since February 2018, so that all weights are 1; p, W and h start Xavier normal and b
+    at 0, where the code's p starts at ones and its W, b, h normal.
+
+    Attributes:
+        vocab_size: feature ids of all fields together.
+        slot_fields: the field of each slot; None means one slot per field.
+        embedding_dim: k.
+        attention_dim: t, the width of the attention network.
+        attention_dropout_rate: of the weight a_ij of each pair.
+        pooling_dropout_rate: of each dimension of the pooled vector.
+        first_order_inputs: 'all', 'fields' or 'dense'; see `modules.first_order`.
+        init_stddev: standard deviation of the initial tables.
+    """
+
+    vocab_size: int
+    slot_fields: tuple[int, ...] | None = None
+    embedding_dim: int = 16
+    attention_dim: int = 16
+    attention_dropout_rate: float = 0.0
+    pooling_dropout_rate: float = 0.0
+    first_order_inputs: first_order.Inputs = "all"
+    init_stddev: float = 1e-4
+
+    @nn.compact
+    def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
+        """The logits, float32 [B]; random in training through the rng 'dropout'."""
+        logits = first_order.FirstOrder(
+            self.vocab_size,
+            self.slot_fields,
+            self.first_order_inputs,
+            self.init_stddev,
+            name="first_order",
+        )(features)
+        vectors = embedding.FieldEmbedding(
+            self.vocab_size,
+            self.embedding_dim,
+            self.slot_fields,
+            self.init_stddev,
+            name="embedding",
+        )(features)
+        pooled = attention.AttentionPooling(
+            self.attention_dim, self.attention_dropout_rate, name="attention"
+        )(vectors, train=train)
+        pooled = nn.Dropout(
+            self.pooling_dropout_rate, deterministic=not train, name="pooling_dropout"
+        )(pooled)
+        projected = nn.Dense(
+            1,
+            use_bias=False,
+            kernel_init=nn.initializers.xavier_normal(),
+            precision=jax.lax.Precision.HIGHEST,
+            name="output",
+        )(pooled)
+        return logits + projected[:, 0]

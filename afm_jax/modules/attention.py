@@ -1,0 +1,49 @@
+"""Attention pooling with its parameters."""
+
+import jax
+from flax import linen as nn
+
+from afm_jax.ops import attention
+
+
+class AttentionPooling(nn.Module):
+    """Pools the pair products of the fields into one vector by learned attention.
+
+    Parameters: `kernel` float32 [k, attention_dim] (the paper's W, Xavier normal),
+    `bias` float32 [attention_dim] (b, 0), `query` float32 [attention_dim] (h, Xavier
+    normal for a layer with one output). With zero or tiny embeddings all scores are
+    equal, so that training starts at uniform attention.
+
+    Under `apply(..., mutable=['intermediates'])` the weights before dropout are sown
+    as `weights`, float32 [B, F (F - 1) / 2].
+
+    Attributes:
+        attention_dim: t, the width of the attention network.
+        dropout_rate: chance that the weight of a pair is set to 0 in training.
+    """
+
+    attention_dim: int
+    dropout_rate: float = 0.0
+
+    @nn.compact
+    def __call__(self, embeddings: jax.Array, *, train: bool = False) -> jax.Array:
+        """The pooled vector, float32 [B, k], of embeddings float32 [B, F, k].
+
+        Raises:
+            InputError: fewer than two fields, so that there is no pair.
+        """
+        xavier = nn.initializers.xavier_normal()
+        shape = (embeddings.shape[-1], self.attention_dim)
+        kernel = self.param("kernel", xavier, shape)
+        bias = self.param("bias", nn.initializers.zeros, (self.attention_dim,))
+        query = self.param(
+            "query", lambda key, size: xavier(key, (size, 1))[:, 0], self.attention_dim
+        )
+        if self.is_mutable_collection("intermediates"):
+            weights = attention.attention_weights(embeddings, kernel, bias, query)
+            self.sow("intermediates", "weights", weights)
+        rate = self.dropout_rate if train else 0.0
+        key = self.make_rng("dropout") if rate > 0 else None
+        return attention.attention_pooling(
+            embeddings, kernel, bias, query, dropout_rate=rate, key=key
+        )
