@@ -1,0 +1,64 @@
+"""Random features and parameters for tests, distinct from row to row."""
+
+import jax
+import numpy as np
+
+from afm_jax.features import Features
+
+FIELD_SIZES = (7, 5, 11, 4)
+VOCAB_SIZE = sum(FIELD_SIZES)
+
+KINDS = ("plain", "full")
+"""'plain': one slot a field, no values, no dense columns. 'full': all there is."""
+
+FULL_SLOTS = (1, 1, 3, 2)
+
+
+def slot_fields(kind):
+    """The field of each slot; None for 'plain'."""
+    if kind == "plain":
+        return None
+    return tuple(np.repeat(np.arange(len(FULL_SLOTS)), FULL_SLOTS).tolist())
+
+
+def data_hyperparameters(kind):
+    """The hyperparameters that a model takes from data of this kind."""
+    return {"vocab_size": VOCAB_SIZE, "slot_fields": slot_fields(kind)}
+
+
+def random_features(kind, *, seed=0, num_rows=6):
+    """Features over FIELD_SIZES.
+
+    'full' has random values, two multi-valued fields with at least one slot in use and
+    the last slots unused in some rows, and three dense columns.
+    """
+    rng = np.random.default_rng(seed)
+    offsets = np.cumsum((0, *FIELD_SIZES[:-1]))
+    slots = (1,) * len(FIELD_SIZES) if kind == "plain" else FULL_SLOTS
+    columns = [
+        offset + rng.permuted(np.tile(np.arange(size), (num_rows, 1)), axis=1)[:, :n]
+        for size, offset, n in zip(FIELD_SIZES, offsets, slots, strict=True)
+    ]
+    ids = np.concatenate(columns, axis=1).astype(np.int32)
+    if kind == "plain":
+        return Features(ids, None, np.zeros((num_rows, 0), np.float32))
+    used = [
+        np.arange(n) < rng.integers(1, n, (num_rows, 1), endpoint=True) for n in slots
+    ]
+    values = rng.uniform(0.5, 1.5, ids.shape) * np.concatenate(used, axis=1)
+    dense = rng.normal(size=(num_rows, 3))
+    return Features(ids, values.astype(np.float32), dense.astype(np.float32))
+
+
+def random_variables(model, features, *, seed=0, stddev=0.5):
+    """Variables of the model with every parameter drawn from N(0, stddev).
+
+    So no bias is 0, no scale is 1, and every part of the formula counts.
+    """
+    variables = model.init(jax.random.key(seed), features)
+    rng = np.random.default_rng(seed)
+    params = jax.tree.map(
+        lambda leaf: rng.normal(0, stddev, leaf.shape).astype(np.float32),
+        variables["params"],
+    )
+    return {**variables, "params": params}

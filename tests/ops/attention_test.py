@@ -1,0 +1,156 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import references
+
+from afm_jax import errors
+from afm_jax.ops import attention, interactions
+
+SIZES = [(1, 2, 1, 1), (3, 3, 4, 2), (5, 4, 2, 7), (2, 6, 5, 3)]
+
+
+def random_inputs(num_rows, num_fields, k, t):
+    """Embeddings, kernel, bias and query, all different."""
+    rng = np.random.default_rng(num_rows + 10 * num_fields)
+    shapes = ((num_rows, num_fields, k), (k, t), (t,), (t,))
+    return tuple(rng.normal(size=shape).astype(np.float32) for shape in shapes)
+
+
+def test_by_hand():
+    # One dimension, products 1 * 2 = 2, 1 * 3 = 3, 2 * 3 = 6. W = 1, b = -2, h = log 2:
+    # scores log 2 times 0, 1, 4, so weights 1/19, 2/19, 16/19.
+    embeddings = np.array([[[1.0], [2.0], [3.0]]], np.float32)
+    parameters = (np.ones((1, 1)), np.array([-2.0]), np.array([np.log(2)]))
+    np.testing.assert_allclose(
+        attention.attention_weights(embeddings, *parameters),
+        [[1 / 19, 2 / 19, 16 / 19]],
+        rtol=1e-6,
+    )
+    np.testing.assert_allclose(
+        attention.attention_pooling(embeddings, *parameters),
+        [[(1 * 2 + 2 * 3 + 16 * 6) / 19]],
+        rtol=1e-6,
+    )
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("name", ["attention_weights", "attention_pooling"])
+def test_equals_the_double_loop(name, sizes):
+    inputs = random_inputs(*sizes)
+    np.testing.assert_allclose(
+        getattr(attention, name)(*inputs),
+        getattr(references, name)(*inputs),
+        rtol=1e-5,
+        atol=1e-5,
+    )
+
+
+def test_equals_the_formula_at_real_size():
+    inputs = random_inputs(4096, 10, 8, 16)
+    v, kernel, bias, query = (x.astype(np.float64) for x in inputs)
+    first, second = interactions.pair_indices(10)
+    pairs = v[:, first] * v[:, second]
+    weights = np.exp(np.maximum(pairs @ kernel + bias, 0) @ query)
+    weights /= weights.sum(axis=1, keepdims=True)
+    expected = (weights[:, :, None] * pairs).sum(axis=1)
+    found = jax.jit(attention.attention_pooling)(*inputs)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_weights_sum_to_one_over_the_pairs_and_differ_between_them():
+    inputs = random_inputs(6, 5, 4, 3)
+    weights = attention.attention_weights(*inputs)
+    assert weights.shape == (6, 10)
+    assert (weights > 0).all()
+    np.testing.assert_allclose(weights.sum(axis=1), np.ones(6), rtol=1e-5)
+    assert (weights.std(axis=1) > 0.01).all()
+
+
+def test_weights_of_a_row_do_not_depend_on_other_rows():
+    embeddings, *parameters = random_inputs(6, 5, 4, 3)
+    alone = attention.attention_weights(embeddings[2:3], *parameters)
+    together = attention.attention_weights(embeddings, *parameters)[2:3]
+    np.testing.assert_allclose(alone, together, rtol=1e-6)
+
+
+@pytest.mark.parametrize("argument", [1, 2, 3], ids=["kernel", "bias", "query"])
+def test_attention_parameters_receive_the_gradient_of_finite_differences(argument):
+    inputs = random_inputs(4, 5, 3, 6)
+    direction = np.random.default_rng(1).normal(size=(4, 3))
+
+    def objective(x):
+        changed = (*inputs[:argument], x, *inputs[argument + 1 :])
+        return (attention.attention_pooling(*changed) * direction).sum()
+
+    def reference(x):
+        changed = (*inputs[:argument], x, *inputs[argument + 1 :])
+        return (references.attention_pooling(*changed) * direction).sum()
+
+    gradient = jax.grad(objective)(inputs[argument])
+    expected = np.zeros(gradient.shape)
+    for index in np.ndindex(gradient.shape):
+        step = np.zeros(gradient.shape)
+        step[index] = 1e-6
+        at = inputs[argument].astype(np.float64)
+        expected[index] = (reference(at + step) - reference(at - step)) / 2e-6
+    assert np.abs(expected).max() > 0.01
+    np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_equal_scores_give_the_mean_of_the_pair_products():
+    embeddings, kernel, bias, query = random_inputs(4, 6, 5, 3)
+    pooled = attention.attention_pooling(embeddings, kernel, bias, np.zeros_like(query))
+    np.testing.assert_allclose(
+        pooled, interactions.bi_interaction(embeddings) / 15, rtol=1e-4, atol=1e-5
+    )
+
+
+def test_one_pair_has_weight_one():
+    inputs = random_inputs(4, 2, 5, 3)
+    np.testing.assert_array_equal(attention.attention_weights(*inputs), np.ones((4, 1)))
+
+
+def test_huge_scores_stay_finite():
+    embeddings, kernel, bias, query = random_inputs(4, 5, 3, 6)
+    weights = attention.attention_weights(embeddings, kernel, bias, 1e4 * query)
+    assert np.isfinite(weights).all()
+    np.testing.assert_allclose(weights.sum(axis=1), np.ones(4), rtol=1e-5)
+
+
+def test_dropout_sets_weights_to_zero_and_keeps_the_mean():
+    inputs = random_inputs(2, 4, 3, 5)
+    plain = attention.attention_pooling(*inputs)
+
+    def dropped(key):
+        return attention.attention_pooling(*inputs, dropout_rate=0.4, key=key)
+
+    draws = jax.vmap(dropped)(jax.random.split(jax.random.key(0), 20_000))
+    error = np.abs(draws.mean(axis=0) - plain) / (draws.std(axis=0) / np.sqrt(20_000))
+    assert error.max() < 5
+    assert len(np.unique(draws[:, 0, 0])) == 2**6  # each of 6 pairs kept or not
+
+    np.testing.assert_array_equal(
+        dropped(jax.random.key(3)), dropped(jax.random.key(3))
+    )
+
+
+def test_dropout_without_a_key_is_refused():
+    with pytest.raises(ValueError, match=r"dropout_rate is 0\.4, so a key is needed"):
+        attention.attention_pooling(*random_inputs(2, 4, 3, 5), dropout_rate=0.4)
+
+
+def test_one_field_is_refused():
+    embeddings, *parameters = random_inputs(2, 1, 3, 5)
+    with pytest.raises(errors.InputError, match="found 1"):
+        attention.attention_pooling(embeddings, *parameters)
+
+
+def test_shapes_that_do_not_match_are_refused():
+    embeddings, kernel, bias, query = random_inputs(2, 4, 3, 5)
+    with pytest.raises(ValueError, match=r"expected kernel \[3, t\]"):
+        attention.attention_weights(embeddings, kernel.T, bias, query)
+    with pytest.raises(ValueError, match="bias"):
+        attention.attention_pooling(embeddings, kernel, bias[None], query)
+    with pytest.raises(ValueError, match="bias"):
+        attention.attention_pooling(embeddings, kernel, jnp.zeros(1), query)

@@ -1,0 +1,77 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from afm_jax import errors
+from afm_jax.ops import losses
+
+
+def test_by_hand():
+    logits = np.array([0.0, np.log(3.0), np.log(3.0)], np.float32)
+    labels = np.array([1.0, 1.0, 0.0], np.float32)
+    # sigmoid(log 3) = 3/4.
+    np.testing.assert_allclose(
+        losses.sigmoid_cross_entropy(logits, labels),
+        [np.log(2), np.log(4 / 3), np.log(4)],
+        rtol=1e-6,
+    )
+    np.testing.assert_allclose(
+        losses.squared_error(np.array([0.5, -0.5], np.float32), np.array([1.0, 0.0])),
+        [0.25, 0.25],
+    )
+
+
+def test_sigmoid_cross_entropy_is_the_negative_log_probability_of_the_label():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 4, 200).astype(np.float32)
+    labels = rng.uniform(size=200).astype(np.float32)
+    p = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    expected = -labels * np.log(p) - (1 - labels) * np.log1p(-p)
+    np.testing.assert_allclose(
+        losses.sigmoid_cross_entropy(logits, labels), expected, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("logit", [20.0, 90.0, 1e4])
+def test_sigmoid_cross_entropy_is_exact_far_out(logit):
+    logits = jnp.array([logit, logit, -logit, -logit])
+    labels = jnp.array([1.0, 0.0, 1.0, 0.0])
+    right = np.log1p(np.exp(-logit))
+    np.testing.assert_allclose(
+        losses.sigmoid_cross_entropy(logits, labels),
+        [right, logit, logit, right],
+        rtol=1e-6,
+        atol=1e-37,
+    )
+    gradient = jax.grad(lambda z: losses.sigmoid_cross_entropy(z, labels).sum())(logits)
+    np.testing.assert_allclose(gradient, [0, 1, -1, 0], atol=1e-8)
+
+
+def test_gradient_of_sigmoid_cross_entropy_is_probability_minus_label():
+    logits = jnp.array([-2.0, 0.0, 0.7])
+    labels = jnp.array([0.0, 1.0, 0.0])
+    gradient = jax.grad(lambda z: losses.sigmoid_cross_entropy(z, labels).sum())(logits)
+    np.testing.assert_allclose(gradient, jax.nn.sigmoid(logits) - labels, rtol=1e-6)
+
+
+def test_squared_error_is_least_at_minus_one_and_one():
+    z = jnp.linspace(-3, 3, 601)
+    for label, target in ((0.0, -1.0), (1.0, 1.0)):
+        best = z[jnp.argmin(losses.squared_error(z, jnp.full_like(z, label)))]
+        np.testing.assert_allclose(best, target, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", losses.names())
+def test_refuses_logits_of_another_shape(name):
+    with pytest.raises(ValueError, match=r"shape \(3, 1\), labels \(3,\)"):
+        losses.make(name)(jnp.ones((3, 1)), jnp.ones(3))
+
+
+def test_make_finds_losses_by_name():
+    assert losses.make("squared_error") is losses.squared_error
+    with pytest.raises(
+        errors.InputError,
+        match=r"^Unknown loss 'bce'; choose from \('sigmoid_cross_entropy', 'squared_error'\)\.$",
+    ):
+        losses.make("bce")
