@@ -62,3 +62,12 @@ def random_variables(model, features, *, seed=0, stddev=0.5):
         variables["params"],
     )
     return {**variables, "params": params}
+
+
+def num_parameters(model, *, num_fields=10):
+    """How many numbers the model learns, without dense columns."""
+    features = Features(
+        np.zeros((1, num_fields), np.int32), None, np.zeros((1, 0), np.float32)
+    )
+    shapes = jax.eval_shape(model.init, jax.random.key(0), features)["params"]
+    return sum(leaf.size for leaf in jax.tree.leaves(shapes))

@@ -1,0 +1,99 @@
+import examples
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import references
+
+from afm_jax import models
+
+NUM_PAIRS = 6
+
+
+def make(kind, **hyperparameters):
+    """A small afm with random parameters, and features."""
+    features = examples.random_features(kind)
+    model = models.make(
+        "afm",
+        **examples.data_hyperparameters(kind),
+        embedding_dim=3,
+        attention_dim=5,
+        **hyperparameters,
+    )
+    return model, examples.random_variables(model, features)["params"], features
+
+
+def embed(params, features, kind):
+    return references.embed_fields(
+        params["embedding"]["table"],
+        features.ids,
+        features.values,
+        examples.slot_fields(kind),
+    )
+
+
+@pytest.mark.parametrize("kind", examples.KINDS)
+def test_equals_the_formula(kind):
+    model, params, features = make(kind)
+    pooled = references.attention_pooling(
+        embed(params, features, kind), **params["attention"]
+    )
+    np.testing.assert_allclose(
+        model.apply({"params": params}, features),
+        references.first_order(
+            params["first_order"], features, examples.slot_fields(kind)
+        )
+        + (pooled @ params["output"]["kernel"].astype(np.float64))[:, 0],
+        rtol=1e-5,
+        atol=1e-5,
+    )
+
+
+def test_uniform_attention_and_projection_onto_ones_leave_fm_over_the_number_of_pairs():
+    model, params, features = make("full")
+    params["attention"]["query"] = np.zeros_like(params["attention"]["query"])
+    params["output"]["kernel"] = np.ones_like(params["output"]["kernel"])
+    first_order = references.first_order(
+        params["first_order"], features, examples.slot_fields("full")
+    )
+    fm = models.make("fm", **examples.data_hyperparameters("full"), embedding_dim=3)
+    fm_params = {name: params[name] for name in ("embedding", "first_order")}
+    pair_term = fm.apply({"params": fm_params}, features) - first_order
+    np.testing.assert_allclose(
+        model.apply({"params": params}, features),
+        first_order + pair_term / NUM_PAIRS,
+        rtol=1e-5,
+        atol=1e-5,
+    )
+
+
+def test_attention_is_at_work():
+    """Weights differ over the pairs, sum to 1, and change the logits."""
+    model, params, features = make("full")
+    logits, sown = model.apply({"params": params}, features, mutable=["intermediates"])
+    (weights,) = sown["intermediates"]["attention"]["weights"]
+    assert weights.shape == (len(logits), NUM_PAIRS)
+    np.testing.assert_allclose(weights.sum(axis=1), np.ones(len(logits)), rtol=1e-5)
+    assert (weights.std(axis=1) > 1e-3).all()
+
+    params["attention"]["query"] = np.zeros_like(params["attention"]["query"])
+    uniform = model.apply({"params": params}, features)
+    assert (np.abs(logits - uniform) > 1e-4).all()
+
+
+def test_attention_learns_from_the_initial_parameters():
+    """No part of the attention network starts without gradient."""
+    model, _, features = make("plain", init_stddev=1e-4)
+    params = model.init(jax.random.key(0), features)["params"]
+
+    def objective(params):
+        return jnp.square(model.apply({"params": params}, features) - 1).sum()
+
+    for leaf in jax.tree.leaves(jax.grad(objective)(params)["attention"]):
+        assert np.isfinite(leaf).all()
+        assert (leaf != 0).any()
+
+
+def test_has_as_many_parameters_as_published_for_frappe():
+    model = models.make("afm", vocab_size=5389, embedding_dim=10, attention_dim=128)
+    assert examples.num_parameters(model, num_fields=10) == 60826

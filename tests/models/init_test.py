@@ -1,0 +1,85 @@
+import pathlib
+import re
+
+import pytest
+
+from afm_jax import errors, models
+
+
+def test_names_are_the_files_of_the_package():
+    files = pathlib.Path(models.__file__).parent.glob("[!_]*.py")
+    assert models.names() == tuple(sorted(file.stem for file in files))
+    assert {"lr", "fm", "afm", "afm_deep"} <= set(models.names())
+
+
+def test_make_sets_hyperparameters():
+    model = models.make("fm", vocab_size=9, embedding_dim=3, first_order_inputs="dense")
+    assert (model.vocab_size, model.embedding_dim) == (9, 3)
+    assert (model.first_order_inputs, model.slot_fields) == ("dense", None)
+
+
+def test_make_takes_lists_for_tuples_and_whole_numbers_for_floats():
+    model = models.make(
+        "afm_deep", vocab_size=9, hidden_dims=[8, 4], dropout_rate=0, slot_fields=[0, 1]
+    )
+    assert model.hidden_dims == (8, 4)
+    assert isinstance(model.dropout_rate, float)
+    assert model.slot_fields == (0, 1)
+
+
+def test_unknown_model_is_refused():
+    with pytest.raises(
+        errors.InputError,
+        match=r"^Unknown model 'fmm'; choose from \('afm', 'afm_deep', .*'lr'.*\)\.$",
+    ):
+        models.make("fmm", vocab_size=9)
+
+
+def test_a_path_is_not_a_model():
+    with pytest.raises(errors.InputError, match="Unknown model"):
+        models.make("fm.Model", vocab_size=9)
+
+
+@pytest.mark.parametrize("key", ["embeding_dim", "parent"])
+def test_unknown_hyperparameter_is_refused(key):
+    message = (
+        f"fm has no hyperparameter {key!r}; it has "
+        "('embedding_dim', 'first_order_inputs', 'init_stddev')."
+    )
+    with pytest.raises(errors.InputError, match=f"^{re.escape(message)}$"):
+        models.make("fm", vocab_size=9, **{key: 4})
+
+
+WHOLE = "a whole number, 1 or more"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("vocab_size", 0, WHOLE),
+        ("embedding_dim", "8", WHOLE),
+        ("embedding_dim", 0, WHOLE),
+        ("embedding_dim", -3, WHOLE),
+        ("embedding_dim", 8.0, WHOLE),
+        ("embedding_dim", True, WHOLE),
+        ("embedding_dim", None, WHOLE),
+        ("hidden_dims", 64, "a tuple of whole numbers, 1 or more"),
+        ("hidden_dims", (64, 0), "a tuple of whole numbers, 1 or more"),
+        ("hidden_dims", (64, "a"), "a tuple of whole numbers, 1 or more"),
+        ("hidden_dims", "64", "a tuple of whole numbers, 1 or more"),
+        ("slot_fields", 3, "a tuple of whole numbers or None"),
+        ("dropout_rate", 1, "a number in [0, 1)"),
+        ("dropout_rate", -0.1, "a number in [0, 1)"),
+        ("dropout_rate", float("nan"), "a number in [0, 1)"),
+        ("attention_dropout_rate", "0.1", "a number in [0, 1)"),
+        ("init_stddev", 0, "a number above 0"),
+        ("init_stddev", False, "a number above 0"),
+        ("pooling", "max", "one of ('sum', 'mean')"),
+        ("normalization", "group", "one of ('batch', 'layer') or None"),
+        ("dense_in_deep", 1, "True or False"),
+    ],
+)
+def test_values_of_the_wrong_type_or_out_of_range_are_refused(key, value, expected):
+    message = f"afm_deep's {key} is {value!r}; expected {expected}."
+    with pytest.raises(errors.InputError, match=f"^{re.escape(message)}$"):
+        models.make("afm_deep", **{"vocab_size": 9, key: value})

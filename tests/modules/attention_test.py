@@ -1,0 +1,59 @@
+import examples
+import jax
+import numpy as np
+import references
+
+from afm_jax.modules import attention
+
+EMBEDDINGS = np.random.default_rng(0).normal(size=(6, 5, 4)).astype(np.float32)
+
+
+def test_equals_the_double_loop():
+    module = attention.AttentionPooling(3)
+    variables = examples.random_variables(module, EMBEDDINGS)
+    params = variables["params"]
+    assert set(params) == {"kernel", "bias", "query"}
+    np.testing.assert_allclose(
+        module.apply(variables, EMBEDDINGS),
+        references.attention_pooling(EMBEDDINGS, **params),
+        rtol=1e-5,
+        atol=1e-5,
+    )
+
+
+def test_weights_are_sown_on_request():
+    module = attention.AttentionPooling(3, dropout_rate=0.5)
+    variables = examples.random_variables(module, EMBEDDINGS)
+    assert set(variables) == {"params"}
+    pooled, sown = module.apply(variables, EMBEDDINGS, mutable=["intermediates"])
+    (weights,) = sown["intermediates"]["weights"]
+    np.testing.assert_allclose(
+        weights,
+        references.attention_weights(EMBEDDINGS, **variables["params"]),
+        rtol=1e-4,
+        atol=1e-6,
+    )
+    np.testing.assert_array_equal(pooled, module.apply(variables, EMBEDDINGS))
+
+
+def test_dropout_acts_in_training_only():
+    module = attention.AttentionPooling(3, dropout_rate=0.5)
+    variables = examples.random_variables(module, EMBEDDINGS)
+
+    def pooled(seed):
+        rngs = {"dropout": jax.random.key(seed)}
+        return module.apply(variables, EMBEDDINGS, train=True, rngs=rngs)
+
+    np.testing.assert_array_equal(pooled(1), pooled(1))
+    assert (pooled(1) != pooled(2)).any()
+    assert (pooled(1) != module.apply(variables, EMBEDDINGS)).any()
+
+
+def test_starts_xavier_normal_with_zero_bias():
+    embeddings = np.zeros((1, 2, 300), np.float32)
+    params = attention.AttentionPooling(500).init(jax.random.key(0), embeddings)
+    params = params["params"]
+    np.testing.assert_allclose(params["kernel"].std(), np.sqrt(2 / 800), rtol=0.01)
+    # 500 draws: standard error 3%.
+    np.testing.assert_allclose(params["query"].std(), np.sqrt(2 / 501), rtol=0.1)
+    np.testing.assert_array_equal(params["bias"], np.zeros(500))

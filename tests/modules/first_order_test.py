@@ -1,0 +1,47 @@
+import examples
+import jax
+import numpy as np
+import pytest
+import references
+
+from afm_jax.modules import first_order
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "names"),
+    [
+        ("plain", "all", {"bias", "table"}),
+        ("plain", "fields", {"bias", "table"}),
+        ("plain", "dense", {"bias"}),
+        ("full", "all", {"bias", "table", "kernel"}),
+        ("full", "fields", {"bias", "table"}),
+        ("full", "dense", {"bias", "kernel"}),
+    ],
+)
+def test_sums_its_inputs_only(kind, inputs, names):
+    features = examples.random_features(kind)
+    module = first_order.FirstOrder(
+        **examples.data_hyperparameters(kind), inputs=inputs
+    )
+    variables = examples.random_variables(module, features)
+    assert set(variables["params"]) == names
+    logits = module.apply(variables, features)
+    assert logits.shape == (6,)
+    np.testing.assert_allclose(
+        logits,
+        references.first_order(
+            variables["params"], features, examples.slot_fields(kind)
+        ),
+        rtol=1e-5,
+        atol=1e-6,
+    )
+
+
+def test_starts_with_bias_zero_and_a_table_of_the_given_deviation():
+    features = examples.random_features("full")
+    module = first_order.FirstOrder(50_000, examples.slot_fields("full"), "all", 0.02)
+    params = module.init(jax.random.key(0), features)["params"]
+    assert params["table"].shape == (50_000, 1)
+    np.testing.assert_allclose(params["table"].std(), 0.02, rtol=0.02)
+    np.testing.assert_array_equal(params["bias"], [0])
+    assert params["kernel"].std() > 0
