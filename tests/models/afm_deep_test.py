@@ -100,6 +100,7 @@ def test_normalization_and_dropout_train(normalization):
         mutable=["batch_stats"],
     )
     assert np.isfinite(logits).all()
+    assert {"norm_0", "norm_1"} < set(variables["params"]["mlp"])
     assert set(updates) == ({"batch_stats"} if normalization == "batch" else set())
     for before, after in zip(
         jax.tree.leaves(variables.get("batch_stats", {})),

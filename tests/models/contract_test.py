@@ -224,7 +224,7 @@ def test_evaluation_is_repeatable(name):
     [
         (name, rate)
         for name in models.names()
-        for rate in dropout_rates(make_case(name, "plain").model)
+        for rate in dropout_rates(models.make(name, vocab_size=1))
     ],
 )
 def test_every_dropout_rate_changes_training(name, rate):
@@ -277,7 +277,7 @@ def test_tables_start_normal_with_init_stddev(name):
     [
         name
         for name in models.names()
-        if hasattr(make_case(name, "plain").model, "first_order_inputs")
+        if hasattr(models.make(name, vocab_size=1), "first_order_inputs")
     ],
 )
 def test_first_order_inputs_choose_the_first_order_parameters(name, inputs, names):
