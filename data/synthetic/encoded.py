@@ -1,0 +1,131 @@
+"""Planted rows as a store in memory, encoded as a real source would be."""
+
+import zlib
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from afm_jax.features import MISSING, UNSEEN, DenseColumn, Field, Schema
+from data.store import Rows, Store
+from data.synthetic.planted import NUM_DENSE, VOCAB_SIZES, RawRows, draw, plant
+
+ROWS = {"train": 200_000, "validation": 25_000, "test": 25_000}
+MIN_COUNT = 10
+
+_FIRST = 2  # the first id of a field that stands for a value of its own
+
+
+def make(
+    seed: int = 0,
+    *,
+    rows: Mapping[str, int] = ROWS,
+    min_count: int = MIN_COUNT,
+) -> Store:
+    """Draws a data set from the model that `plant(seed)` returns.
+
+    Vocabularies and scales are fitted on the training split: a value that occurs there
+    fewer than `min_count` times becomes UNSEEN. Fields and columns have the names of
+    Criteo's, and the rows are those of `write_criteo_tsv` with the same seed and split.
+
+    Args:
+        seed: of the model and of the rows.
+        rows: number of rows of each split; 'train' is needed.
+        min_count: see above.
+
+    Returns:
+        The store, with the true probabilities.
+    """
+    planted = plant(seed)
+    raw = {
+        split: _joined(draw(planted, count, seed, split))
+        for split, count in rows.items()
+    }
+    fields, lookups = _fit_fields(raw["train"].categories, min_count)
+    columns = _fit_dense(raw["train"].numbers)
+    schema = Schema(
+        dataset="synthetic",
+        fields=fields,
+        dense=columns,
+        label="drawn with the probability that the planted model gives",
+        rows=dict(rows),
+        options={"seed": seed, "min_count": min_count},
+    )
+    return Store(
+        schema=schema,
+        splits={split: _encode(part, lookups, columns) for split, part in raw.items()},
+        probabilities={split: part.probabilities for split, part in raw.items()},
+    )
+
+
+def value_names(field: int) -> np.ndarray:
+    """bytes [1 + values], eight hexadecimal digits for each value, empty for missing."""
+    values = np.arange(VOCAB_SIZES[field] + 1, dtype=np.uint64)
+    # An odd multiplier modulo 2**32: different values get different names.
+    mixed = (values + np.uint64(field << 24)) * np.uint64(0x9E3779B1)
+    names = np.char.mod(b"%08x", mixed & np.uint64(0xFFFFFFFF))
+    names[0] = b""
+    return names
+
+
+def _joined(chunks: Iterable[RawRows]) -> RawRows:
+    return RawRows(
+        *(np.concatenate(columns, axis=-1) for columns in zip(*chunks, strict=True))
+    )
+
+
+def _fit_fields(
+    categories: np.ndarray, min_count: int
+) -> tuple[tuple[Field, ...], list[np.ndarray]]:
+    """The fields, and for each the global id of each value (int32 [1 + values])."""
+    fields, lookups, offset = [], [], 0
+    for index, (size, column) in enumerate(zip(VOCAB_SIZES, categories, strict=True)):
+        names = value_names(index)
+        counts = np.bincount(column, minlength=size + 1)
+        counts[0] = 0
+        order = np.lexsort((names, -counts))  # by falling count, then by name
+        kept = order[: np.count_nonzero(counts >= min_count)]
+        kept = kept[kept > 0]
+        lookup = np.full(size + 1, offset + UNSEEN, np.int32)
+        lookup[0] = offset + MISSING
+        lookup[kept] = offset + _FIRST + np.arange(len(kept))
+        lookups.append(lookup)
+        fields.append(
+            Field(
+                name=f"C{index + 1}",
+                kind="categorical",
+                vocab_size=_FIRST + len(kept),
+                offset=offset,
+                vocabulary_crc32=zlib.crc32(
+                    b"".join(bytes(name) + b"\0" for name in names[kept])
+                ),
+            )
+        )
+        offset += fields[-1].vocab_size
+    return tuple(fields), lookups
+
+
+def _fit_dense(numbers: np.ndarray) -> tuple[DenseColumn, ...]:
+    columns = []
+    for index in range(NUM_DENSE):
+        logs = np.log1p(numbers[index][numbers[index] >= 0])
+        columns.append(
+            DenseColumn(
+                f"I{index + 1}", "log1p", float(logs.mean()), float(logs.std()) or 1.0
+            )
+        )
+    return tuple(columns)
+
+
+def _encode(
+    raw: RawRows, lookups: list[np.ndarray], columns: tuple[DenseColumn, ...]
+) -> Rows:
+    num_rows = len(raw.labels)
+    ids = np.empty((num_rows, len(lookups)), np.int32)
+    for index, lookup in enumerate(lookups):
+        ids[:, index] = lookup[raw.categories[index]]
+    dense = np.empty((num_rows, len(columns)), np.float32)
+    for index, column in enumerate(columns):
+        numbers = raw.numbers[index]
+        z = (np.log1p(np.maximum(numbers, 0)) - column.mean) / column.std
+        dense[:, index] = np.where(numbers < 0, 0.0, z)
+    return Rows(ids, None, dense, raw.labels.astype(np.float32))
