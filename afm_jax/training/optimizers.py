@@ -1,0 +1,91 @@
+"""Optimizers and learning-rate schedules by name, as optax transformations."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import optax
+
+from afm_jax.errors import InputError
+from afm_jax.training.state import tables
+
+OPTIMIZERS = ("adagrad", "adam", "adamw", "sgd")
+SCHEDULES = ("constant", "cosine")
+
+
+def make(
+    name: str,
+    learning_rate: float | optax.Schedule,
+    *,
+    table_l2: float = 0.0,
+    l2: float = 0.0,
+    clip_norm: float = 0.0,
+) -> optax.GradientTransformation:
+    """An optimizer for models with tables.
+
+    The gradient of the penalty table_l2 / 2 |tables|^2 + l2 / 2 |the rest|^2 is added
+    to that of the loss, then the whole is clipped to `clip_norm`, then the optimizer
+    takes it. 'adamw' instead decays parameters apart from the gradient
+    (Loshchilov & Hutter 2019), with the same two strengths. With row updates, the
+    penalty is over the rows of the batch.
+
+    Args:
+        name: 'adagrad', 'adam', 'adamw' or 'sgd'. With row updates, Adam and AdamW are
+            lazy: rows that do not occur do not move.
+        learning_rate: learning rate per step, or an optax schedule of it.
+        table_l2: strength of the penalty on tables, >= 0.
+        l2: strength of the penalty on all other parameters, >= 0.
+        clip_norm: largest global norm of the gradient; 0 does not clip.
+
+    Raises:
+        InputError: unknown name.
+    """
+    if name not in OPTIMIZERS:
+        raise InputError(f"Unknown optimizer {name!r}; choose from {OPTIMIZERS}.")
+    decay = []
+    if table_l2:
+        decay.append(optax.add_decayed_weights(table_l2, mask=tables))
+    if l2:
+        decay.append(optax.add_decayed_weights(l2, mask=_not_tables))
+    clip = [optax.clip_by_global_norm(clip_norm)] if clip_norm else []
+    scale = {
+        "adagrad": optax.scale_by_rss,
+        "adam": optax.scale_by_adam,
+        "adamw": optax.scale_by_adam,
+        "sgd": optax.identity,
+    }[name]()
+    order = [*clip, scale, *decay] if name == "adamw" else [*decay, *clip, scale]
+    return optax.chain(*order, optax.scale_by_learning_rate(learning_rate))
+
+
+def make_schedule(
+    name: str, learning_rate: float, *, warmup_steps: int, total_steps: int
+) -> optax.Schedule:
+    """A learning-rate schedule: linear warm-up from 0, then constant or cosine to 0.
+
+    Args:
+        name: 'constant' or 'cosine'.
+        learning_rate: learning rate per step after the warm-up.
+        warmup_steps: number of steps of the warm-up; 0 for none.
+        total_steps: step at which 'cosine' reaches 0.
+
+    Raises:
+        InputError: unknown name, or a warm-up that fills the whole run.
+    """
+    if name not in SCHEDULES:
+        raise InputError(f"Unknown schedule {name!r}; choose from {SCHEDULES}.")
+    if warmup_steps >= total_steps:
+        raise InputError(
+            f"warmup_steps must be below the number of steps, {total_steps}; found {warmup_steps}."
+        )
+    after: Callable[[Any], Any] = optax.constant_schedule(learning_rate)
+    if name == "cosine":
+        after = optax.cosine_decay_schedule(learning_rate, total_steps - warmup_steps)
+    if not warmup_steps:
+        return after
+    warmup = optax.linear_schedule(0.0, learning_rate, warmup_steps)
+    return optax.join_schedules([warmup, after], [warmup_steps])
+
+
+def _not_tables(params: Any) -> Any:
+    return jax.tree.map(lambda is_one: not is_one, tables(params))

@@ -1,0 +1,210 @@
+"""Devices: the only file that compiles, and that knows how many devices there are."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import linen as nn
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from afm_jax.errors import InputError
+from afm_jax.features import Batch, Features
+from afm_jax.training import state as states
+from afm_jax.training.state import TrainState
+from afm_jax.training.steps import Step
+
+T = TypeVar("T")
+
+DEVICE_MAPS = ("mesh", "pmap")
+TABLE_SHARDINGS = ("replicated", "rows")
+
+_AXIS = "data"
+
+
+class Devices:
+    """Places states and batches on devices and compiles steps over them.
+
+    Batches are split over the devices by rows. A state is on every device, but its
+    tables can be split by rows too. Either way a step computes what one device would.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        *,
+        device_map: str = "mesh",
+        table_sharding: str = "replicated",
+        devices: Sequence[jax.Device] | None = None,
+    ):
+        """Chooses devices and layout.
+
+        Args:
+            vocab_size: number of feature ids, the rows of a table outside of this
+                class.
+            device_map: 'mesh' compiles one program over all devices; 'pmap' compiles
+                one for each, which draws dropout and batch statistics of its own.
+            table_sharding: 'replicated', or 'rows' to keep on each device an equal
+                share of the rows of every table and of the optimizer state that
+                mirrors it.
+            devices: the devices; all local ones by default.
+
+        Raises:
+            InputError: an unknown name, or 'pmap' with tables split by rows.
+        """
+        if device_map not in DEVICE_MAPS:
+            raise InputError(
+                f"device_map must be one of {DEVICE_MAPS}, found {device_map!r}."
+            )
+        if table_sharding not in TABLE_SHARDINGS:
+            raise InputError(
+                f"table_sharding must be one of {TABLE_SHARDINGS}, found {table_sharding!r}."
+            )
+        if device_map == "pmap" and table_sharding == "rows":
+            raise InputError("table_sharding='rows' needs device_map='mesh'.")
+        self._devices = list(devices or jax.local_devices())
+        # Explicit axes, the default, refuse look-ups with split ids.
+        self._mesh = jax.make_mesh(
+            (len(self._devices),),
+            (_AXIS,),
+            axis_types=(AxisType.Auto,),
+            devices=self._devices,
+        )
+        self._pmap = device_map == "pmap"
+        self._split_tables = table_sharding == "rows"
+        self._vocab_size = vocab_size
+
+    @property
+    def axis_name(self) -> str | None:
+        """The `axis_name` that `make_train_step` needs here."""
+        return _AXIS if self._pmap else None
+
+    @property
+    def table_rows(self) -> int:
+        """Rows of a table on the devices: vocab_size, or rounded up to split evenly."""
+        count = len(self._devices)
+        return (
+            -(-self._vocab_size // count) * count
+            if self._split_tables
+            else self._vocab_size
+        )
+
+    def check_batch_size(self, batch_size: int) -> None:
+        """Raises InputError if the devices cannot split such a batch evenly."""
+        if batch_size % len(self._devices):
+            raise InputError(
+                f"batch_size must be a multiple of the number of devices, {len(self._devices)}; found {batch_size}."
+            )
+
+    def create_state(
+        self,
+        model: nn.Module,
+        tx: optax.GradientTransformation,
+        features: Features,
+        key: jax.Array,
+    ) -> TrainState:
+        """`state.create`, compiled, on the devices; the same numbers in any layout."""
+
+        def create(features, key):
+            return self._pad(states.create(model, tx, features, key))
+
+        abstract = jax.eval_shape(create, features, key)
+        make = jax.jit(create, out_shardings=self._state_shardings(abstract))
+        state = make(features, key)
+        return self._stack(state) if self._pmap else state
+
+    def place_state(self, state: TrainState) -> TrainState:
+        """A state of host arrays, as `gather_state` gives it, on the devices."""
+        if self._pmap:
+            return self._stack(state)
+        # A copy: the CPU backend may share the buffer, which the step then overwrites.
+        padded = jax.tree.map(np.array, self._pad(state))
+        return jax.device_put(padded, self._state_shardings(padded))
+
+    def gather_state(self, state: TrainState) -> TrainState:
+        """A copy of the state in host memory (NumPy), the same whatever the layout."""
+
+        def gather(path, leaf):
+            array = np.array(leaf[0] if self._pmap else leaf)
+            return array[: self._vocab_size] if states.is_table(path) else array
+
+        return jax.tree_util.tree_map_with_path(gather, state)
+
+    def place_batch(self, batch: Batch) -> Batch:
+        """A batch of host arrays, split over the devices."""
+        if self._pmap:
+            count = len(self._devices)
+            split = jax.tree.map(
+                lambda a: a.reshape(count, -1, *a.shape[1:]), batch._replace(rows=None)
+            )
+            return split._replace(rows=batch.rows)
+        split, whole = self._sharding(_AXIS), self._sharding()
+        shardings = jax.tree.map(lambda _: split, batch)
+        if batch.rows is not None:
+            shardings = shardings._replace(rows=whole)
+        return jax.device_put(batch, shardings)
+
+    def compile_train_step(self, step: Step, state: TrainState) -> Step:
+        """The compiled step; it takes over the buffers of the state it is given.
+
+        Args:
+            step: of `make_train_step(..., axis_name=self.axis_name)`, for a model over
+                `self.table_rows` ids.
+            state: a state on these devices, for its shapes.
+        """
+        if not self._pmap:
+            shardings = (self._state_shardings(state), None)
+            return jax.jit(step, donate_argnums=0, out_shardings=shardings)
+        batch_axes = Batch(features=0, labels=0, weights=0, rows=None)  # type: ignore[arg-type]
+        mapped = jax.pmap(step, _AXIS, in_axes=(0, batch_axes), donate_argnums=0)
+
+        def first_metrics(state, batch):
+            state, metrics = mapped(state, batch)
+            return state, jax.tree.map(lambda metric: metric[0], metrics)
+
+        return first_metrics
+
+    def compile_predict(
+        self, predict: Callable[[Any, Features], jax.Array]
+    ) -> Callable[[TrainState, Batch], jax.Array]:
+        """The compiled prediction: (state, batch) on these devices -> logits [B]."""
+        compiled = jax.pmap(predict) if self._pmap else jax.jit(predict)
+
+        def logits(state, batch):
+            variables = {"params": state.params, **state.model_state}
+            return compiled(variables, batch.features).reshape(-1)
+
+        return logits
+
+    def _sharding(self, *axes: str) -> NamedSharding:
+        return NamedSharding(self._mesh, P(*axes))
+
+    def _state_shardings(self, state: T) -> T:
+        split, whole = self._sharding(_AXIS), self._sharding()
+
+        def choose(path, _):
+            return split if self._split_tables and states.is_table(path) else whole
+
+        return jax.tree_util.tree_map_with_path(choose, state)
+
+    def _pad(self, state: T) -> T:
+        missing = self.table_rows - self._vocab_size
+        if not missing:
+            return state
+
+        def pad(path, leaf):
+            if not states.is_table(path):
+                return leaf
+            return jnp.pad(leaf, [(0, missing)] + [(0, 0)] * (leaf.ndim - 1))
+
+        return jax.tree_util.tree_map_with_path(pad, state)
+
+    def _stack(self, state: T) -> T:
+        count = len(self._devices)
+        stacked = jax.tree.map(
+            lambda a: np.broadcast_to(np.asarray(a), (count, *np.shape(a))), state
+        )
+        return jax.device_put(stacked, self._sharding(_AXIS))

@@ -1,0 +1,120 @@
+"""Row updates: a step that touches only the table rows of its batch.
+
+A batch holds U distinct feature ids, far fewer than the tables have rows. Training on
+the U gathered rows with renumbered ids and scattering them back makes the cost of a
+step independent of the vocabulary, for any elementwise optimizer and without the model
+knowing. SGD and Adagrad give exactly what they give on whole tables. Adam and AdamW
+become their lazy forms: a row rests, momentum and decay included, until it occurs.
+"""
+
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from afm_jax.features import Batch
+from afm_jax.training.state import is_table
+
+T = TypeVar("T")
+
+_NO_ROW = np.iinfo(np.int32).max
+
+
+def take_rows(tree: T, rows: jax.Array) -> T:
+    """The same tree with only the given rows of every table.
+
+    Args:
+        tree: any tree with tables, see `state.is_table`.
+        rows: int32 [U], distinct and rising; rows past the end read as zeros.
+
+    Raises:
+        ValueError: tables, or the optimizer state that mirrors them, differ in their
+            number of rows.
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    if len({leaf.shape[:1] for path, leaf in leaves if is_table(path)}) > 1:
+        shapes = {
+            jax.tree_util.keystr(path): leaf.shape
+            for path, leaf in leaves
+            if is_table(path)
+        }
+        raise ValueError(
+            f"row updates need the same number of rows in every table and in the optimizer state of each, found {shapes}; train with table_update='dense'"
+        )
+
+    def take(path, leaf):
+        if not is_table(path):
+            return leaf
+        return leaf.at[rows].get(
+            mode="fill", fill_value=0, unique_indices=True, indices_are_sorted=True
+        )
+
+    return jax.tree_util.tree_map_with_path(take, tree)
+
+
+def put_rows(tree: T, small: T, rows: jax.Array) -> T:
+    """The inverse of `take_rows`: `small`, with its rows back in the whole tables.
+
+    Args:
+        tree: the tree with whole tables.
+        small: the tree that `take_rows` gave, updated.
+        rows: int32 [U], as given to `take_rows`; rows past the end are dropped.
+    """
+
+    def put(path, leaf, new):
+        if not is_table(path):
+            return new
+        return leaf.at[rows].set(
+            new, mode="drop", unique_indices=True, indices_are_sorted=True
+        )
+
+    return jax.tree_util.tree_map_with_path(put, tree, small)
+
+
+def with_rows(batch: Batch) -> Batch:
+    """The batch with its distinct ids found on the device, unless it has them.
+
+    One sort of all B x S ids: slow on a CPU, where `compact` is the better way.
+    """
+    if batch.rows is not None:
+        return batch
+    ids = batch.features.ids
+    rows, positions = jnp.unique(
+        ids, size=ids.size, return_inverse=True, fill_value=_NO_ROW
+    )
+    # Fillers must differ, since the scatter is told that its rows do.
+    fillers = _NO_ROW - ids.size + jnp.arange(ids.size, dtype=jnp.int32)
+    rows = jnp.where(rows == _NO_ROW, fillers, rows)
+    features = batch.features._replace(ids=positions.reshape(ids.shape))
+    return batch._replace(features=features, rows=rows)
+
+
+def capacity(count: int) -> int:
+    """The size to which `count` distinct ids are filled up: 4, 5, 6 or 7 times 2^n.
+
+    Few sizes mean few compilations. The size depends on the batch alone, so that a
+    resumed run computes what it would have computed.
+    """
+    unit = 1 << max(0, (count - 1).bit_length() - 3)
+    return max(4, -(-count // unit)) * unit
+
+
+def compact(batch: Batch) -> Batch:
+    """The batch with its distinct ids found on the host.
+
+    Args:
+        batch: a batch of NumPy arrays, `rows` None.
+
+    Returns:
+        The batch with `rows` (int32 [U], U a `capacity`) and renumbered ids.
+    """
+    ids = np.asarray(batch.features.ids)
+    distinct, positions = np.unique(ids, return_inverse=True)
+    size = capacity(distinct.size)
+    rows = np.arange(_NO_ROW - size, _NO_ROW, dtype=np.int32)
+    rows[: distinct.size] = distinct
+    features = batch.features._replace(
+        ids=positions.astype(np.int32).reshape(ids.shape)
+    )
+    return batch._replace(features=features, rows=rows)

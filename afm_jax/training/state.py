@@ -1,0 +1,86 @@
+"""The state of a training run: one NamedTuple of arrays."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+
+from afm_jax.features import Features
+
+
+class TrainState(NamedTuple):
+    """All that a train step reads and writes.
+
+    Attributes:
+        step: int32 [], number of updates made.
+        params: the model's parameters.
+        model_state: its other variables, {'batch_stats': ...} or {}.
+        opt_state: the optax state.
+        learning_rate_scale: float32 [], what plateau decay has left of the learning
+            rate; multiplies every update.
+        loss_sum: float32 [], sum of loss x weight over the rows since it was last reset.
+        weight_sum: float32 [], sum of the weights of those rows.
+        key: uint32 [2], the run's random key; step i draws from fold_in(key, i).
+    """
+
+    step: jax.Array
+    params: Any
+    model_state: Any
+    opt_state: Any
+    learning_rate_scale: jax.Array
+    loss_sum: jax.Array
+    weight_sum: jax.Array
+    key: jax.Array
+
+
+def create(
+    model: nn.Module,
+    tx: optax.GradientTransformation,
+    features: Features,
+    key: jax.Array,
+) -> TrainState:
+    """A fresh state.
+
+    Args:
+        model: the model.
+        tx: the optimizer.
+        features: features of the model's shapes; their numbers do not matter.
+        key: key of the initialisation and, split off, of all randomness in training.
+
+    Returns:
+        The state at step 0.
+    """
+    init_key, train_key = jax.random.split(key)
+    model_state = dict(model.init(init_key, features))
+    params = model_state.pop("params")
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        model_state=model_state,
+        opt_state=tx.init(params),
+        learning_rate_scale=jnp.ones(()),
+        loss_sum=jnp.zeros(()),
+        weight_sum=jnp.zeros(()),
+        key=jax.random.key_data(train_key),
+    )
+
+
+def is_table(path: tuple[Any, ...]) -> bool:
+    """Whether a leaf of a state is a table, or optimizer state that mirrors one.
+
+    Optax keeps such state in trees shaped like the parameters, so both paths end in
+    the parameter's name, `table`.
+    """
+    return bool(path) and getattr(path[-1], "key", None) == "table"
+
+
+def tables(tree: Any) -> Any:
+    """A tree of booleans, True at tables; the mask optax transformations take."""
+    return jax.tree_util.tree_map_with_path(lambda path, _: is_table(path), tree)
+
+
+def num_params(params: Any) -> int:
+    """Number of parameters."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -1,0 +1,123 @@
+"""The train step and the prediction: pure functions, compiled in `parallel`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+
+from afm_jax.features import Batch, Features
+from afm_jax.training import rows as row_updates
+from afm_jax.training.state import TrainState
+
+Loss = Callable[[jax.Array, jax.Array], jax.Array]
+Step = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
+
+TABLE_UPDATES = ("rows", "dense")
+
+
+def make_train_step(
+    model: nn.Module,
+    tx: optax.GradientTransformation,
+    loss: Loss,
+    *,
+    table_update: str = "rows",
+    axis_name: str | None = None,
+) -> Step:
+    """A function that makes one update.
+
+    Args:
+        model: a model of `afm_jax.models`.
+        tx: an optax transformation; elementwise on tables if `table_update` is 'rows'.
+        loss: (logits [B], labels [B]) -> losses [B].
+        table_update: 'rows' updates the table rows of the batch, at a cost that does
+            not depend on vocab_size (see `training.rows`); 'dense' updates whole
+            tables, as published benchmarks do.
+        axis_name: the mapped axis over which the batch is split, under `jax.pmap`. Each
+            device then draws dropout of its own.
+
+    Returns:
+        step(state, batch) -> (state, {'loss': float32 []}); the loss is the weighted
+        mean over the batch, before the update, without penalties.
+
+    Raises:
+        ValueError: unknown `table_update`.
+    """
+    if table_update not in TABLE_UPDATES:
+        raise ValueError(
+            f"table_update must be one of {TABLE_UPDATES}, found {table_update!r}"
+        )
+
+    def dense_step(state, batch):
+        return _update(model, tx, loss, axis_name, state, batch)
+
+    def row_step(state, batch):
+        if axis_name is not None and batch.rows is None:
+            raise ValueError("under pmap, rows must be found before the batch is split")
+        batch = row_updates.with_rows(batch)
+        small_model = model.clone(vocab_size=batch.rows.shape[0])
+        small = row_updates.take_rows(state, batch.rows)
+        small, metrics = _update(small_model, tx, loss, axis_name, small, batch)
+        return row_updates.put_rows(state, small, batch.rows), metrics
+
+    return dense_step if table_update == "dense" else row_step
+
+
+def _update(
+    model: nn.Module,
+    tx: optax.GradientTransformation,
+    loss: Loss,
+    axis_name: str | None,
+    state: TrainState,
+    batch: Batch,
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+    weight = jnp.sum(batch.weights)
+    if axis_name is not None:
+        key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
+        weight = jax.lax.psum(weight, axis_name)
+
+    def mean_loss(params):
+        logits, model_state = model.apply(
+            {"params": params, **state.model_state},
+            batch.features,
+            train=True,
+            rngs={"dropout": key},
+            mutable=list(state.model_state),
+        )
+        total = jnp.sum(loss(logits, jnp.asarray(batch.labels)) * batch.weights)
+        # A batch of padding alone has no loss and no gradient.
+        return total / jnp.maximum(weight, 1e-12), model_state
+
+    (value, model_state), gradients = jax.value_and_grad(mean_loss, has_aux=True)(
+        state.params
+    )
+    if axis_name is not None:
+        value, gradients = jax.lax.psum((value, gradients), axis_name)
+        model_state = jax.lax.pmean(model_state, axis_name)
+    updates, opt_state = tx.update(gradients, state.opt_state, state.params)
+    updates = jax.tree.map(lambda u: u * state.learning_rate_scale, updates)
+    state = state._replace(
+        step=state.step + 1,
+        params=optax.apply_updates(state.params, updates),
+        model_state=model_state,
+        opt_state=opt_state,
+        loss_sum=state.loss_sum + value * weight,
+        weight_sum=state.weight_sum + weight,
+    )
+    return state, {"loss": value}
+
+
+def make_predict(model: nn.Module) -> Callable[[Any, Features], jax.Array]:
+    """A function (variables, features) -> logits float32 [B], without dropout.
+
+    Args:
+        model: a model of `afm_jax.models`.
+    """
+
+    def predict(variables, features):
+        return model.apply(variables, features)
+
+    return predict

@@ -1,0 +1,80 @@
+"""Optimizers and schedules by name."""
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from afm_jax.errors import InputError
+from afm_jax.training import optimizers
+
+PARAMS = {
+    "embedding": {"table": jnp.array([[1.0, -2.0]])},
+    "output": {"kernel": jnp.array([3.0])},
+}
+GRADIENTS = {
+    "embedding": {"table": jnp.array([[0.5, 0.25]])},
+    "output": {"kernel": jnp.array([-1.0])},
+}
+
+
+def update_of(tx):
+    updates, _ = tx.update(GRADIENTS, tx.init(PARAMS), PARAMS)
+    return updates["embedding"]["table"], updates["output"]["kernel"]
+
+
+def test_the_two_penalties_act_apart():
+    table, kernel = update_of(optimizers.make("sgd", 0.1, table_l2=0.2, l2=0.4))
+    np.testing.assert_allclose(
+        table, [[-0.1 * (0.5 + 0.2), -0.1 * (0.25 - 0.4)]], rtol=1e-6
+    )
+    np.testing.assert_allclose(kernel, [-0.1 * (-1.0 + 1.2)], rtol=1e-6)
+
+
+def test_clipping_is_by_the_norm_of_gradient_and_penalty():
+    table, kernel = update_of(optimizers.make("sgd", 1.0, l2=0.4, clip_norm=0.1))
+    norm = np.sqrt(0.5**2 + 0.25**2 + 0.2**2)
+    np.testing.assert_allclose(table, [[-0.05 / norm, -0.025 / norm]], rtol=1e-6)
+    np.testing.assert_allclose(kernel, [-0.02 / norm], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [
+        ("adam", optax.adam(0.1)),
+        ("adagrad", optax.adagrad(0.1)),
+        ("sgd", optax.sgd(0.1)),
+    ],
+)
+def test_without_options_each_is_optax_own(name, reference):
+    for ours, theirs in zip(
+        update_of(optimizers.make(name, 0.1)), update_of(reference), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def test_adamw_decays_apart_from_the_gradient():
+    ours = update_of(optimizers.make("adamw", 0.1, table_l2=0.3, l2=0.3))
+    theirs = update_of(optax.adamw(0.1, weight_decay=0.3))
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_cosine_rises_then_falls_to_zero():
+    schedule = optimizers.make_schedule("cosine", 0.4, warmup_steps=4, total_steps=24)
+    rates = [float(schedule(step)) for step in (0, 2, 4, 14, 24)]
+    np.testing.assert_allclose(rates, [0, 0.2, 0.4, 0.2, 0], atol=1e-7)
+
+
+def test_constant_stays():
+    schedule = optimizers.make_schedule("constant", 0.4, warmup_steps=0, total_steps=9)
+    assert float(schedule(0)) == float(schedule(8)) == pytest.approx(0.4)
+
+
+def test_mistakes_are_named():
+    with pytest.raises(InputError, match="Unknown optimizer 'adm'"):
+        optimizers.make("adm", 0.1)
+    with pytest.raises(InputError, match="Unknown schedule 'linear'"):
+        optimizers.make_schedule("linear", 0.1, warmup_steps=0, total_steps=9)
+    with pytest.raises(InputError, match="warmup_steps"):
+        optimizers.make_schedule("cosine", 0.1, warmup_steps=9, total_steps=9)

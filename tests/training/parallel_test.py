@@ -1,0 +1,153 @@
+"""One device, four devices, and every layout: the same run."""
+
+import functools
+import re
+
+import examples
+import jax
+import numpy as np
+import pytest
+
+from afm_jax import models
+from afm_jax.errors import InputError
+from afm_jax.features import Batch
+from afm_jax.ops import losses
+from afm_jax.training import optimizers, parallel, rows, state, steps
+
+LAYOUTS = {
+    "one device": {"count": 1},
+    "mesh": {},
+    "pmap": {"device_map": "pmap"},
+    "rows": {"table_sharding": "rows"},
+}
+TX = optimizers.make("adagrad", 0.05)
+
+
+def random_batch(seed, *, padding=0):
+    features = examples.random_features("full", seed=seed, num_rows=16)
+    labels = np.random.default_rng(seed).integers(0, 2, 16).astype(np.float32)
+    weights = np.ones(16, np.float32)
+    weights[16 - padding :] = 0
+    return Batch(features, labels, weights)
+
+
+BATCHES = [random_batch(0), random_batch(1), random_batch(2, padding=5)]
+
+
+def make_devices(layout, vocab_size=examples.VOCAB_SIZE):
+    settings = dict(LAYOUTS[layout])
+    count = settings.pop("count", 4)
+    return parallel.Devices(vocab_size, devices=jax.devices()[:count], **settings)
+
+
+def make_model(name):
+    settings = {"init_stddev": 0.3, **examples.data_hyperparameters("full")}
+    return models.make(name, **settings)
+
+
+@functools.cache
+def train(name, layout, table_update):
+    devices, model = make_devices(layout), make_model(name)
+    run = devices.create_state(model, TX, BATCHES[0].features, jax.random.key(0))
+    sized = model.clone(vocab_size=devices.table_rows)
+    step = devices.compile_train_step(
+        steps.make_train_step(
+            sized,
+            TX,
+            losses.sigmoid_cross_entropy,
+            table_update=table_update,
+            axis_name=devices.axis_name,
+        ),
+        run,
+    )
+    values = []
+    for batch in BATCHES:
+        ready = rows.compact(batch) if table_update == "rows" else batch
+        run, metrics = step(run, devices.place_batch(ready))
+        values.append(float(metrics["loss"]))
+    predict = devices.compile_predict(steps.make_predict(sized))
+    logits = np.asarray(predict(run, devices.place_batch(BATCHES[0])))
+    return devices.gather_state(run), values, logits
+
+
+def assert_close(ours, theirs):
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+        ours,
+        theirs,
+    )
+
+
+@pytest.mark.parametrize("table_update", steps.TABLE_UPDATES)
+@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "one device"])
+@pytest.mark.parametrize("name", models.names())
+def test_every_layout_computes_what_one_device_computes(name, layout, table_update):
+    one = train(name, "one device", table_update)
+    other = train(name, layout, table_update)
+    for ours, theirs in zip(other, one, strict=True):
+        assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_gathered_state_moves_to_every_layout(layout):
+    host, _, _ = train("afm", "rows", "rows")
+    devices = make_devices(layout)
+    again = devices.gather_state(devices.place_state(host))
+    jax.tree.map(np.testing.assert_array_equal, again, host)
+
+
+def test_initial_parameters_do_not_depend_on_the_layout():
+    model = make_model("afm")
+    created = [
+        make_devices(layout).gather_state(
+            make_devices(layout).create_state(
+                model, TX, BATCHES[0].features, jax.random.key(4)
+            )
+        )
+        for layout in LAYOUTS
+    ]
+    for other in created[1:]:
+        jax.tree.map(np.testing.assert_array_equal, other, created[0])
+
+
+def test_tables_split_by_rows_are_whole_on_no_device():
+    """A share of 4,096 / 4 rows each; nothing of 4,096 rows in the compiled step."""
+    model = make_model("afm").clone(vocab_size=4096)
+    devices = make_devices("rows", vocab_size=4096)
+    run = devices.create_state(model, TX, BATCHES[0].features, jax.random.key(0))
+    step = steps.make_train_step(model, TX, losses.sigmoid_cross_entropy)
+    compiled = devices.compile_train_step(step, run)
+    batch = devices.place_batch(rows.compact(BATCHES[0]))
+    program = compiled.lower(run, batch).compile().as_text()
+    sizes = {int(size) for size in re.findall(r"f32\[(\d+)[,\]]", program)}
+    assert 1024 in sizes
+    assert 4096 not in sizes
+    run, _ = compiled(run, batch)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(run):
+        shapes = {shard.data.shape[:1] for shard in leaf.addressable_shards}
+        expected = (1024,) if state.is_table(path) else leaf.shape[:1]
+        assert shapes == {expected}
+
+
+def test_the_step_updates_tables_in_place():
+    model = make_model("fm").clone(vocab_size=50_000)
+    devices = make_devices("one device", vocab_size=50_000)
+    run = devices.create_state(model, TX, BATCHES[0].features, jax.random.key(0))
+    step = steps.make_train_step(model, TX, losses.sigmoid_cross_entropy)
+    compiled = devices.compile_train_step(step, run)
+    batch = devices.place_batch(rows.compact(BATCHES[0]))
+    program = compiled.lower(run, batch).compile()
+    table_bytes = 50_000 * 16 * 4
+    assert program.memory_analysis().temp_size_in_bytes < table_bytes / 10
+    assert not re.search(r"f32\[50000,16\]\S* copy\(", program.as_text())
+
+
+def test_mistakes_are_named():
+    with pytest.raises(InputError, match="'mesh', 'pmap'"):
+        parallel.Devices(10, device_map="pmapp")
+    with pytest.raises(InputError, match="'replicated', 'rows'"):
+        parallel.Devices(10, table_sharding="row")
+    with pytest.raises(InputError, match="needs device_map='mesh'"):
+        parallel.Devices(10, table_sharding="rows", device_map="pmap")
+    with pytest.raises(InputError, match=r"multiple of the number of devices, 4"):
+        make_devices("mesh").check_batch_size(18)

@@ -1,0 +1,58 @@
+"""Gathering and scattering the table rows of a batch."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from afm_jax.features import Batch, Features
+from afm_jax.training import rows
+
+
+def batch_of(ids):
+    ids = np.asarray(ids, np.int32)
+    zeros = np.zeros(len(ids), np.float32)
+    return Batch(Features(ids, None, np.zeros((len(ids), 0), np.float32)), zeros, zeros)
+
+
+@pytest.mark.parametrize("find", [rows.compact, rows.with_rows])
+@pytest.mark.parametrize("shape", [(1, 1), (6, 2), (50, 7)])
+def test_positions_in_rows_are_the_ids(find, shape):
+    ids = np.random.default_rng(0).integers(0, 60, shape)
+    found = find(batch_of(ids))
+    distinct = np.asarray(found.rows).astype(np.int64)
+    assert found.features.ids.dtype == np.int32
+    assert (np.diff(distinct) > 0).all()
+    np.testing.assert_array_equal(distinct[np.asarray(found.features.ids)], ids)
+    assert (distinct < 60).sum() == len(np.unique(ids))
+    assert (distinct[len(np.unique(ids)) :] > 1 << 30).all()
+
+
+def test_capacities_are_few_and_waste_at_most_a_quarter():
+    sizes = [rows.capacity(count) for count in range(1, 10_000)]
+    assert all(size >= count for count, size in enumerate(sizes, 1))
+    assert all(size <= max(4, 1.25 * count) for count, size in enumerate(sizes, 1))
+    assert len(set(sizes)) < 50
+
+
+def test_rows_taken_and_put_back_change_nothing_else():
+    tree = {
+        "embedding": {"table": jnp.arange(20.0).reshape(10, 2)},
+        "bias": jnp.ones(1),
+    }
+    chosen = jnp.array([2, 5, 2**31 - 2], jnp.int32)
+    small = rows.take_rows(tree, chosen)
+    np.testing.assert_array_equal(
+        small["embedding"]["table"], [[4, 5], [10, 11], [0, 0]]
+    )
+    small = jax.tree.map(lambda leaf: leaf + 100, small)
+    whole = rows.put_rows(tree, small, chosen)
+    expected = np.arange(20.0).reshape(10, 2)
+    expected[[2, 5]] += 100
+    np.testing.assert_array_equal(whole["embedding"]["table"], expected)
+    np.testing.assert_array_equal(whole["bias"], [101])
+
+
+def test_a_batch_that_has_its_rows_keeps_them():
+    found = rows.compact(batch_of([[3, 1], [3, 2]]))
+    assert rows.with_rows(found) is found

@@ -1,0 +1,185 @@
+"""The train step: one update, on whole tables or on the rows of the batch."""
+
+import functools
+
+import examples
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from afm_jax import models
+from afm_jax.features import Batch, Features
+from afm_jax.ops import losses
+from afm_jax.training import optimizers, rows, state, steps
+
+
+def random_batch(kind="full", *, seed=0, num_rows=8, padding=0):
+    features = examples.random_features(kind, seed=seed, num_rows=num_rows)
+    rng = np.random.default_rng(seed + 100)
+    weights = np.ones(num_rows, np.float32)
+    weights[num_rows - padding :] = 0
+    return Batch(features, rng.integers(0, 2, num_rows).astype(np.float32), weights)
+
+
+@functools.cache
+def make_model(name="fm", kind="full"):
+    settings = {"init_stddev": 0.3, **examples.data_hyperparameters(kind)}
+    return models.make(name, **settings)
+
+
+def train(batches, *, name="fm", tx, table_update, prepare=lambda batch: batch):
+    model = make_model(name)
+    run = state.create(model, tx, batches[0].features, jax.random.key(0))
+    step = jax.jit(
+        steps.make_train_step(
+            model, tx, losses.sigmoid_cross_entropy, table_update=table_update
+        )
+    )
+    values = []
+    for batch in batches:
+        run, metrics = step(run, prepare(batch))
+        values.append(float(metrics["loss"]))
+    return run, values
+
+
+BATCHES = [random_batch(seed=s, padding=s % 3) for s in range(6)]
+
+
+@pytest.mark.parametrize("prepare", [lambda b: b, rows.compact], ids=["device", "host"])
+@pytest.mark.parametrize("name", ["sgd", "adagrad"])
+def test_row_updates_equal_dense_updates(name, prepare):
+    tx = optimizers.make(name, 0.1)
+    dense, dense_losses = train(BATCHES, tx=tx, table_update="dense")
+    by_rows, row_losses = train(BATCHES, tx=tx, table_update="rows", prepare=prepare)
+    np.testing.assert_allclose(row_losses, dense_losses, rtol=1e-6)
+    jax.tree.map(
+        lambda ours, theirs: np.testing.assert_allclose(
+            ours, theirs, rtol=0, atol=1e-7
+        ),
+        by_rows.params,
+        dense.params,
+    )
+
+
+def test_adam_with_row_updates_leaves_other_rows_alone():
+    tx = optimizers.make("adam", 0.1)
+    first, then = random_batch(seed=0), random_batch(seed=1, num_rows=2)
+    run, _ = train([first, then, then], tx=tx, table_update="rows")
+    before, _ = train([first], tx=tx, table_update="rows")
+    ids = then.features.ids
+    touched = np.unique(ids[then.features.values > 0])
+    untouched = np.setdiff1d(np.arange(examples.VOCAB_SIZE), ids)
+    assert np.isin(untouched, first.features.ids).any()
+    table, old = (s.params["embedding"]["table"] for s in (run, before))
+    np.testing.assert_array_equal(table[untouched], old[untouched])
+    assert (np.abs(table[touched] - old[touched]).max(axis=1) > 0).all()
+
+
+def test_the_loss_is_the_weighted_mean_over_the_batch():
+    model = make_model()
+    batch = random_batch(padding=3)
+    tx = optimizers.make("sgd", 0.1)
+    run = state.create(model, tx, batch.features, jax.random.key(0))
+    step = steps.make_train_step(model, tx, losses.sigmoid_cross_entropy)
+    logits = model.apply({"params": run.params}, batch.features)
+    each = losses.sigmoid_cross_entropy(logits, jnp.asarray(batch.labels))
+    new, metrics = step(run, batch)
+    expected = float(np.mean(np.asarray(each)[:5]))
+    assert metrics["loss"] == pytest.approx(expected, rel=1e-6)
+    assert new.loss_sum == pytest.approx(5 * expected, rel=1e-6)
+    assert new.weight_sum == 5
+    assert new.step == 1
+
+
+def test_padding_does_not_move_parameters():
+    tx = optimizers.make("sgd", 0.5)
+    full = random_batch(num_rows=5)
+    padded = jax.tree.map(lambda a: np.concatenate([a, a[:3]]), full)
+    padded = padded._replace(weights=np.array([1] * 5 + [0] * 3, np.float32))
+    without, _ = train([full], tx=tx, table_update="rows")
+    with_padding, _ = train([padded], tx=tx, table_update="rows")
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-7),
+        without.params,
+        with_padding.params,
+    )
+
+
+def test_dropout_differs_from_step_to_step_and_is_repeatable():
+    batch = random_batch()
+    model = models.make(
+        "afm",
+        init_stddev=0.5,
+        pooling_dropout_rate=0.5,
+        **examples.data_hyperparameters("full"),
+    )
+    tx = optax.set_to_zero()
+    run = state.create(model, tx, batch.features, jax.random.key(3))
+    step = jax.jit(steps.make_train_step(model, tx, losses.sigmoid_cross_entropy))
+
+    def two(run):
+        run, one = step(run, batch)
+        _, two = step(run, batch)
+        return float(one["loss"]), float(two["loss"])
+
+    assert two(run) == two(run)
+    assert two(run)[0] != two(run)[1]
+
+
+def test_batch_statistics_are_part_of_the_state():
+    batch = random_batch()
+    model = models.make(
+        "afm_deep", normalization="batch", **examples.data_hyperparameters("full")
+    )
+    tx = optimizers.make("adam", 1e-2)
+    run = state.create(model, tx, batch.features, jax.random.key(0))
+    step = jax.jit(steps.make_train_step(model, tx, losses.sigmoid_cross_entropy))
+    new, _ = step(run, batch)
+    changed = jax.tree.map(
+        lambda a, b: bool((a != b).any()), run.model_state, new.model_state
+    )
+    assert jax.tree.leaves(changed)
+    assert all(jax.tree.leaves(changed))
+
+
+def test_the_learning_rate_scale_multiplies_every_update():
+    batch = random_batch()
+    model = make_model()
+    tx = optimizers.make("adam", 0.1)
+    run = state.create(model, tx, batch.features, jax.random.key(0))
+    step = jax.jit(steps.make_train_step(model, tx, losses.sigmoid_cross_entropy))
+    whole, _ = step(run, batch)
+    half, _ = step(run._replace(learning_rate_scale=jnp.float32(0.5)), batch)
+    jax.tree.map(
+        lambda start, one, other: np.testing.assert_allclose(
+            (one - start) * 0.5, other - start, atol=1e-7
+        ),
+        run.params,
+        whole.params,
+        half.params,
+    )
+
+
+def test_a_wrong_table_update_is_named():
+    with pytest.raises(ValueError, match="'row'"):
+        steps.make_train_step(make_model(), None, None, table_update="row")
+
+
+def test_an_optimizer_that_is_not_elementwise_is_refused():
+    model, batch = make_model(), random_batch()
+    tx = optax.adafactor(1e-2, min_dim_size_to_factor=2)
+    run = state.create(model, tx, batch.features, jax.random.key(0))
+    step = steps.make_train_step(model, tx, losses.sigmoid_cross_entropy)
+    with pytest.raises(ValueError, match="table_update='dense'"):
+        step(run, batch)
+
+
+def test_predict_is_the_model_without_dropout():
+    batch, model = random_batch(), make_model("afm")
+    variables = model.init(jax.random.key(0), batch.features)
+    features = Features(*batch.features)
+    np.testing.assert_array_equal(
+        steps.make_predict(model)(variables, features), model.apply(variables, features)
+    )
