@@ -24,7 +24,7 @@ from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
-from data.store import SCHEMA_FILE, VERSION, Rows, store_folder
+from data.store import SCHEMA_FILE, SPLITS, VERSION, Rows, store_folder
 
 BLOCK_ROWS = 8192
 BLOCKS_PER_SHARD = 512
@@ -63,6 +63,14 @@ class BlockBuilder(FileReaderBuilder, skip_registration=True):
     """
 
     VERSION = tfds.core.Version(VERSION)
+
+    def __init_subclass__(cls, skip_registration: bool = True, **kwargs: Any):
+        # TFDS has a data set named criteo of its own and registers one of a name.
+        super().__init_subclass__(skip_registration=skip_registration, **kwargs)
+
+    # Nothing is downloaded; to look for checksums of downloads, TFDS would import
+    # importlib_resources, which it does not install.
+    url_infos = None
 
     def __init__(
         self,
@@ -134,6 +142,8 @@ class BlockBuilder(FileReaderBuilder, skip_registration=True):
         )
         counts: dict[str, int] = {}
         for split, rows in reblock(encoded.blocks, BLOCK_ROWS):
+            if split not in SPLITS:
+                raise ValueError(f"split {split!r}, expected one of {SPLITS}")
             if split not in counts:
                 writer.initialize_splits([split])
             counts[split] = counts.get(split, 0) + len(rows.labels)
@@ -142,7 +152,8 @@ class BlockBuilder(FileReaderBuilder, skip_registration=True):
             raise InputError(f"{self.name}: no rows for the training split.")
         writer.close_all()
         self.info.set_splits(info.splits)
-        schema = dataclasses.replace(encoded.schema, rows=counts)
+        in_order = {split: counts[split] for split in SPLITS if split in counts}
+        schema = dataclasses.replace(encoded.schema, rows=in_order)
         (folder / SCHEMA_FILE).write_text(schema.to_json(), encoding="utf-8")
         shutil.rmtree(folder / "scratch", ignore_errors=True)
 

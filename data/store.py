@@ -6,12 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from afm_jax.errors import InputError
 from afm_jax.features import Schema
+from data import arrays
 
 VERSION = "1.0.0"
 """Version of the layout of a prepared store."""
 
 SCHEMA_FILE = "schema.json"
+SPLITS = ("train", "validation", "test")
 
 
 class Rows(NamedTuple):
@@ -48,3 +51,59 @@ class Store(NamedTuple):
 def store_folder(data_dir: pathlib.Path, name: str) -> pathlib.Path:
     """The folder of the store of this name."""
     return pathlib.Path(data_dir) / name / VERSION
+
+
+def names(data_dir: pathlib.Path) -> tuple[str, ...]:
+    """The names of the stores in a folder, sorted."""
+    found = pathlib.Path(data_dir).glob(f"*/{VERSION}/{SCHEMA_FILE}")
+    return tuple(sorted(path.parent.parent.name for path in found))
+
+
+def open_store(data_dir: pathlib.Path, name: str) -> Store:
+    """Opens a store that `data.builder.build` made.
+
+    The first time, its records become files that can be mapped into memory, and every
+    row is checked against the schema; this needs the packages of the extra `data`.
+    Later openings map the files, compare their sizes, and need numpy only.
+
+    Args:
+        data_dir: folder of all stores.
+        name: name of the store.
+
+    Returns:
+        The store; its arrays are read-only and are read from disk as they are used.
+
+    Raises:
+        InputError: no such store, it is damaged, or the extra is not installed.
+    """
+    folder = store_folder(data_dir, name)
+    if not (folder / SCHEMA_FILE).is_file():
+        there = ", ".join(names(data_dir)) or "none"
+        raise InputError(
+            f"No prepared data {name!r} in {data_dir}, where there are: {there}. Make it with python -m data.prepare."
+        )
+    schema = _read_schema(folder / SCHEMA_FILE)
+    if not (folder / arrays.FOLDER).is_dir():
+        arrays.convert(folder, schema)
+    arrays.check_sizes(folder)
+    splits, probabilities = {}, {}
+    for split, num_rows in schema.rows.items():
+        splits[split] = Rows(**arrays.map_split(folder, split, num_rows, schema))
+        path = probabilities_file(folder, split)
+        if path.exists():
+            probabilities[split] = arrays.map_array(path, (num_rows,), "<f8")
+    return Store(schema, splits, probabilities)
+
+
+def probabilities_file(folder: pathlib.Path, split: str) -> pathlib.Path:
+    """Where a builder keeps the true probabilities of a split, if it knows them."""
+    return folder / f"{split}.probabilities.npy"
+
+
+def _read_schema(path: pathlib.Path) -> Schema:
+    try:
+        return Schema.from_json(path.read_text(encoding="utf-8"))
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is damaged ({error}); prepare the data again."
+        ) from error
