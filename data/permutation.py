@@ -61,13 +61,15 @@ def _feistel(indices: np.ndarray, n: int, keys: np.ndarray) -> np.ndarray:
 
 
 def _hash(digits: np.ndarray, key: np.uint32) -> np.ndarray:
-    """uint32 to uint32; multipliers of Wellons' `lowbias32`."""
+    """uint32 to uint32, good in the high bits, on which `_shift` rests.
+
+    A multiplication carries each bit upwards, the shift between them carries the high
+    bits down; the multipliers are those of Wellons' `lowbias32`.
+    """
     mixed = digits ^ key
-    mixed ^= mixed >> np.uint32(16)
     mixed *= np.uint32(0x7FEB352D)
     mixed ^= mixed >> np.uint32(15)
     mixed *= np.uint32(0x846CA68B)
-    mixed ^= mixed >> np.uint32(16)
     return mixed
 
 

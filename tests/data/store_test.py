@@ -224,6 +224,17 @@ def test_a_damaged_schema_is_refused(tmp_path):
         open_store(tmp_path, "toy")
 
 
+def test_records_of_fewer_or_more_rows_than_told_are_refused(tmp_path):
+    folder = make(tmp_path)
+    schema = Schema.from_json((folder / "schema.json").read_text())
+    for count in (TRAIN - 1, TRAIN + 1):
+        other = dataclasses.replace(schema, rows={"train": count})
+        (folder / "schema.json").write_text(other.to_json())
+        with pytest.raises(InputError, match=f"20000 rows of train, expected {count}"):
+            open_store(tmp_path, "toy")
+        assert not (folder / arrays.FOLDER).exists()
+
+
 def test_arrays_of_another_schema_are_refused(tmp_path):
     folder = make(tmp_path)
     store = open_store(tmp_path, "toy")

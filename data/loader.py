@@ -1,0 +1,160 @@
+"""Batches of a split as a function of (seed, epoch, step), made ahead in a thread."""
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, TypeVar
+
+import numpy as np
+
+from afm_jax.errors import InputError
+from afm_jax.features import Batch, Features
+from data.permutation import permute
+from data.store import Rows
+
+AHEAD = 3
+"""Batches that may be ready before they are asked for."""
+
+T = TypeVar("T")
+
+
+class Loader:
+    """Batches of the rows of a split.
+
+    Nothing depends on what was asked before, so that a run that stopped after a step
+    goes on at the next one, in the same order.
+
+    Attributes:
+        num_rows: rows of the split, N.
+        batch_size: rows of a batch, over all processes.
+        steps_per_epoch: ceil(N / batch_size).
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        shuffle: bool = True,
+        process_index: int = 0,
+        process_count: int = 1,
+    ):
+        """Makes a loader; nothing is read yet.
+
+        Args:
+            rows: the split; may be mapped from disk.
+            batch_size: rows of a batch, over all processes.
+            seed: with the epoch, names the order of the rows.
+            shuffle: False keeps the order of the file, for evaluation.
+            process_index: which slice of every batch this process makes.
+            process_count: number of processes, equal slices of a batch.
+
+        Raises:
+            InputError: no rows, or a batch size that cannot be split evenly.
+        """
+        if not len(rows.labels):
+            raise InputError("There are no rows to make batches of.")
+        if batch_size < 1 or batch_size % process_count:
+            raise InputError(
+                f"batch size {batch_size}: expected a positive multiple of the number of processes, {process_count}."
+            )
+        if not 0 <= process_index < process_count:
+            raise ValueError(f"process {process_index} of {process_count}")
+        self.num_rows = len(rows.labels)
+        self.batch_size = batch_size
+        self.steps_per_epoch = -(-self.num_rows // batch_size)
+        self._rows = rows
+        self._seed = seed
+        self._shuffle = shuffle
+        share = batch_size // process_count
+        self._slice = slice(process_index * share, (process_index + 1) * share)
+
+    def batch(self, epoch: int, step: int) -> Batch:
+        """This process's slice of a batch, as NumPy arrays.
+
+        The last batch of an epoch is filled up by its own rows, again from its first
+        one, with weight 0.
+
+        Args:
+            epoch: from 0; every row occurs once an epoch.
+            step: within the epoch, in [0, steps_per_epoch).
+
+        Raises:
+            IndexError: no such step.
+        """
+        if not 0 <= step < self.steps_per_epoch:
+            raise IndexError(f"step {step} of {self.steps_per_epoch} an epoch")
+        start = step * self.batch_size
+        count = min(self.batch_size, self.num_rows - start)
+        places = np.arange(self.batch_size)[self._slice]
+        positions = start + places % count
+        if self._shuffle:
+            positions = permute(positions, self.num_rows, key=(self._seed, epoch))
+        ids, values, dense, labels = (
+            None if column is None else np.take(column, positions, axis=0)
+            for column in self._rows
+        )
+        return Batch(
+            Features(ids, values, dense), labels, (places < count).astype(np.float32)
+        )
+
+    def batches(
+        self,
+        epoch: int,
+        *,
+        first_step: int = 0,
+        transform: Callable[[Batch], Any] = lambda batch: batch,
+    ) -> Generator[Any, None, None]:
+        """The batches of an epoch from `first_step` on, made ahead in a thread.
+
+        Closing the iterator stops and joins the thread; so does its end. A consumer
+        that may leave early should hold it in `contextlib.closing`.
+
+        Args:
+            epoch: from 0.
+            first_step: the first step wanted.
+            transform: applied to every batch in the thread, such as the transfer to a
+                device.
+
+        Yields:
+            transform(batch) for each step; an exception in the thread is raised here.
+        """
+        steps = range(first_step, self.steps_per_epoch)
+        return _ahead(transform(self.batch(epoch, step)) for step in steps)
+
+
+def _ahead(items: Iterator[T]) -> Generator[T, None, None]:
+    """The same items, up to AHEAD of them made before they are asked for."""
+    ready: queue.SimpleQueue[tuple[T | None, BaseException | None]] = (
+        queue.SimpleQueue()
+    )
+    room = threading.Semaphore(AHEAD)
+    stop = threading.Event()
+
+    def produce() -> None:
+        try:
+            while True:
+                room.acquire()
+                if stop.is_set():
+                    return
+                ready.put((next(items), None))
+        except BaseException as error:
+            ready.put((None, error))
+
+    # A daemon, so that a program can end although an iterator was left open.
+    thread = threading.Thread(target=produce, name="loader", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = ready.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            room.release()
+            yield item
+    finally:
+        stop.set()
+        room.release()
+        thread.join()

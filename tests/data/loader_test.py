@@ -1,0 +1,248 @@
+import contextlib
+import itertools
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from afm_jax.errors import InputError
+from data.loader import AHEAD, Loader
+from data.store import Rows
+
+N = 1_003
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Rows told apart by their first id, which is their position."""
+    rng = np.random.default_rng(0)
+    ids = rng.integers(0, 10_000, (N, 4)).astype(np.int32)
+    ids[:, 0] = np.arange(N)
+    return Rows(
+        ids,
+        rng.random((N, 4), np.float32),
+        rng.normal(size=(N, 3)).astype(np.float32),
+        rng.integers(0, 2, N).astype(np.float32),
+    )
+
+
+def all_batches(loader, epoch):
+    return [loader.batch(epoch, step) for step in range(loader.steps_per_epoch)]
+
+
+def real_positions(batches):
+    """Positions of the rows with weight 1, in order."""
+    return np.concatenate(
+        [batch.features.ids[batch.weights == 1, 0] for batch in batches]
+    )
+
+
+def assert_same(batch, other):
+    for array, expected in zip(
+        [*batch.features, batch.labels, batch.weights],
+        [*other.features, other.labels, other.weights],
+        strict=True,
+    ):
+        np.testing.assert_array_equal(array, expected)
+
+
+@pytest.fixture
+def no_thread_is_left():
+    before = threading.active_count()
+    yield
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64, N - 1, N, N + 1, 3 * N])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_every_row_occurs_exactly_once_an_epoch(rows, batch_size, shuffle):
+    loader = Loader(rows, batch_size, seed=3, shuffle=shuffle)
+    for epoch in (0, 1):
+        positions = real_positions(all_batches(loader, epoch))
+        assert len(positions) == N
+        np.testing.assert_array_equal(np.sort(positions), np.arange(N))
+
+
+def test_without_shuffle_rows_come_in_the_order_of_the_file(rows):
+    loader = Loader(rows, 64, shuffle=False)
+    for epoch in (0, 5):
+        positions = real_positions(all_batches(loader, epoch))
+        np.testing.assert_array_equal(positions, np.arange(N))
+
+
+def test_columns_of_a_row_stay_together(rows):
+    for batch in all_batches(Loader(rows, 100, seed=1), 2):
+        positions = batch.features.ids[:, 0]
+        np.testing.assert_array_equal(batch.features.ids, rows.ids[positions])
+        np.testing.assert_array_equal(batch.features.values, rows.values[positions])
+        np.testing.assert_array_equal(batch.features.dense, rows.dense[positions])
+        np.testing.assert_array_equal(batch.labels, rows.labels[positions])
+
+
+def test_arrays_are_contiguous_and_of_32_bits(rows):
+    for loader in (Loader(rows, 64), Loader(rows, 64, shuffle=False)):
+        batch = loader.batch(0, 15)
+        assert batch.features.ids.dtype == np.int32
+        assert batch.rows is None
+        for array in [*batch.features, batch.labels, batch.weights]:
+            assert array.flags.c_contiguous
+            assert len(array) == 64
+        for array in [*batch.features[1:], batch.labels, batch.weights]:
+            assert array.dtype == np.float32
+
+
+def test_values_that_are_all_one_stay_none(rows):
+    loader = Loader(rows._replace(values=None), 64)
+    assert loader.batch(0, 0).features.values is None
+
+
+def test_orders_of_epochs_and_seeds_differ(rows):
+    orders = [
+        real_positions(all_batches(Loader(rows, 64, seed=seed), epoch))
+        for seed, epoch in ((0, 0), (0, 1), (1, 0), (1, 1))
+    ]
+    for i, order in enumerate(orders):
+        for other in orders[:i]:
+            assert (order == other).sum() < 12
+        assert (order == np.arange(N)).sum() < 12
+
+
+def test_padding_repeats_the_rows_of_its_batch_in_turn(rows):
+    loader = Loader(rows, 400, seed=2)
+    last = loader.batch(0, 2)
+    count = N - 800
+    np.testing.assert_array_equal(last.weights, np.arange(400) < count)
+    np.testing.assert_array_equal(
+        last.features.ids, last.features.ids[np.arange(400) % count]
+    )
+    assert all(batch.weights.all() for batch in all_batches(loader, 0)[:2])
+
+
+def test_a_new_loader_continues_where_another_stopped(rows):
+    old, new = Loader(rows, 64, seed=9), Loader(rows, 64, seed=9)
+    seen = list(old.batches(3))
+    assert_same(new.batch(3, 7), seen[7])
+    rest = list(new.batches(3, first_step=10))
+    assert len(rest) == len(seen) - 10
+    for batch, expected in zip(rest, seen[10:], strict=True):
+        assert_same(batch, expected)
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_slices_of_the_processes_together_are_the_whole_batch(rows, processes):
+    whole = Loader(rows, 64, seed=4)
+    slices = [
+        Loader(rows, 64, seed=4, process_index=index, process_count=processes)
+        for index in range(processes)
+    ]
+    for step in (0, whole.steps_per_epoch - 1):
+        parts = [loader.batch(1, step) for loader in slices]
+        assert all(len(part.labels) == 64 // processes for part in parts)
+        expected = whole.batch(1, step)
+        for column in ("labels", "weights"):
+            joined = np.concatenate([getattr(part, column) for part in parts])
+            np.testing.assert_array_equal(joined, getattr(expected, column))
+        joined = np.concatenate([part.features.ids for part in parts])
+        np.testing.assert_array_equal(joined, expected.features.ids)
+
+
+@pytest.mark.usefixtures("no_thread_is_left")
+def test_prefetched_batches_are_those_made_one_by_one(rows):
+    loader = Loader(rows, 64, seed=5)
+    batches = list(loader.batches(2))
+    assert len(batches) == loader.steps_per_epoch
+    for step, batch in enumerate(batches):
+        assert_same(batch, loader.batch(2, step))
+
+
+@pytest.mark.usefixtures("no_thread_is_left")
+def test_transform_runs_in_the_thread_and_gives_what_is_yielded(rows):
+    threads = set()
+
+    def transform(batch):
+        threads.add(threading.current_thread())
+        return batch.labels.sum()
+
+    loader = Loader(rows, 64, shuffle=False)
+    sums = list(loader.batches(0, transform=transform))
+    expected = [batch.labels.sum() for batch in all_batches(loader, 0)]
+    assert sums == expected
+    assert len(threads) == 1
+    assert threading.current_thread() not in threads
+
+
+@pytest.mark.usefixtures("no_thread_is_left")
+def test_an_exception_in_the_thread_reaches_the_consumer_after_the_good_batches(rows):
+    calls = []
+
+    def transform(batch):
+        calls.append(batch)
+        if len(calls) == 6:
+            raise ArithmeticError("in the thread")
+        return batch
+
+    batches = Loader(rows, 64).batches(0, transform=transform)
+    assert len(list(itertools.islice(batches, 5))) == 5
+    with pytest.raises(ArithmeticError, match="in the thread"):
+        next(batches)
+
+
+@pytest.mark.usefixtures("no_thread_is_left")
+@pytest.mark.parametrize("taken", [0, 1, 5])
+def test_leaving_early_ends_the_thread(rows, taken):
+    made = []
+    batches = Loader(rows, 16).batches(0, transform=made.append)
+    with contextlib.closing(batches):
+        for _ in range(taken):
+            next(batches)
+    assert len(made) <= taken + AHEAD
+    assert list(batches) == []
+
+
+@pytest.mark.usefixtures("no_thread_is_left")
+def test_no_more_than_a_few_batches_are_made_ahead(rows):
+    made = []
+    batches = Loader(rows, 16).batches(0, transform=made.append)
+    with contextlib.closing(batches):
+        next(batches)
+        deadline = time.monotonic() + 10
+        while len(made) < 1 + AHEAD and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(0.02)
+        assert len(made) == 1 + AHEAD
+
+
+@pytest.mark.usefixtures("no_thread_is_left")
+def test_leaving_by_an_exception_ends_the_thread(rows):
+    def leave():
+        with contextlib.closing(Loader(rows, 16).batches(0)) as batches:
+            raise KeyError(next(batches))
+
+    with pytest.raises(KeyError):
+        leave()
+
+
+@pytest.mark.usefixtures("no_thread_is_left")
+def test_an_iterator_that_nobody_starts_has_no_thread(rows):
+    batches = Loader(rows, 16).batches(0)
+    assert not any(thread.name == "loader" for thread in threading.enumerate())
+    del batches
+
+
+@pytest.mark.parametrize("step", [-1, 16])
+def test_a_step_outside_the_epoch_is_refused(rows, step):
+    with pytest.raises(IndexError, match="of 16 an epoch"):
+        Loader(rows, 64).batch(0, step)
+
+
+def test_bad_sizes_are_refused(rows):
+    with pytest.raises(InputError, match="batch size 0"):
+        Loader(rows, 0)
+    with pytest.raises(InputError, match="multiple of the number of processes, 3"):
+        Loader(rows, 64, process_count=3)
+    with pytest.raises(ValueError, match="process 2 of 2"):
+        Loader(rows, 64, process_index=2, process_count=2)
+    empty = Rows(*(column[:0] for column in rows))
+    with pytest.raises(InputError, match="no rows"):
+        Loader(empty, 64)
