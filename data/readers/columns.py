@@ -1,0 +1,120 @@
+"""The columns that a user names, of sources that have any columns."""
+
+import dataclasses
+from collections.abc import Collection, Sequence
+
+import polars as pl
+
+from afm_jax.errors import InputError
+from data import readers
+
+OPTIONS = ("label", "categorical", "numeric", "multi_valued", "separator", "time")
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """Names of the columns to use; OPTIONS says which.
+
+    Attributes:
+        label: the column of the labels.
+        categorical: the columns of categories.
+        numeric: the columns of numbers.
+        multi_valued: the columns with any number of values.
+        separator: stands between the values of a multi-valued column that is text.
+        time: a column of numbers to order the rows by, or None.
+    """
+
+    label: str
+    categorical: tuple[str, ...]
+    numeric: tuple[str, ...]
+    multi_valued: tuple[str, ...]
+    separator: str
+    time: str | None
+
+    @classmethod
+    def of(cls, options: readers.Options) -> "Chosen":
+        """The columns that the options name.
+
+        Raises:
+            InputError: no label, no columns, or a column in two roles.
+        """
+        if not options["label"]:
+            raise InputError("Which column is the label? Give --label=NAME.")
+        chosen = cls(
+            label=options["label"],
+            categorical=tuple(options["categorical"]),
+            numeric=tuple(options["numeric"]),
+            multi_valued=tuple(options["multi_valued"]),
+            separator=options["separator"],
+            time=options["time"],
+        )
+        names = (*chosen.categorical, *chosen.numeric, *chosen.multi_valued)
+        if not names:
+            raise InputError(
+                "Which columns are features? Give --categorical, --numeric or --multi_valued=NAME,NAME,..."
+            )
+        twice = sorted(
+            {name for name in names if names.count(name) > 1 or name == chosen.label}
+        )
+        if twice:
+            raise InputError(
+                f"Column {twice[0]!r} is named twice; it has one role: label, categorical, numeric or multi_valued."
+            )
+        if not chosen.separator:
+            raise InputError("--separator must not be empty.")
+        return chosen
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All columns needed."""
+        features = (*self.categorical, *self.numeric, *self.multi_valued)
+        wanted = (self.label, *features, *((self.time,) if self.time else ()))
+        return tuple(dict.fromkeys(wanted))
+
+    @property
+    def layout(self) -> readers.Layout:
+        """The layout of the frames that `select` gives."""
+        columns = [readers.Column(name, "numeric") for name in self.numeric]
+        columns += [readers.Column(name, "categorical") for name in self.categorical]
+        columns += [readers.Column(name, "multi_valued") for name in self.multi_valued]
+        label = f"{self.label} is 1"
+        order = readers.TIME if self.time else None
+        return readers.Layout(label, tuple(columns), order)
+
+    def select(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The chosen columns of a frame whose label column is 0 or 1 already.
+
+        Text of multi-valued columns is cut at the separator, empty values dropped;
+        a categorical or multi-valued column of another type becomes text.
+        """
+        lists = []
+        for name in self.multi_valued:
+            if isinstance(frame.schema[name], pl.List):
+                items = pl.col(name).cast(pl.List(pl.String))
+            else:
+                items = pl.col(name).cast(pl.String).str.split(self.separator)
+            lists.append(items.list.eval(pl.element().filter(pl.element() != "")))
+        time = [pl.col(self.time).alias(readers.TIME)] if self.time else []
+        return frame.select(
+            pl.col(self.label).cast(pl.Float32).alias(readers.LABEL),
+            *(pl.col(name).cast(pl.Float64) for name in self.numeric),
+            *(pl.col(name).cast(pl.String) for name in self.categorical),
+            *lists,
+            *time,
+        )
+
+
+def require(where: str, names: Sequence[str], wanted: Collection[str]) -> None:
+    """Checks the names of the columns of a file.
+
+    Raises:
+        InputError: a wanted column is not there, or a name is there twice.
+    """
+    absent = [name for name in wanted if name not in names]
+    if absent:
+        raise InputError(
+            f"{where} has no column {absent[0]!r}; it has {', '.join(map(repr, names))}."
+        )
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if list(names).count(name) > 1)
+        raise InputError(f"{where} has two columns named {twice!r}.")

@@ -1,0 +1,103 @@
+"""CSV files with a header: any columns, named by the user.
+
+Values are separated by commas, by tabs if the file's name contains '.tsv'; values with
+separators or line ends in them stand in double quotes.
+"""
+
+import csv
+import functools
+import io
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+
+import polars as pl
+
+from afm_jax.errors import InputError
+from data import readers, text
+from data.readers import columns, delimited
+
+OPTIONS: tuple[str, ...] = columns.OPTIONS
+
+
+def open_reader(
+    paths: Sequence[pathlib.Path], options: readers.Options
+) -> readers.Reader:
+    """The reader of the columns that the options name.
+
+    The options are those of `columns.Chosen`.
+
+    Raises:
+        InputError: the options name no label or no columns, or one twice.
+    """
+    chosen = columns.Chosen.of(options)
+    return readers.Reader(chosen.layout, functools.partial(_parts, chosen=chosen))
+
+
+def header_and_rows(
+    path: pathlib.Path, kinds: Mapping[str, str]
+) -> Iterator[tuple[dict[str, str], text.Chunk]]:
+    """Chunks of a CSV file without its header, each with the kinds of the columns.
+
+    Columns that `kinds` does not name are text.
+
+    Raises:
+        InputError: a column of `kinds` is not in the header, or a name is there twice.
+    """
+    header: dict[str, str] = {}
+    for chunk in text.chunks(path, quoted=True):
+        if not header:
+            header, chunk = _cut_header(chunk, kinds)
+        if chunk.text:
+            yield header, chunk
+
+
+def separator_of(path: pathlib.Path) -> str:
+    """A tab for files named .tsv, else a comma."""
+    return "\t" if ".tsv" in path.suffixes else ","
+
+
+def _cut_header(
+    chunk: text.Chunk, kinds: Mapping[str, str]
+) -> tuple[dict[str, str], text.Chunk]:
+    outside = text.outside_quotes(chunk.text)
+    ends = (i for i, byte in enumerate(chunk.text) if byte == 10 and outside[i])
+    end = next(ends, None)
+    if end is None:
+        raise InputError(f"{chunk.path} line 1: a quote that nothing closes.")
+    try:
+        line = chunk.text[:end].decode()
+    except UnicodeDecodeError:
+        raise InputError(
+            f"{chunk.path} line 1: the header is not UTF-8 text; expected names of columns."
+        ) from None
+    reader = csv.reader(
+        io.StringIO(line, newline=""), delimiter=separator_of(chunk.path)
+    )
+    names = next(reader, [])
+    columns.require(str(chunk.path), names, kinds)
+    header = {name: kinds.get(name, "text") for name in names}
+    below = chunk.text[end + 1 :]
+    lines = chunk.text.count(b"\n", 0, end + 1)
+    return header, chunk._replace(first_line=chunk.first_line + lines, text=below)
+
+
+def _parts(path: pathlib.Path, *, chosen: columns.Chosen) -> Iterator[readers.Part]:
+    kinds = {
+        chosen.label: "signed_label",
+        **dict.fromkeys(chosen.numeric, "number"),
+        **({chosen.time: "time"} if chosen.time else {}),
+    }
+    kinds = {**dict.fromkeys(chosen.names, "text"), **kinds}
+    for header, chunk in header_and_rows(path, kinds):
+        yield readers.Part(
+            functools.partial(_parse, chunk, header, chosen), chunk.taken
+        )
+
+
+def _parse(
+    chunk: text.Chunk, header: dict[str, str], chosen: columns.Chosen
+) -> pl.DataFrame:
+    frame = delimited.parse(
+        chunk, header, separator=separator_of(chunk.path), quoted=True
+    )
+    return chosen.select(frame)

@@ -1,0 +1,49 @@
+import pytest
+
+from afm_jax.errors import InputError
+from data import readers
+from data.readers import avazu
+
+HEADER = ["id", "click", "hour", *avazu.CATEGORIES]
+
+
+def frame(path, rows, header=HEADER):
+    lines = [",".join(header), *(",".join(map(str, row)) for row in rows)]
+    path.write_text("\n".join(lines) + "\n")
+    (part,) = avazu.open_reader([path], {}).parts(path)
+    return part.parse()
+
+
+def row(click, hour, first=0):
+    return [17, click, hour, *range(first, first + 21)]
+
+
+def test_the_hour_becomes_hour_of_day_weekday_and_weekend(tmp_path):
+    rows = [row(0, 14102100), row(1, 14102523, 50), row(0, 14102602)]
+    found = frame(tmp_path / "train", rows)
+    assert found["hour_of_day"].to_list() == ["0", "23", "2"]
+    assert found["weekday"].to_list() == ["1", "5", "6"]  # a Tuesday, a weekend
+    assert found["is_weekend"].to_list() == ["0", "1", "1"]
+    assert found[readers.TIME].to_list() == [14102100, 14102523, 14102602]
+    assert found[readers.LABEL].to_list() == [0.0, 1.0, 0.0]
+
+
+def test_the_id_is_dropped_and_the_columns_go_by_name(tmp_path):
+    order = [*range(23, -1, -1)]
+    turned = [[row(1, 14102100)[i] for i in order]]
+    found = frame(tmp_path / "train", turned, [HEADER[i] for i in order])
+    names = [column.name for column in avazu.open_reader([], {}).layout.columns]
+    assert "id" not in found.columns
+    assert len(names) == 24
+    assert found.select(names).row(0)[3:] == tuple(map(str, range(21)))
+
+
+def test_a_missing_column_is_an_error(tmp_path):
+    with pytest.raises(InputError, match="no column 'click'; it has 'id', 'hour'"):
+        frame(tmp_path / "test", [], [name for name in HEADER if name != "click"])
+
+
+def test_an_hour_that_is_none_is_an_error(tmp_path):
+    rows = [row(0, 14102100), row(0, 14102124)]
+    with pytest.raises(InputError, match="line 3: hour is 14102124, expected YYMMDDHH"):
+        frame(tmp_path / "train", rows)

@@ -1,0 +1,35 @@
+import pytest
+
+from afm_jax.errors import InputError
+from data import readers
+from data.readers import criteo
+
+ROW = ["0", *map(str, range(13)), *(f"{index:08x}" for index in range(26))]
+
+
+def frame(path):
+    (part,) = criteo.open_reader([path], {}).parts(path)
+    return part.parse()
+
+
+def test_a_row_is_a_label_13_numbers_and_26_categories(tmp_path):
+    path = tmp_path / "train.txt"
+    missing = ["1", *[""] * 39]
+    path.write_text("\t".join(ROW) + "\n" + "\t".join(missing) + "\n")
+    found = frame(path)
+    layout = criteo.open_reader([path], {}).layout
+    names = [column.name for column in layout.columns]
+    assert [names[i] for i in (0, 12, 13, 38)] == ["I1", "I13", "C1", "C26"]
+    assert found[readers.LABEL].to_list() == [0.0, 1.0]
+    assert found.select(names).row(0) == (*map(float, range(13)), *ROW[14:])
+    assert found.select(names).row(1) == (None,) * 39
+
+
+def test_an_error_says_what_a_line_should_hold(tmp_path):
+    path = tmp_path / "train.txt"
+    path.write_text("\t".join(ROW) + "\n" + "\t".join(ROW[:38]) + "\n")
+    with pytest.raises(InputError) as error:
+        frame(path)
+    assert str(error.value) == (
+        f"{path} line 2: 38 columns, expected 40 (label, 13 numbers, 26 categories)."
+    )

@@ -1,0 +1,81 @@
+import datetime
+
+import polars as pl
+import pytest
+
+from afm_jax.errors import InputError
+from data import readers
+from data.readers import parquet
+
+OPTIONS = {
+    "label": "y",
+    "categorical": ("c",),
+    "numeric": ("n",),
+    "multi_valued": ("m",),
+    "separator": "|",
+    "time": None,
+}
+COLUMNS = {
+    "y": [True, False, True],
+    "c": [7, None, 9],
+    "n": [1.5, None, float("nan")],
+    "m": [["a", None, "b"], [], None],
+}
+
+
+def frame(path, data, **options):
+    pl.DataFrame(data).write_parquet(path)
+    parts = parquet.open_reader([path], {**OPTIONS, **options}).parts(path)
+    return pl.concat([part.parse() for part in parts])
+
+
+def test_columns_of_any_type_become_features(tmp_path):
+    found = frame(tmp_path / "rows.parquet", COLUMNS)
+    assert found[readers.LABEL].to_list() == [1.0, 0.0, 1.0]
+    assert found["c"].to_list() == ["7", None, "9"]
+    assert found["m"].to_list() == [["a", "b"], [], None]
+    assert found["n"].fill_nan(None).to_list() == [1.5, None, None]
+
+
+def test_text_of_multi_valued_columns_is_cut_and_dates_are_times(tmp_path):
+    data = {**COLUMNS, "m": ["a|b", None, ""], "y": [-1, 0, 1]}
+    data["t"] = [datetime.date(2024, 1, day) for day in (3, 1, 2)]
+    found = frame(tmp_path / "rows.parquet", data, time="t")
+    assert found["m"].to_list() == [["a", "b"], None, []]
+    assert found[readers.LABEL].to_list() == [0.0, 0.0, 1.0]
+    assert found[readers.TIME].arg_sort().to_list() == [1, 2, 0]
+
+
+def test_the_parts_of_a_file_are_its_rows_in_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "_BATCH_ROWS", 64)
+    data = {"y": [0] * 1000, "c": range(1000), "n": [0.0] * 1000, "m": ["a"] * 1000}
+    path = tmp_path / "rows.parquet"
+    found = frame(path, data)
+    assert found["c"].to_list() == [str(number) for number in range(1000)]
+    parts = list(parquet.open_reader([path], OPTIONS).parts(path))
+    assert len(parts) == 16
+    assert parts[-1].taken == path.stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"y": [0, 1, 2]}, "row 3: y is 2, expected 0 or 1"),
+        ({"y": [0, None, 1]}, "row 2: y is None, expected 0 or 1"),
+        ({"n": [0.0, 1.0, float("inf")]}, "row 3: n is inf, expected a finite number"),
+        ({"n": ["a", "b", "c"]}, "column 'n' is of type String, expected numbers"),
+        ({"c": None}, "no column 'c'; it has 'y', 'n', 'm'"),
+    ],
+)
+def test_bad_values_are_named(tmp_path, change, told):
+    data = {k: v for k, v in {**COLUMNS, **change}.items() if v is not None}
+    with pytest.raises(InputError, match=told):
+        frame(tmp_path / "rows.parquet", data)
+
+
+def test_a_file_that_is_no_parquet_is_an_error(tmp_path):
+    path = tmp_path / "rows.parquet"
+    pl.DataFrame(COLUMNS).write_parquet(path)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(InputError, match="no complete parquet file"):
+        list(parquet.open_reader([path], OPTIONS).parts(path))
