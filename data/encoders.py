@@ -1,0 +1,171 @@
+"""Encoders of columns of strings, and what the encoders of all fields have in common.
+
+An encoder is told all training rows block by block (`count`), then makes its field
+(`fit`), and from then on writes the ids of a block (`write`).
+"""
+
+import zlib
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import polars as pl
+
+from afm_jax.errors import InputError
+from afm_jax.features import MISSING, UNSEEN, Field
+from data.spill import Block, Dictionary
+
+FIRST = 2
+"""The first id of a field that stands for a value of its own."""
+
+
+class Vocabulary(NamedTuple):
+    """The values of a field that have ids of their own; `values[i]` has offset + 2 + i.
+
+    Attributes:
+        values: strings by falling count, equal counts by value.
+        counts: int64, how often each occurs in the training split.
+    """
+
+    values: pl.Series
+    counts: pl.Series
+
+    @property
+    def crc32(self) -> int:
+        """Checksum of the values in id order."""
+        crc = 0
+        for start in range(0, len(self.values), 65536):
+            part = self.values.slice(start, 65536).to_list()
+            crc = zlib.crc32("".join(f"{value}\0" for value in part).encode(), crc)
+        return crc
+
+
+class Encoder(Protocol):
+    """What the encoders of fields have in common."""
+
+    vocabulary: Vocabulary | None
+
+    def count(self, block: Block, train: np.ndarray) -> None:
+        """Takes note of the training rows of a block, whose indices are `train`."""
+
+    def fit(self, offset: int, min_count: int) -> Field:
+        """The field, whose ids begin at `offset`.
+
+        Raises:
+            InputError: no training row has a value.
+        """
+
+    def write(self, block: Block, ids: np.ndarray, values: np.ndarray | None) -> None:
+        """Writes into int32 ids [N, slots] and float32 values [N, slots], ones so far."""
+
+
+class Categorical:
+    """A column of strings; see `Encoder`."""
+
+    vocabulary: Vocabulary | None = None
+
+    def __init__(self, name: str, index: int, dictionary: Dictionary):
+        self._name, self._index = name, index
+        self._strings = dictionary.strings()
+        self._counts = np.zeros(len(self._strings) + 1, np.int64)
+
+    def count(self, block: Block, train: np.ndarray) -> None:
+        np.add.at(self._counts, block.codes[self._index].take(train), 1)
+
+    def fit(self, offset: int, min_count: int) -> Field:
+        field, self.vocabulary, self._ids = fit_strings(
+            self._name, offset, min_count, self._strings, self._counts
+        )
+        return field
+
+    def write(self, block: Block, ids: np.ndarray, values: np.ndarray | None) -> None:
+        codes = block.codes[self._index]
+        ids[:, 0] = self._ids.take(codes)
+        if values is not None and block.values.size:
+            # Nothing is there to be weighed where the column is missing.
+            values[:, 0] = np.where(codes > 0, block.values[self._index], 1)
+
+
+class MultiValued:
+    """A column of lists of strings; see `Encoder`.
+
+    It has as many slots as the longest list of a training row has items. Longer lists
+    of other rows lose their last items, so that slots, too, depend on training rows only.
+    Unused slots have the id of missing and value 0; an empty list is missing with value 1.
+    """
+
+    vocabulary: Vocabulary | None = None
+
+    def __init__(self, name: str, index: int, dictionary: Dictionary):
+        self._name, self._index = name, index
+        self._strings = dictionary.strings()
+        self._counts = np.zeros(len(self._strings) + 1, np.int64)
+        self._slots = 1
+
+    def count(self, block: Block, train: np.ndarray) -> None:
+        many = block.many[self._index]
+        chosen = np.zeros(len(many.lengths), bool)
+        chosen[train] = True
+        codes = many.codes[np.repeat(chosen, many.lengths)]
+        np.add.at(self._counts, codes, 1)
+        self._slots = max(self._slots, int(many.lengths.take(train).max(initial=0)))
+
+    def fit(self, offset: int, min_count: int) -> Field:
+        field, self.vocabulary, self._ids = fit_strings(
+            *(self._name, offset, min_count, self._strings, self._counts),
+            slots=self._slots,
+        )
+        return field
+
+    def write(self, block: Block, ids: np.ndarray, values: np.ndarray | None) -> None:
+        many = block.many[self._index]
+        starts = np.cumsum(many.lengths) - many.lengths
+        ids[:] = self._ids[0]
+        for slot in range(self._slots):
+            rows = np.flatnonzero(many.lengths > slot)
+            items = starts[rows] + slot
+            ids[rows, slot] = self._ids.take(many.codes[items])
+            if values is not None:
+                values[:, slot] = 0 if slot else many.lengths == 0
+                values[rows, slot] = many.values[items] if many.values.size else 1
+
+
+def fit_strings(
+    name: str,
+    offset: int,
+    min_count: int,
+    strings: pl.Series,
+    counts: np.ndarray,
+    *,
+    kind: str = "categorical",
+    slots: int = 1,
+) -> tuple[Field, Vocabulary, np.ndarray]:
+    """Field, vocabulary and the id of each code; `counts` are those of the codes."""
+    if not counts[1:].any():
+        raise always_missing(name)
+    known = np.flatnonzero(counts[1:] >= max(min_count, 1))
+    table = pl.DataFrame(
+        {
+            "value": strings.gather(known),
+            "count": counts[1:][known],
+            "code": known + 1,
+        }
+    ).sort(["count", "value"], descending=[True, False])
+    vocabulary = Vocabulary(table["value"], table["count"])
+    ids = np.full(len(counts), offset + UNSEEN, np.int32)
+    ids[0] = offset + MISSING
+    ids[table["code"].to_numpy()] = offset + FIRST + np.arange(table.height)
+    field = Field(
+        name=name,
+        kind="multi_valued" if slots > 1 else kind,
+        vocab_size=FIRST + table.height,
+        offset=offset,
+        slots=slots,
+        vocabulary_crc32=vocabulary.crc32,
+    )
+    return field, vocabulary, ids
+
+
+def always_missing(name: str) -> InputError:
+    return InputError(
+        f"Column {name!r} is missing in every training row; expected some values. Leave it out, or take more rows."
+    )

@@ -1,0 +1,184 @@
+"""Rows on disk as codes to encoded rows: fit on the training rows, then encode.
+
+Vocabularies, scales, buckets and numbers of slots come from the training rows only.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import polars as pl
+
+from afm_jax.errors import InputError
+from afm_jax.features import DenseColumn, Field
+from data import encoders, numeric, program, readers
+from data.spill import Block, Spill, Stored, ordered_map
+from data.store import SPLITS, Rows
+
+VOCABULARIES_FILE = "vocabularies.parquet"
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoding:
+    """How blocks become rows.
+
+    Attributes:
+        fields: the fields, in slot order.
+        dense_columns: the columns of `Rows.dense`.
+        by_field: the encoder of each field.
+        dense: the encoder of the dense columns.
+        weighted: whether rows have values.
+    """
+
+    fields: tuple[Field, ...]
+    dense_columns: tuple[DenseColumn, ...]
+    by_field: tuple[encoders.Encoder, ...]
+    dense: numeric.Dense
+    weighted: bool
+
+    def rows(self, block: Block) -> Rows:
+        """The rows of a block."""
+        count = len(block.labels)
+        slots = sum(field.slots for field in self.fields)
+        ids = np.empty((count, slots), np.int32)
+        values = np.ones((count, slots), np.float32) if self.weighted else None
+        start = 0
+        for field, encoder in zip(self.fields, self.by_field, strict=True):
+            part = slice(start, start + field.slots)
+            encoder.write(
+                block, ids[:, part], None if values is None else values[:, part]
+            )
+            start += field.slots
+        return Rows(ids, values, self.dense.encode(block), block.labels)
+
+    def save_vocabularies(self, path: pathlib.Path) -> None:
+        """Writes field, value and count of every value with an id, in id order."""
+        pl.concat(
+            pl.DataFrame(
+                {
+                    "field": pl.repeat(
+                        field.name, len(encoder.vocabulary.values), eager=True
+                    ),
+                    "value": encoder.vocabulary.values,
+                    "count": encoder.vocabulary.counts,
+                }
+            )
+            for field, encoder in zip(self.fields, self.by_field, strict=True)
+            if encoder.vocabulary is not None
+        ).write_parquet(path)
+
+
+def read_vocabularies(path: pathlib.Path) -> dict[str, list[str]]:
+    """The values of each field, in id order, that `Encoding.save_vocabularies` wrote."""
+    table = pl.read_parquet(path)
+    return {
+        field: part["value"].to_list()
+        for (field,), part in table.group_by("field", maintain_order=True)
+    }
+
+
+def fit(
+    spill: Spill,
+    assigned: Sequence[np.ndarray],
+    kinds: Sequence[str],
+    *,
+    min_count: int,
+    buckets: int,
+) -> Encoding:
+    """Fits vocabularies, scales, buckets and numbers of slots on the training rows.
+
+    Args:
+        spill: the rows.
+        assigned: their splits, from `assign`.
+        kinds: of the numeric columns.
+        min_count: values with fewer training rows count as unseen.
+        buckets: how many quantile buckets.
+
+    Raises:
+        InputError: no training row, or a column without a value in any.
+    """
+    train_rows = sum(int(np.count_nonzero(part == 0)) for part in assigned)
+    if not train_rows:
+        raise InputError("No training rows.")
+    fitted = _make_encoders(spill, kinds, buckets, train_rows)
+    dense_names = [
+        (name, index)
+        for index, (name, kind) in enumerate(
+            zip(_numeric(spill.layout), kinds, strict=True)
+        )
+        if kind == "dense"
+    ]
+    dense = numeric.Dense(
+        [name for name, _ in dense_names], [index for _, index in dense_names]
+    )
+    loaded = ordered_map(Stored.load, spill.blocks)
+    for block, part in zip(loaded, assigned, strict=True):
+        train = np.flatnonzero(part == 0)
+        for encoder in (*fitted, dense):
+            encoder.count(block, train)
+    dense_columns = dense.fit()
+    fields: list[Field] = []
+    for encoder in fitted:
+        offset = fields[-1].offset + fields[-1].vocab_size if fields else 0
+        fields.append(encoder.fit(offset, min_count))
+    weighted = spill.weighted or any(field.slots > 1 for field in fields)
+    return Encoding(tuple(fields), dense_columns, tuple(fitted), dense, weighted)
+
+
+def encode(
+    spill: Spill, assigned: Sequence[np.ndarray], encoding: Encoding
+) -> Iterator[tuple[str, Rows]]:
+    """The rows of the splits, a block of the spill at a time."""
+
+    def split(task: tuple[Stored, np.ndarray]) -> list[tuple[str, Rows]]:
+        stored, part = task
+        rows = encoding.rows(stored.load())
+        return [
+            (name, _take(rows, np.flatnonzero(part == index)))
+            for index, name in enumerate(SPLITS)
+            if (part == index).any()
+        ]
+
+    total = sum(block.rows for block in spill.blocks)
+    with program.progress("encode", total) as advance:
+        for pieces in ordered_map(split, zip(spill.blocks, assigned, strict=True)):
+            yield from pieces
+            advance(sum(len(rows.labels) for _, rows in pieces))
+
+
+def _numeric(layout: readers.Layout) -> list[str]:
+    return [column.name for column in layout.columns if column.kind == "numeric"]
+
+
+def _make_encoders(
+    spill: Spill, kinds: Sequence[str], buckets: int, train_rows: int
+) -> list[encoders.Encoder]:
+    """The encoders of the fields, in the order of the columns."""
+    made: list[encoders.Encoder] = []
+    met: dict[str, int] = {}
+    for column in spill.layout.columns:
+        index = met.get(column.kind, 0)
+        met[column.kind] = index + 1
+        if column.kind == "numeric":
+            if kinds[index] == "bucket_log2":
+                made.append(numeric.Log2Buckets(column.name, index))
+            elif kinds[index] == "bucket_quantile":
+                made.append(
+                    numeric.QuantileBuckets(column.name, index, buckets, train_rows)
+                )
+            continue
+        make = {
+            "categorical": encoders.Categorical,
+            "multi_valued": encoders.MultiValued,
+        }[column.kind]
+        made.append(make(column.name, index, spill.dictionaries[column.name]))
+    return made
+
+
+def _take(rows: Rows, chosen: np.ndarray) -> Rows:
+    if len(chosen) == len(rows.labels):
+        return rows
+    return Rows(
+        *(None if column is None else column.take(chosen, axis=0) for column in rows)
+    )

@@ -1,0 +1,282 @@
+"""One pass over raw files that leaves them on disk as codes and numbers.
+
+Text is read, parsed and hashed once: every string becomes a code, numbered as strings
+are first met, and the rest of the preparation (splits, counts, vocabularies, ids) works
+on these codes, many times faster than on text. Memory holds the distinct strings and a
+few chunks.
+"""
+
+import bisect
+import collections
+import concurrent.futures
+import os
+import pathlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import polars as pl
+
+from data import program, readers, sources, text
+
+WORKERS = min(8, os.cpu_count() or 1)
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+class Dictionary:
+    """Codes 1, 2, ... for strings in the order in which they are met; 0 is none.
+
+    May be used from several threads; the order is then any.
+    """
+
+    def __init__(self) -> None:
+        self._categories = pl.Categories.random("afm_jax")
+        # Categories live as long as a series of them.
+        self._alive = pl.Series([], dtype=pl.Categorical(self._categories))
+
+    def codes(self, strings: pl.Expr) -> pl.Expr:
+        """UInt32 codes; a null gets 0."""
+        return (strings.cast(self._alive.dtype).to_physical() + 1).fill_null(0)
+
+    def strings(self) -> pl.Series:
+        """The strings met so far: that of code c is at c - 1."""
+        # Categories has no length, and its to_series goes through Python objects.
+        size = bisect.bisect_left(
+            range(1 << 32), True, key=lambda code: code not in self._categories
+        )
+        codes = pl.Series(np.arange(size, dtype=np.uint32))
+        return codes.cat.to(self._alive.dtype).cast(pl.String)
+
+
+class Many(NamedTuple):
+    """A multi-valued column of N rows.
+
+    Attributes:
+        lengths: int32 [N], how many items each row has.
+        codes: uint32 [sum of lengths], the items of all rows one after another.
+        values: float32 [sum of lengths], or [0] if all are 1.
+    """
+
+    lengths: np.ndarray
+    codes: np.ndarray
+    values: np.ndarray
+
+
+class Block(NamedTuple):
+    """N rows as codes and numbers.
+
+    Attributes:
+        times: int64 or float64 [N], or [0] if the rows are in time order.
+        labels: float32 [N].
+        numbers: float64 [numeric columns, N], NaN where missing.
+        codes: uint32 [categorical columns, N].
+        values: float32 [categorical columns, N], or [0] if all are 1.
+        many: the multi-valued columns.
+    """
+
+    times: np.ndarray
+    labels: np.ndarray
+    numbers: np.ndarray
+    codes: np.ndarray
+    values: np.ndarray
+    many: tuple[Many, ...]
+
+
+class Stored(NamedTuple):
+    """A block on disk: its file, number of rows, and given split, if any."""
+
+    path: pathlib.Path
+    rows: int
+    split: str | None
+
+    def load(self) -> Block:
+        """The block."""
+        with self.path.open("rb") as file:
+            parts = [np.load(file) for _ in range(5)]
+            many = []
+            while file.read(1):
+                many.append(Many(*(np.load(file) for _ in range(3))))
+        return Block(*parts, tuple(many))
+
+    def load_times(self) -> np.ndarray:
+        """The times of the block only."""
+        with self.path.open("rb") as file:
+            return np.load(file)
+
+
+class Spill(NamedTuple):
+    """All rows of a source on disk.
+
+    Attributes:
+        layout: the columns.
+        blocks: the blocks in the order of the rows.
+        dictionaries: the strings of each categorical or multi-valued column, by name.
+        checksums: checksum of each file, by file name.
+        weighted: whether any value is not 1.
+    """
+
+    layout: readers.Layout
+    blocks: list[Stored]
+    dictionaries: Mapping[str, Dictionary]
+    checksums: Mapping[str, str]
+    weighted: bool
+
+
+def spill(
+    files: Sequence[sources.SourceFile],
+    reader: readers.Reader,
+    folder: pathlib.Path,
+    prepare_numbers: Callable[[np.ndarray], np.ndarray],
+) -> Spill:
+    """Reads all files and stores their rows.
+
+    Args:
+        files: what to read, in order.
+        reader: how.
+        folder: where the blocks go; made if need be.
+        prepare_numbers: applied to the float64 [numeric columns, N] of each block.
+
+    Raises:
+        InputError: what the reader found wrong.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    dictionaries = {
+        column.name: Dictionary()
+        for column in reader.layout.columns
+        if column.kind != "numeric"
+    }
+
+    def store(
+        task: tuple[pathlib.Path, str | None, readers.Part],
+    ) -> tuple[Stored, bool]:
+        path, split, part = task
+        block = _block(part.parse(), reader.layout, dictionaries, prepare_numbers)
+        _save(block, path)
+        weighted = block.values.size > 0 or any(m.values.size > 0 for m in block.many)
+        return Stored(path, len(block.labels), split), weighted
+
+    total = sum(file.path.stat().st_size for file in files) / 1e6
+    with (
+        program.progress("read", total, "MB") as advance,
+        concurrent.futures.ThreadPoolExecutor(1) as pool,
+    ):
+        paths = [*(file.path for file in files), *reader.tables]
+        checksums = pool.map(text.checksum, paths)
+        stored = list(ordered_map(store, _tasks(files, reader, folder, advance)))
+        return Spill(
+            layout=reader.layout,
+            blocks=[block for block, _ in stored],
+            dictionaries=dictionaries,
+            checksums={
+                path.name: crc for path, crc in zip(paths, checksums, strict=True)
+            },
+            weighted=any(weighted for _, weighted in stored),
+        )
+
+
+def ordered_map(function: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[_R]:
+    """The results in order, computed by threads that are a few items ahead.
+
+    The items are taken in the calling thread. The first error, in order, ends it.
+    """
+    pool = concurrent.futures.ThreadPoolExecutor(WORKERS)
+    waiting: collections.deque[concurrent.futures.Future[_R]] = collections.deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > WORKERS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _tasks(
+    files: Sequence[sources.SourceFile],
+    reader: readers.Reader,
+    folder: pathlib.Path,
+    advance: Callable[..., None],
+) -> Iterator[tuple[pathlib.Path, str | None, readers.Part]]:
+    count = 0
+    for file in files:
+        taken = 0
+        for part in reader.parts(file.path):
+            yield folder / f"{count:06d}", file.split, part
+            count += 1
+            advance((part.taken - taken) / 1e6)
+            taken = part.taken
+
+
+def _block(
+    frame: pl.DataFrame,
+    layout: readers.Layout,
+    dictionaries: Mapping[str, Dictionary],
+    prepare_numbers: Callable[[np.ndarray], np.ndarray],
+) -> Block:
+    rows = frame.height
+    names: dict[str, list[str]] = {"categorical": [], "numeric": [], "multi_valued": []}
+    for column in layout.columns:
+        names[column.kind].append(column.name)
+    numbers = _matrix(
+        frame.lazy().select(pl.col(names["numeric"]).fill_null(np.nan)),
+        rows,
+        np.float64,
+    )
+    codes = _matrix(
+        frame.lazy().select(
+            dictionaries[name].codes(pl.col(name)) for name in names["categorical"]
+        ),
+        *(rows, np.uint32),
+    )
+    values = np.zeros(0, np.float32)
+    weighted = [readers.VALUES + name for name in names["categorical"]]
+    if weighted and weighted[0] in frame.columns:
+        values = _matrix(frame.lazy().select(weighted), rows, np.float32)
+    return Block(
+        times=frame[readers.TIME].to_numpy()
+        if layout.order == readers.TIME
+        else np.zeros(0),
+        labels=frame[readers.LABEL].to_numpy(),
+        numbers=prepare_numbers(numbers),
+        codes=codes,
+        values=values,
+        many=tuple(
+            _many(frame, name, dictionaries[name]) for name in names["multi_valued"]
+        ),
+    )
+
+
+def _matrix(frame: pl.LazyFrame, rows: int, dtype: Any) -> np.ndarray:
+    """[columns, rows], whose columns polars computes in parallel."""
+    columns = frame.collect().get_columns()
+    matrix = np.empty((len(columns), rows), dtype)
+    for row, column in zip(matrix, columns, strict=True):
+        row[:] = column.to_numpy()
+    return matrix
+
+
+def _many(frame: pl.DataFrame, name: str, dictionary: Dictionary) -> Many:
+    lengths = frame[name].list.len().fill_null(0)
+    full = lengths > 0
+    items = frame[name].filter(full).explode().to_frame()
+    values = np.zeros(0, np.float32)
+    if readers.VALUES + name in frame.columns:
+        values = frame[readers.VALUES + name].filter(full).explode().to_numpy()
+    return Many(
+        lengths.cast(pl.Int32).to_numpy(),
+        items.select(dictionary.codes(pl.col(name))).to_series().to_numpy(),
+        values,
+    )
+
+
+def _save(block: Block, path: pathlib.Path) -> None:
+    with path.open("wb") as file:
+        for array in block[:-1]:
+            np.save(file, array)
+        for many in block.many:
+            file.write(b"m")
+            for array in many:
+                np.save(file, array)

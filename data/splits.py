@@ -1,0 +1,123 @@
+"""Which rows are for training, validation and test: exact, and the same every time."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from afm_jax.errors import InputError
+from data import permutation, readers
+from data.spill import Spill, Stored
+from data.store import SPLITS
+
+
+def sizes(rows: int, fractions: Sequence[float]) -> tuple[int, ...]:
+    """Number of rows of each split: fractions rounded, training takes the rest.
+
+    Raises:
+        InputError: the fractions are not two or three numbers that sum to 1, those for
+            training and validation above 0, or a split would be empty.
+    """
+    if (
+        len(fractions) not in (2, 3)
+        or min(fractions) < 0
+        or 0 in fractions[:2]
+        or abs(sum(fractions) - 1) > 1e-6
+    ):
+        raise InputError(
+            f"Fractions {','.join(map(str, fractions))}: expected those of train, validation and perhaps test, which sum to 1, such as 0.8,0.1,0.1."
+        )
+    train, validation, test = (*fractions, 0.0)[:3]
+    held_out = [round(rows * fraction) for fraction in (validation, test)]
+    counts = (rows - sum(held_out), *held_out)
+    for split, count, fraction in zip(
+        SPLITS, counts, (train, validation, test), strict=True
+    ):
+        if fraction and count <= 0:
+            raise InputError(f"{rows} rows are too few to split: none for {split}.")
+    return counts
+
+
+def by_position(positions: np.ndarray, counts: Sequence[int]) -> np.ndarray:
+    """int8, the index of the split of each position in the order of the splits."""
+    return np.searchsorted(np.cumsum(counts), positions, side="right").astype(np.int8)
+
+
+def random_positions(start: int, stop: int, rows: int, seed: int) -> np.ndarray:
+    """Positions of rows start to stop in the random order that the seed names."""
+    return permutation.permute(np.arange(start, stop), rows, key=seed)
+
+
+def time_positions(
+    blocks: Iterable[np.ndarray], times: np.ndarray, counts: np.ndarray
+) -> Iterator[np.ndarray]:
+    """Positions of the rows of each block in the order of time, ties in their order.
+
+    Args:
+        blocks: the time of each row, block by block.
+        times: the distinct times of all blocks, rising.
+        counts: int64, how many rows have each of them.
+    """
+    next_position = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    for block in blocks:
+        index = np.searchsorted(times, block)
+        order = np.argsort(index, kind="stable")
+        distinct, first, size = np.unique(
+            index[order], return_index=True, return_counts=True
+        )
+        positions = np.empty(len(block), np.int64)
+        within = np.arange(len(block)) - np.repeat(first, size)
+        positions[order] = np.repeat(next_position[distinct], size) + within
+        next_position[distinct] += size
+        yield positions
+
+
+def assign(
+    spill: Spill, how: str | None, fractions: Sequence[float], seed: int
+) -> list[np.ndarray]:
+    """The split of each row of each block, int8 indices into SPLITS.
+
+    Args:
+        spill: the rows.
+        how: 'random', 'time', or None if the files are given
+        fractions: of training, validation and perhaps test rows.
+        seed: of the random order.
+
+    Raises:
+        InputError: the fractions are not right, or a split would be empty.
+    """
+    blocks = spill.blocks
+    if how is None:
+        return [
+            np.full(block.rows, SPLITS.index(block.split or ""), np.int8)
+            for block in blocks
+        ]
+    ends = np.cumsum([block.rows for block in blocks])
+    rows = int(ends[-1]) if blocks else 0
+    counts = sizes(rows, fractions)
+    ranges = [
+        (int(end) - block.rows, int(end))
+        for end, block in zip(ends, blocks, strict=True)
+    ]
+    if how == "random":
+        positions = (random_positions(*part, rows, seed) for part in ranges)
+    elif spill.layout.order == readers.TIME:
+        positions = _time_positions(blocks)
+    elif spill.layout.order == readers.FILE:
+        positions = (np.arange(*part) for part in ranges)
+    else:
+        raise InputError(
+            "--split=time: the order of these rows in time is not known; for csv and parquet give --time=COLUMN."
+        )
+    return [by_position(part, counts) for part in positions]
+
+
+def _time_positions(blocks: Sequence[Stored]) -> Iterator[np.ndarray]:
+    found: dict[float, int] = {}
+    for block in blocks:
+        for time, count in zip(
+            *np.unique(block.load_times(), return_counts=True), strict=True
+        ):
+            found[time] = found.get(time, 0) + int(count)
+    times = np.array(sorted(found))
+    counts = np.array([found[time] for time in times], np.int64)
+    return time_positions((block.load_times() for block in blocks), times, counts)

@@ -1,0 +1,155 @@
+import pathlib
+import threading
+
+import numpy as np
+import polars as pl
+import pytest
+
+from afm_jax.errors import InputError
+from data import readers, sources, spill
+
+LAYOUT = readers.Layout(
+    "y is 1",
+    (
+        readers.Column("n", "numeric"),
+        readers.Column("c", "categorical"),
+        readers.Column("m", "multi_valued"),
+        readers.Column("d", "categorical"),
+    ),
+    order=readers.TIME,
+)
+
+
+def random_frame(rng, rows, weighted):
+    words = np.array(["a", "b", "é", "", "long " * 9, None], object)
+    many = [list(rng.choice(words[:5], rng.integers(0, 4))) for _ in range(rows)]
+    frame = {
+        readers.LABEL: pl.Series(rng.integers(0, 2, rows), dtype=pl.Float32),
+        readers.TIME: rng.integers(0, 9, rows),
+        "n": [None if x < -1 else x for x in rng.normal(size=rows)],
+        "c": pl.Series(rng.choice(words, rows).tolist(), dtype=pl.String),
+        "d": pl.Series(rng.choice(words, rows).tolist(), dtype=pl.String),
+        "m": pl.Series(many, dtype=pl.List(pl.String)),
+    }
+    if weighted:
+        for name in ("c", "d"):
+            x = rng.normal(size=rows)
+            frame[readers.VALUES + name] = pl.Series(x, dtype=pl.Float32)
+        x = [rng.normal(size=len(items)).tolist() for items in many]
+        frame[readers.VALUES + "m"] = pl.Series(x, dtype=pl.List(pl.Float32))
+    return pl.DataFrame(frame)
+
+
+def spilled(tmp_path, frames, prepare=lambda numbers: numbers):
+    path = tmp_path / "rows"
+    path.write_bytes(b"123456789")
+    parts = [readers.Part(lambda frame=frame: frame, 1) for frame in frames]
+    reader = readers.Reader(LAYOUT, lambda path: iter(parts))
+    files = [sources.SourceFile(path, "validation")]
+    return spill.spill(files, reader, tmp_path / "scratch", prepare)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_rows_come_back_as_they_were(tmp_path, weighted):
+    rng = np.random.default_rng(5)
+    frames = [random_frame(rng, rows, weighted) for rows in (40, 1, 17)]
+    found = spilled(tmp_path, frames)
+    assert found.weighted == weighted
+    assert found.checksums == {"rows": "crc32:cbf43926"}
+    texts = {
+        name: [None, *dictionary.strings()]
+        for name, dictionary in found.dictionaries.items()
+    }
+    for stored, frame in zip(found.blocks, frames, strict=True):
+        block = stored.load()
+        assert (stored.rows, stored.split) == (frame.height, "validation")
+        np.testing.assert_array_equal(block.labels, frame[readers.LABEL])
+        np.testing.assert_array_equal(block.times, frame[readers.TIME])
+        np.testing.assert_array_equal(stored.load_times(), frame[readers.TIME])
+        np.testing.assert_array_equal(block.numbers[0], frame["n"].fill_null(np.nan))
+        for codes, name in zip(block.codes, ("c", "d"), strict=True):
+            assert [texts[name][code] for code in codes] == frame[name].to_list()
+        (many,) = block.many
+        items = [texts["m"][code] for code in many.codes]
+        assert items == [item for items in frame["m"] for item in items]
+        assert many.lengths.tolist() == frame["m"].list.len().to_list()
+        if weighted:
+            np.testing.assert_array_equal(block.values[1], frame[readers.VALUES + "d"])
+            flat = [x for items in frame[readers.VALUES + "m"] for x in items]
+            np.testing.assert_array_equal(many.values, np.float32(flat))
+        else:
+            assert block.values.size == many.values.size == 0
+
+
+def test_numbers_are_prepared_before_they_are_stored(tmp_path):
+    frame = random_frame(np.random.default_rng(6), 9, weighted=False)
+    block = spilled(tmp_path, [frame], lambda x: 2 * x).blocks[0].load()
+    np.testing.assert_array_equal(block.numbers[0] / 2, frame["n"].fill_null(np.nan))
+
+
+def test_the_first_error_of_a_file_is_told(tmp_path):
+    def bad(text):
+        def parse():
+            raise InputError(text)
+
+        return readers.Part(parse, 1)
+
+    frame = random_frame(np.random.default_rng(7), 3, weighted=False)
+    parts = [readers.Part(lambda: frame, 1), bad("line 4"), bad("line 9")]
+    (tmp_path / "rows").write_text("x")
+    with pytest.raises(InputError, match="line 4"):
+        spill.spill(
+            [sources.SourceFile(tmp_path / "rows", None)],
+            readers.Reader(LAYOUT, lambda path: iter(parts)),
+            tmp_path / "scratch",
+            lambda numbers: numbers,
+        )
+
+
+def test_a_dictionary_gives_a_string_one_code_in_all_threads():
+    dictionary = spill.Dictionary()
+    words = pl.Series("w", [f"w{i % 1000}" for i in range(5000)] + [None])
+    codes = {}
+
+    def encode(name):
+        part = words if name % 2 else words.reverse()
+        codes[name] = part.to_frame().select(dictionary.codes(pl.col("w")))["w"]
+
+    threads = [threading.Thread(target=encode, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    strings = [None, *dictionary.strings()]
+    assert sorted(strings[1:]) == sorted(f"w{i}" for i in range(1000))
+    assert [strings[code] for code in codes[1]] == words.to_list()
+    assert codes[0].to_list() == codes[1].to_list()[::-1] == codes[3].to_list()[::-1]
+
+
+def test_ordered_map_keeps_the_order_and_reads_few_items_ahead():
+    taken = []
+
+    def items():
+        for item in range(50):
+            taken.append(item)
+            yield item
+
+    results = spill.ordered_map(lambda item: item * item, items())
+    assert next(results) == 0
+    assert len(taken) <= spill.WORKERS + 1
+    assert list(results) == [item * item for item in range(1, 50)]
+
+
+def test_a_block_of_no_multi_valued_columns_has_none(tmp_path):
+    layout = readers.Layout("y is 1", (readers.Column("c", "categorical"),))
+    frame = pl.DataFrame({readers.LABEL: [1.0], "c": ["x"]})
+    path = pathlib.Path(tmp_path / "rows")
+    path.write_text("x")
+    reader = readers.Reader(layout, lambda path: iter([readers.Part(lambda: frame, 1)]))
+    found = spill.spill(
+        [sources.SourceFile(path, None)], reader, tmp_path / "s", lambda x: x
+    )
+    block = found.blocks[0].load()
+    assert block.many == ()
+    assert block.numbers.shape == (0, 1)
+    assert block.times.size == 0
