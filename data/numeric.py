@@ -133,7 +133,9 @@ class Dense:
         for name, count in zip(self._names, self._count, strict=True):
             if not count:
                 raise always_missing(name)
-        self._std = np.sqrt(self._squares / self._count)
+        # Rounded, so that it does not show in which blocks the rows came.
+        self._mean = _round(self._mean)
+        self._std = _round(np.sqrt(self._squares / self._count))
         self._std[self._std == 0] = 1  # a constant column becomes 0
         moments = zip(self._names, self._mean.tolist(), self._std.tolist(), strict=True)
         columns = [DenseColumn(name, "log1p", mean, std) for name, mean, std in moments]
@@ -212,3 +214,8 @@ _PREPARE = {
     "bucket_log2": log2_buckets,
     "bucket_quantile": lambda numbers: numbers,
 }
+
+
+def _round(numbers: np.ndarray) -> np.ndarray:
+    """The numbers with 12 significant digits."""
+    return np.array([float(f"{number:.12g}") for number in numbers])

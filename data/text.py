@@ -106,9 +106,8 @@ def _read(stream: BinaryIO, size: int, path: pathlib.Path, line: int) -> bytes:
         broken = "ends in the middle (truncated)"
     except (gzip.BadGzipFile, zlib.error) as error:
         broken = f"is corrupt ({error})"
-    raise InputError(
-        f"{path}: this gzip file {broken}, after line {line - 1} or later; get it again."
-    )
+    place = f", somewhere after line {line - 1}" if line > 1 else ""
+    raise InputError(f"{path}: this gzip file {broken}{place}; get it again.")
 
 
 def _last_line_end(block: bytes, quoted: bool) -> int:

@@ -1,0 +1,1 @@
+"""Avazu's click logs as a TFDS data set."""

@@ -1,0 +1,1 @@
+"""The Frappe log of app usage as a TFDS data set."""

@@ -1,0 +1,1 @@
+"""MovieLens-100K as a TFDS data set."""

@@ -1,0 +1,20 @@
+"""MovieLens-100K: 100,000 ratings of films, with users, films and genres."""
+
+import pathlib
+
+from data.raw_builder import RawBuilder
+from data.readers import movielens_100k
+from data.sources import SourceFile
+
+
+class Builder(RawBuilder):
+    """Whether a user rates a film 4 or 5."""
+
+    MANUAL_DOWNLOAD_INSTRUCTIONS = (
+        "The folder ml-100k of GroupLens with u.data, u.user, u.item and u.genre."
+    )
+    reader = movielens_100k
+
+    def files(self, source: pathlib.Path, *, to_split: bool) -> list[SourceFile]:
+        """The file of ratings; the other files in the folder are looked up by row."""
+        return [SourceFile(path, None) for path in movielens_100k.files(source)]

@@ -1,0 +1,208 @@
+"""Prepares raw files for training: python -m data.prepare --dataset=criteo --source=FILE --data_dir=DIR
+
+Reads plain or gzipped files, fits vocabularies and scales on the training split, and
+writes a store that experiments.train reads. The result, one JSON object, is the last
+line of stdout.
+"""
+
+import contextlib
+import importlib
+import pathlib
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from absl import flags
+
+from afm_jax.errors import InputError
+from data import program
+from data.store import store_folder
+
+DATASETS = {
+    "frappe": "data.frappe.frappe_dataset_builder.Builder",
+    "criteo": "data.criteo.criteo_dataset_builder.Builder",
+    "avazu": "data.avazu.avazu_dataset_builder.Builder",
+    "movielens_100k": "data.movielens_100k.movielens_100k_dataset_builder.Builder",
+    "libfm": "data.raw_builder.LibfmBuilder",
+    "csv": "data.raw_builder.CsvBuilder",
+    "parquet": "data.raw_builder.ParquetBuilder",
+}
+
+FLAGS = flags.FlagValues()
+
+_DATASET = flags.DEFINE_enum(
+    "dataset", None, list(DATASETS), "what the source is", flag_values=FLAGS
+)
+_SOURCE = flags.DEFINE_string(
+    "source", None, "file or folder of raw data", flag_values=FLAGS
+)
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "folder of all prepared stores", flag_values=FLAGS
+)
+_NAME = flags.DEFINE_string(
+    "name", None, "of the store; if not given, the dataset", flag_values=FLAGS
+)
+_OVERWRITE = flags.DEFINE_bool(
+    "overwrite", False, "replace the store of this name", flag_values=FLAGS
+)
+flags.mark_flags_as_required(["dataset", "source", "data_dir"], flag_values=FLAGS)
+
+# The options of the preparation, passed on as they are if given.
+flags.DEFINE_integer(
+    "min_count",
+    None,
+    "values with fewer training rows count as unseen; 1 if not given, for criteo 10 and for avazu 2, as in the BARS benchmarks x4_001",
+    flag_values=FLAGS,
+)
+flags.DEFINE_list(
+    "numeric_as",
+    None,
+    "how numbers are kept: dense (standardised logarithms; the default), bucket_log2 or bucket_quantile, for all columns or as COLUMN:KIND for one",
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    "buckets", None, "of bucket_quantile; 20 if not given", flag_values=FLAGS
+)
+flags.DEFINE_enum(
+    "split",
+    None,
+    ["random", "time"],
+    "how to split rows that do not come in files named train, validation and test; random if not given",
+    flag_values=FLAGS,
+)
+flags.DEFINE_list(
+    "fractions",
+    None,
+    "of train, validation and perhaps test rows; 0.8,0.1,0.1 if not given",
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    "seed", None, "of the random split; 0 if not given", flag_values=FLAGS
+)
+flags.DEFINE_string(
+    "label", None, "csv, parquet: the column of the labels, 0 or 1", flag_values=FLAGS
+)
+for _role in ("categorical", "numeric", "multi_valued"):
+    flags.DEFINE_list(
+        _role, None, f"csv, parquet: the {_role} columns", flag_values=FLAGS
+    )
+flags.DEFINE_string(
+    "separator",
+    None,
+    "csv, parquet: between the values of a multi-valued column; | if not given",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "time", None, "csv, parquet: the column for --split=time", flag_values=FLAGS
+)
+flags.DEFINE_list(
+    "field_sizes",
+    None,
+    "libfm: how many ids, counted from 0, each field has; if not given, fields are told by position",
+    flag_values=FLAGS,
+)
+flags.DEFINE_list(
+    "field_names", None, "libfm: the names of the fields", flag_values=FLAGS
+)
+
+_OPTIONS = (
+    *("min_count", "numeric_as", "buckets", "split", "fractions", "seed", "label"),
+    *("categorical", "numeric", "multi_valued", "separator", "time"),
+    *("field_sizes", "field_names"),
+)
+_NUMBERS = {"fractions": float, "field_sizes": int}
+
+
+def main() -> dict[str, Any]:
+    """Prepares the source; see the module's docstring.
+
+    Raises:
+        InputError: of the source or a flag.
+    """
+    build, open_store, builder = _import(DATASETS[_DATASET.value])
+    data_dir = pathlib.Path(_DATA_DIR.value)
+    name = _NAME.value or _DATASET.value
+    start = time.monotonic()
+    with _set_aside(store_folder(data_dir, name)):
+        schema = build(
+            builder,
+            data_dir=data_dir,
+            name=name,
+            source=pathlib.Path(_SOURCE.value),
+            options=_options(),
+        )
+        open_store(data_dir, name)
+    seconds = time.monotonic() - start
+    return {
+        "dataset": name,
+        "rows": dict(schema.rows),
+        "fields": len(schema.fields),
+        "vocab_size": schema.vocab_size,
+        "data_dir": str(data_dir),
+        "rows_per_second": round(sum(schema.rows.values()) / seconds),
+    }
+
+
+def _import(name: str) -> tuple[Any, Any, Any]:
+    """Functions build and open_store, and the builder of this name."""
+    module, _, attribute = name.rpartition(".")
+    try:
+        # Only here: they need the packages of the extra.
+        from data.builder import build
+        from data.store import open_store
+
+        return build, open_store, getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in ("afm_jax", "data"):
+            raise
+        raise InputError(
+            f"data.prepare needs the package {error.name!r}; pip install 'afm_jax[data]'."
+        ) from None
+
+
+def _options() -> dict[str, Any]:
+    """The options that were given."""
+    options = {name: FLAGS[name].value for name in _OPTIONS}
+    options = {name: value for name, value in options.items() if value is not None}
+    for name, number in _NUMBERS.items():
+        try:
+            if name in options:
+                options[name] = [number(part) for part in options[name]]
+        except ValueError:
+            raise InputError(
+                f"--{name}={','.join(options[name])}: expected numbers, separated by commas."
+            ) from None
+    return options
+
+
+@contextlib.contextmanager
+def _set_aside(folder: pathlib.Path) -> Iterator[None]:
+    """Makes way for a new store; after an error, the old one is back in its place.
+
+    Raises:
+        InputError: there is a store and --overwrite is not given.
+    """
+    if not folder.exists():
+        yield
+        return
+    if not _OVERWRITE.value:
+        raise InputError(
+            f"{folder} exists; give --overwrite to replace it, or --name to keep both."
+        )
+    aside = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(aside, ignore_errors=True)
+    folder.rename(aside)
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        aside.parent.mkdir(exist_ok=True)
+        aside.rename(folder)
+        raise
+    shutil.rmtree(aside)
+
+
+if __name__ == "__main__":
+    sys.exit(program.run(main, FLAGS))

@@ -1,0 +1,130 @@
+"""The builder of data sets from raw files: reader, spill, splits, encoding.
+
+Imports tensorflow_datasets and polars, so import it inside the function that builds.
+"""
+
+import functools
+import pathlib
+import types
+from collections.abc import Mapping
+from typing import Any
+
+from afm_jax.errors import InputError
+from afm_jax.features import Schema
+from data import encoding, numeric, sources, splits
+from data.builder import BlockBuilder, Encoded
+from data.readers import csv, libfm, parquet
+from data.spill import spill
+
+DEFAULTS: Mapping[str, Any] = {
+    "min_count": 1,
+    "numeric_as": ("dense",),
+    "buckets": 20,
+    "split": None,
+    "fractions": (0.8, 0.1, 0.1),
+    "seed": 0,
+    "label": None,
+    "categorical": (),
+    "numeric": (),
+    "multi_valued": (),
+    "separator": "|",
+    "time": None,
+    "field_sizes": (),
+    "field_names": None,
+}
+"""All options of a preparation. `split` None: given files, else random."""
+
+_FOR_ALL = ("min_count", "numeric_as", "buckets", "split", "fractions", "seed")
+
+
+class RawBuilder(BlockBuilder):
+    """A data set made of raw files; a subclass says how they are read.
+
+    Attributes:
+        reader: a module as `data.readers` describes.
+        defaults: options that differ from DEFAULTS.
+    """
+
+    reader: Any
+    defaults: Mapping[str, Any] = types.MappingProxyType({})
+
+    def files(
+        self, source: pathlib.Path, *, to_split: bool
+    ) -> list[sources.SourceFile]:
+        """The files of the source; see `sources.find`."""
+        return sources.find(source, to_split=to_split)
+
+    def encode(self, source: pathlib.Path | None, folder: pathlib.Path) -> Encoded:
+        """Reads the source once, into `folder / "scratch"`; see `BlockBuilder.encode`."""
+        if source is None:
+            raise InputError(f"{self.name} is made from files; name their folder.")
+        options = self._options()
+        files = self.files(source, to_split=options["split"] is not None)
+        reader = self.reader.open_reader([file.path for file in files], options)
+        kinds = numeric.kinds(reader.layout, options["numeric_as"])
+        spilled = spill(
+            files,
+            reader,
+            folder / "scratch",
+            functools.partial(numeric.prepare, kinds=kinds),
+        )
+        if files[0].split is None:
+            options["split"] = options["split"] or "random"
+        assigned = splits.assign(
+            spilled, options["split"], options["fractions"], options["seed"]
+        )
+        fitted = encoding.fit(
+            spilled,
+            assigned,
+            kinds,
+            min_count=options["min_count"],
+            buckets=options["buckets"],
+        )
+        fitted.save_vocabularies(folder / encoding.VOCABULARIES_FILE)
+        schema = Schema(
+            dataset=self.name,
+            fields=fitted.fields,
+            dense=fitted.dense_columns,
+            label=reader.layout.label,
+            sources=spilled.checksums,
+            options={name: options[name] for name in (*_FOR_ALL, *self.reader.OPTIONS)},
+        )
+        return Encoded(schema, encoding.encode(spilled, assigned, fitted))
+
+    def _options(self) -> dict[str, Any]:
+        known = (*_FOR_ALL, *self.reader.OPTIONS)
+        strange = [name for name in self.options if name not in known]
+        if strange:
+            raise InputError(
+                f"--{strange[0]} has no meaning for {self.name}; its options are {', '.join(known)}."
+            )
+        options = {**DEFAULTS, **self.defaults, **self.options}
+        if options["split"] not in (None, "random", "time"):
+            raise InputError(f"split is {options['split']!r}, expected random or time.")
+        for name, least in (("min_count", 1), ("buckets", 2), ("seed", 0)):
+            if options[name] < least:
+                raise InputError(
+                    f"--{name}={options[name]}, expected at least {least}."
+                )
+        return options
+
+
+class LibfmBuilder(RawBuilder):
+    """Any files in libFM's format."""
+
+    name = "libfm"
+    reader = libfm
+
+
+class CsvBuilder(RawBuilder):
+    """Any CSV files with a header."""
+
+    name = "csv"
+    reader = csv
+
+
+class ParquetBuilder(RawBuilder):
+    """Any parquet files."""
+
+    name = "parquet"
+    reader = parquet
