@@ -166,12 +166,12 @@ def _logs_on_stderr() -> Iterator[None]:
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
-    logging.root.addHandler(handler)
+    handlers, logging.root.handlers = logging.root.handlers, [handler]
     for logger in loggers:
         logger.setLevel(logging.INFO)
     try:
         yield
     finally:
-        logging.root.removeHandler(handler)
+        logging.root.handlers = handlers
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

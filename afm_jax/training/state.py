@@ -34,6 +34,11 @@ class TrainState(NamedTuple):
     weight_sum: jax.Array
     key: jax.Array
 
+    @property
+    def variables(self) -> dict[str, Any]:
+        """What the model is applied to."""
+        return {"params": self.params, **self.model_state}
+
 
 def create(
     model: nn.Module,

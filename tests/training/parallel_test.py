@@ -66,7 +66,7 @@ def train(name, layout, table_update):
         run, metrics = step(run, devices.place_batch(ready))
         values.append(float(metrics["loss"]))
     predict = devices.compile_predict(steps.make_predict(sized))
-    logits = np.asarray(predict(run, devices.place_batch(BATCHES[0])))
+    logits = np.asarray(predict(run.variables, devices.place_batch(BATCHES[0])))
     return devices.gather_state(run), values, logits
 
 

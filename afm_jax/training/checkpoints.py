@@ -1,0 +1,318 @@
+"""Checkpoints of a run, on Orbax: verified when read, the newest and the best kept.
+
+A checkpoint is two Orbax items: `state`, the leaves of the state by name, and `about`,
+one JSON text with what Orbax does not check, shape, dtype and crc32 of every leaf,
+beside the run's progress, metrics and schema, and the crc32 of that text.
+"""
+
+import json
+import logging
+import math
+import pathlib
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Self, TypeVar
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from absl import logging as absl_logging
+from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, LatestN
+
+from afm_jax.errors import InputError
+from afm_jax.features import Schema
+from afm_jax.training import leaves
+
+T = TypeVar("T")
+
+_KEEP_LATEST = 2
+"""If one of them turns out damaged, the other is at hand."""
+
+
+class Checkpoints:
+    """The checkpoints in one folder; as a context manager, waits for the last save.
+
+    A checkpoint gets its name once it is complete, so that a process killed at any
+    moment loses no more than the work since the last one. The newest two are kept, and
+    the best one.
+    """
+
+    def __init__(
+        self,
+        directory: str | pathlib.Path,
+        schema: Schema | None,
+        *,
+        read_only: bool = False,
+        metric: str = "auc",
+        mode: str = "max",
+    ):
+        """Opens the folder.
+
+        Args:
+            directory: the folder; unless `read_only`, it is made where it is missing
+                and cleared of what a killed process left half-written.
+            schema: what checkpoints carry and must agree with; None, if `read_only`,
+                for whatever they carry.
+            read_only: to restore only; leaves the folder as it is.
+            metric: the metric that tells the best checkpoint.
+            mode: 'max' or 'min', the better end of the metric.
+
+        Raises:
+            InputError: `read_only` and there is no checkpoint.
+        """
+        self._directory = pathlib.Path(directory).absolute()
+        self._schema = schema
+        self._metric, self._sign = metric, {"max": 1, "min": -1}[mode]
+        self._scores: dict[int, float] = {}
+        self._damaged: set[int] = set()
+        absl_logging.get_absl_logger().addFilter(_not_orbax_chatter)
+        self._manager = ocp.CheckpointManager(
+            self._directory,
+            options=ocp.CheckpointManagerOptions(
+                create=not read_only,
+                cleanup_tmp_directories=not read_only,
+                preservation_policy=AnyPreservationPolicy(
+                    [LatestN(_KEEP_LATEST), _BestOf(self._scores)]
+                ),
+                save_root_metadata=False,
+                lightweight_initialize=True,
+            ),
+        )
+        if read_only and self.latest_step() is None:
+            raise InputError(f"No checkpoint in {self._directory} to restore.")
+        for step in self._manager.all_steps():
+            try:
+                self._score(step, self._read_about(step)["metrics"])
+            except _DamageError:
+                continue  # `restore` reports it, if it comes to that.
+
+    def save(
+        self,
+        step: int,
+        state: Any,
+        progress: Mapping[str, Any],
+        metrics: Mapping[str, float | None] | None = None,
+    ) -> None:
+        """Saves a checkpoint: copies the state, then writes it in the background.
+
+        Args:
+            step: number of updates made; above that of every checkpoint so far.
+            state: a pytree of host arrays, free to change after the call.
+            progress: JSON values, such as the position in the data.
+            metrics: metrics of this state, or None if it was not evaluated.
+
+        Raises:
+            RuntimeError: there is a checkpoint of this step or of a later one.
+            Exception: what made the save before this one fail.
+        """
+        if self._schema is None:
+            raise ValueError("a checkpoint carries a schema, found None")
+        arrays = {
+            name: np.asarray(leaf) for name, leaf in leaves.by_name(state).items()
+        }
+        text = json.dumps(
+            {
+                "leaves": {
+                    name: leaves.describe(array) for name, array in arrays.items()
+                },
+                "progress": progress,
+                "metrics": metrics,
+                "schema": self._schema.to_json(),
+            }
+        )
+        self.wait()
+        while self._damaged:  # Orbax saves no step below one that exists.
+            self._manager.delete(self._damaged.pop())
+        self._score(step, metrics)
+        saved = self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                # Orbax refuses arrays of size 0.
+                state=ocp.args.PyTreeSave({k: v for k, v in arrays.items() if v.size}),
+                about=ocp.args.JsonSave(
+                    {"text": text, "crc32": zlib.crc32(text.encode())}
+                ),
+            ),
+        )
+        if not saved:
+            raise RuntimeError(
+                f"step {step} was not saved: {self._directory} already has a "
+                f"checkpoint of step {self.latest_step()}"
+            )
+
+    def restore(self, example: T, step: int | None = None) -> tuple[int, T, Any]:
+        """Restores a state.
+
+        Args:
+            example: a state of this structure with leaves of these shapes and dtypes.
+            step: the step to restore; None: the newest that is not damaged. Damaged
+                ones above it are logged, and deleted by the next `save`.
+
+        Returns:
+            The step, the state with NumPy arrays as leaves, and its progress.
+
+        Raises:
+            InputError: there is no such checkpoint, it is damaged, its schema is
+                another, or its leaves are not like the example's.
+        """
+        step, (state, progress) = self._newest(step, lambda s: self._load(s, example))
+        return step, state, progress
+
+    def restore_fields(
+        self, example: dict[str, Any], step: int | None = None
+    ) -> tuple[int, dict[str, Any]]:
+        """Restores some fields of a state, its parameters say, leaving the others.
+
+        Args:
+            example: these fields by name.
+            step: as for `restore`; errors too.
+
+        Returns:
+            The step, and the fields by name.
+        """
+        step, (fields, _) = self._newest(
+            step, lambda s: self._load(s, example, fields=tuple(example))
+        )
+        return step, fields
+
+    def schema(self, step: int | None = None) -> Schema:
+        """The schema that a checkpoint carries; step and errors as for `restore`."""
+        _, about = self._newest(step, self._read_about)
+        return Schema.from_json(about["schema"])
+
+    def latest_step(self) -> int | None:
+        """The newest step, or None."""
+        return self._manager.latest_step()
+
+    def best_step(self) -> int | None:
+        """The step of the best metric, the newest of equals; None if none has it."""
+        return _best(self._manager.all_steps(), self._scores)
+
+    def wait(self) -> None:
+        """Waits for the save under way; raises what made it fail."""
+        self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits, and ends the threads that save."""
+        self._manager.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _score(self, step: int, metrics: Mapping[str, float | None] | None) -> None:
+        value = (metrics or {}).get(self._metric)
+        if value is not None and math.isfinite(value):
+            self._scores[step] = self._sign * value
+
+    def _newest(self, step: int | None, read: Callable[[int], T]) -> tuple[int, T]:
+        """`read` of the step, or of the newest that can be read."""
+        self.wait()
+        steps = self._manager.all_steps()
+        damage = []
+        for candidate in reversed(steps):
+            if step not in (None, candidate):
+                continue
+            try:
+                return candidate, read(candidate)
+            except _DamageError as error:
+                damage.append(f"checkpoint {candidate} is damaged: {error}")
+            if step is None:
+                absl_logging.warning("In %s %s.", self._directory, damage[-1])
+                self._damaged.add(candidate)
+        wanted = "checkpoint" if step is None else f"checkpoint of step {step}"
+        reason = "; ".join(damage) or f"its steps are {tuple(steps) or 'none'}"
+        raise InputError(f"No {wanted} in {self._directory} can be restored: {reason}.")
+
+    def _load(
+        self, step: int, example: T, fields: tuple[str, ...] | None = None
+    ) -> tuple[T, Any]:
+        """State and progress, or those fields of the state."""
+        about = self._read_about(step)
+        where = f"Checkpoint {step} in {self._directory}"
+        if self._schema is not None:
+            difference = Schema.from_json(about["schema"]).difference(self._schema)
+            if difference:
+                raise InputError(f"{where} was made with another schema, {difference}.")
+        saved = {
+            name: description
+            for name, description in about["leaves"].items()
+            if fields is None or name.split("/")[0] in fields
+        }
+        difference = leaves.difference(saved, example)
+        if difference:
+            raise InputError(f"{where} does not fit: {difference}.")
+        arrays = [
+            self._read_leaf(step, name, saved[name]) for name in leaves.by_name(example)
+        ]
+        return jax.tree.unflatten(jax.tree.structure(example), arrays), about[
+            "progress"
+        ]
+
+    def _read_about(self, step: int) -> Any:
+        item = self._read(step, about=ocp.args.JsonRestore())
+        text = item.get("text", "")
+        if item.get("crc32") != zlib.crc32(text.encode()):
+            raise _DamageError("its description is not what was written")
+        return json.loads(text)
+
+    def _read_leaf(self, step: int, name: str, saved: Mapping[str, Any]) -> np.ndarray:
+        # One at a time: when one of several reads fails, Orbax leaves the others behind
+        # and prints a traceback for each.
+        example = np.empty(saved["shape"], saved["dtype"])
+        if not example.size:
+            return example
+        args = ocp.args.PyTreeRestore(
+            {name: example},
+            restore_args={name: ocp.RestoreArgs(restore_type=np.ndarray)},
+            partial_restore=True,
+        )
+        array = self._read(step, state=args)[name]
+        if leaves.describe(array) != saved:
+            raise _DamageError(f"{name} is not what was written")
+        return array
+
+    def _read(self, step: int, **item: ocp.args.CheckpointArgs) -> Any:
+        try:
+            (value,) = self._manager.restore(
+                step, args=ocp.args.Composite(**item)
+            ).values()
+        except MemoryError:
+            raise
+        except Exception as error:  # Whatever a parser of damaged files may meet.
+            raise _DamageError(f"{error}".partition("\n")[0]) from error
+        return value
+
+
+class _DamageError(Exception):
+    """A checkpoint's files are not as they were written."""
+
+
+class _BestOf:
+    """A preservation policy that keeps the step of the best score.
+
+    Orbax's `BestN` needs metrics that the manager reads at its start, where a damaged
+    file stops it.
+    """
+
+    def __init__(self, scores: Mapping[int, float]):
+        self._scores = scores
+
+    def should_preserve(
+        self, checkpoints: Sequence[Any], *, context: Any
+    ) -> list[bool]:
+        del context
+        best = _best([checkpoint.step for checkpoint in checkpoints], self._scores)
+        return [checkpoint.step == best for checkpoint in checkpoints]
+
+
+def _best(steps: Iterable[int], scores: Mapping[int, float]) -> int | None:
+    scored = [step for step in steps if step in scores]
+    return max(scored, key=lambda step: (scores[step], step), default=None)
+
+
+def _not_orbax_chatter(record: logging.LogRecord) -> bool:
+    """Drops the some fifty INFO lines that Orbax logs at every save."""
+    return record.levelno >= logging.WARNING or "orbax" not in record.pathname

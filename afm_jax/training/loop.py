@@ -1,0 +1,359 @@
+"""The training loop: epochs, evaluations, checkpoints, and when to stop."""
+
+import contextlib
+import dataclasses
+import functools
+import logging
+import pathlib
+import time
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+import optax
+from flax import linen as nn
+
+from afm_jax.errors import InputError
+from afm_jax.features import Batch, Schema
+from afm_jax.ops import losses
+from afm_jax.training import rows, steps
+from afm_jax.training.checkpoints import Checkpoints
+from afm_jax.training.evaluation import evaluate
+from afm_jax.training.parallel import Devices
+from afm_jax.training.records import Records
+from afm_jax.training.state import TrainState, num_params
+
+_log = logging.getLogger(__name__)
+
+CHECKPOINTS = "checkpoints"
+"""The folder of the checkpoints in a working directory."""
+
+
+class Batches(Protocol):
+    """A split as batches; see `data.loader.Loader`."""
+
+    num_rows: int
+    batch_size: int
+    steps_per_epoch: int
+
+    def batch(self, epoch: int, step: int) -> Batch: ...
+
+    def batches(
+        self, epoch: int, *, first_step: int = 0, transform: Callable[[Batch], Any]
+    ) -> Generator[Any, None, None]: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How to train.
+
+    Attributes:
+        epochs: passes over the training rows, at most.
+        loss: name of the loss, see `ops.losses`.
+        table_update: 'rows' or 'dense', see `training.steps`.
+        patience: stop after so many evaluations in a row without a rise of the
+            validation AUC; 0 never stops early.
+        plateau_factor: what the learning rate is multiplied by after each such
+            evaluation; 1 leaves it.
+        checkpoint_every: steps between checkpoints, beside the one after every
+            evaluation; 0 for none between.
+        log_every: steps between lines of the training loss.
+        group_slot: slot whose ids are the groups of GAUC, or None.
+        seed: of initialisation and dropout.
+    """
+
+    epochs: int
+    loss: str = "sigmoid_cross_entropy"
+    table_update: str = "rows"
+    patience: int = 0
+    plateau_factor: float = 1.0
+    checkpoint_every: int = 0
+    log_every: int = 100
+    group_slot: int | None = None
+    seed: int = 0
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; it has saved a checkpoint to go on from."""
+
+
+def train_and_evaluate(
+    model: nn.Module,
+    tx: optax.GradientTransformation,
+    learning_rate: optax.Schedule,
+    devices: Devices,
+    splits: Mapping[str, Batches],
+    schema: Schema,
+    workdir: pathlib.Path,
+    options: Options,
+    *,
+    stop_requested: Callable[[], bool] = lambda: False,
+    advance: Callable[[int, str], None] = lambda rows, note: None,
+) -> dict[str, Any]:
+    """Trains a model, or goes on with training it, and evaluates the best checkpoint.
+
+    If `workdir` holds checkpoints, training goes on from the newest that is not
+    damaged, and ends with the same parameters, to the bit, as if it had not stopped.
+
+    Args:
+        model: a model over `schema`.
+        tx: the optimizer, made with `learning_rate`.
+        learning_rate: the schedule, for the record.
+        devices: where to compute.
+        splits: 'train' (shuffled), and 'validation', 'test' where there are any.
+        schema: of the data.
+        workdir: an existing folder for checkpoints and metrics.
+        options: how to train.
+        stop_requested: asked after every step; True saves and raises `Interrupted`.
+        advance: told the rows of each step, and a note with the loss.
+
+    Returns:
+        'validation' and 'test' metrics (or None) of the best checkpoint by validation
+        AUC, 'epochs', 'steps', 'examples_per_second' (training alone, without the
+        first step, which compiles; None if this call made no further one), 'params'.
+
+    Raises:
+        InputError: the loss is no longer finite, or the checkpoints are of another
+            model or schema.
+        Interrupted: see `stop_requested`.
+    """
+    train, validation = splits["train"], splits.get("validation")
+    devices.check_batch_size(train.batch_size)
+    first = train.batch(0, 0).features
+    key = jax.random.key(options.seed)
+    state = devices.create_state(model, tx, first, key)
+    sized = model.clone(vocab_size=devices.table_rows)
+    step_fn = devices.compile_train_step(
+        steps.make_train_step(
+            sized,
+            tx,
+            losses.make(options.loss),
+            table_update=options.table_update,
+            axis_name=devices.axis_name,
+        ),
+        state,
+    )
+    predict = devices.compile_predict(steps.make_predict(sized))
+    params = num_params(devices.gather_state(state).params)
+
+    def metrics_on(state: TrainState, split: Batches) -> dict[str, float | None]:
+        with contextlib.closing(
+            split.batches(0, transform=devices.place_batch)
+        ) as batches:
+            return evaluate(
+                functools.partial(predict, state.variables),
+                batches,
+                loss=options.loss,
+                group_slot=options.group_slot,
+            )
+
+    with Checkpoints(workdir / CHECKPOINTS, schema) as checkpoints:
+        example = devices.gather_state(state)
+        progress = Progress()
+        if checkpoints.latest_step() is not None:
+            found, host_state, saved = checkpoints.restore(example)
+            state, progress = devices.place_state(host_state), Progress(**saved)
+            _log.info("Going on from step %d.", found)
+        clock = _Clock()
+        step = int(np.ravel(state.step)[0])
+        with contextlib.closing(Records(workdir, step=step)) as records:
+            while not progress.is_over(options):
+                state = _train_epoch(
+                    state,
+                    progress,
+                    step_fn,
+                    learning_rate,
+                    devices,
+                    train,
+                    options,
+                    checkpoints,
+                    records,
+                    clock,
+                    stop_requested,
+                    advance,
+                )
+                step = (progress.epochs + 1) * train.steps_per_epoch
+                metrics = metrics_on(state, validation) if validation else None
+                rose = progress.evaluated(metrics)
+                if not rose:
+                    state = state._replace(
+                        learning_rate_scale=state.learning_rate_scale
+                        * options.plateau_factor
+                    )
+                records.write(step, {"epoch": progress.epochs, "validation": metrics})
+                _log.info("Epoch %d: %s", progress.epochs, _short(metrics))
+                checkpoints.save(
+                    step,
+                    devices.gather_state(state),
+                    dataclasses.asdict(progress),
+                    metrics,
+                )
+                if stop_requested() and not progress.is_over(options):
+                    raise Interrupted(f"Stopped after epoch {progress.epochs}.")
+        checkpoints.wait()
+        best = checkpoints.best_step()
+        if best is not None:
+            _, host_state, _ = checkpoints.restore(example, best)
+            state = devices.place_state(host_state)
+    return {
+        **{
+            name: metrics_on(state, splits[name]) if name in splits else None
+            for name in ("validation", "test")
+        },
+        "epochs": progress.epochs,
+        "steps": step,
+        "examples_per_second": clock.rate(),
+        "params": params,
+    }
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where a run stands between its evaluations; saved in checkpoints as JSON.
+
+    Attributes:
+        epochs: epochs trained and evaluated.
+        best: the best validation AUC so far, or None.
+        evaluations_without_rise: evaluations in a row since it was reached.
+    """
+
+    epochs: int = 0
+    best: float | None = None
+    evaluations_without_rise: int = 0
+
+    def evaluated(self, metrics: Mapping[str, float | None] | None) -> bool:
+        """Counts an epoch; False if there is an AUC and it is not above the best."""
+        self.epochs += 1
+        auc = metrics["auc"] if metrics else None
+        if auc is None:
+            return True
+        if self.best is None or auc > self.best:
+            self.best, self.evaluations_without_rise = auc, 0
+            return True
+        self.evaluations_without_rise += 1
+        return False
+
+    def is_over(self, options: Options) -> bool:
+        """Whether the run has trained enough."""
+        patience = options.patience
+        tired = patience and self.evaluations_without_rise >= patience
+        return bool(self.epochs >= options.epochs or tired)
+
+
+class _Clock:
+    """Rows trained a second, without the first step of the process."""
+
+    def __init__(self) -> None:
+        self.warm = False
+        self._rows = 0
+        self._seconds = 0.0
+
+    def add(self, rows_trained: int, seconds: float) -> None:
+        self._rows += rows_trained
+        self._seconds += seconds
+
+    def rate(self) -> float | None:
+        return round(self._rows / self._seconds) if self._rows else None
+
+
+def _train_epoch(
+    state: TrainState,
+    progress: Progress,
+    step_fn: steps.Step,
+    learning_rate: optax.Schedule,
+    devices: Devices,
+    train: Batches,
+    options: Options,
+    checkpoints: Checkpoints,
+    records: Records,
+    clock: _Clock,
+    stop_requested: Callable[[], bool],
+    advance: Callable[[int, str], None],
+) -> TrainState:
+    """Trains what is left of the epoch; checkpoints and lines on the way."""
+    epoch, length = progress.epochs, train.steps_per_epoch
+    step = int(np.ravel(state.step)[0])
+    unchecked: list[tuple[int, jax.Array]] = []
+
+    def check_losses() -> float | None:
+        """The newest loss, all since the last check being finite."""
+        value = None
+        for at, loss in unchecked:
+            value = float(loss)
+            if not np.isfinite(value):
+                rate = float(learning_rate(at)) * float(
+                    np.ravel(state.learning_rate_scale)[0]
+                )
+                raise InputError(
+                    f"The loss is {value} at step {at}, learning rate {rate:g}; the last good checkpoint is that of step {checkpoints.latest_step()}. Try a smaller learning rate or clip_norm."
+                )
+        unchecked.clear()
+        return value
+
+    def prepare(batch: Batch) -> Batch:
+        ready = rows.compact(batch) if options.table_update == "rows" else batch
+        return devices.place_batch(ready)
+
+    started, timed_from = time.monotonic(), step
+    with contextlib.closing(
+        train.batches(epoch, first_step=step - epoch * length, transform=prepare)
+    ) as batches:
+        for batch in batches:
+            state, metrics = step_fn(state, batch)
+            unchecked.append((step, metrics["loss"]))
+            step += 1
+            if not clock.warm:
+                check_losses()
+                _log.info("First step: %.1f s.", time.monotonic() - started)
+                clock.warm = True
+                started, timed_from = time.monotonic(), step
+            note = ""
+            if step % options.log_every == 0:
+                check_losses()
+                state, line = _loss_line(state, step - 1, learning_rate)
+                records.write(step, {"epoch": epoch, **line})
+                note = f"loss {line['loss']:.4f}"
+            advance(train.batch_size, note)
+            if step == (epoch + 1) * length:
+                continue
+            due = options.checkpoint_every and step % options.checkpoint_every == 0
+            stop = stop_requested()
+            if due or stop:
+                check_losses()
+                checkpoints.save(
+                    step, devices.gather_state(state), dataclasses.asdict(progress)
+                )
+            if stop:
+                raise Interrupted(f"Stopped after step {step}.")
+    check_losses()
+    clock.add((step - timed_from) * train.batch_size, time.monotonic() - started)
+    return state
+
+
+def _loss_line(
+    state: TrainState, step: int, learning_rate: optax.Schedule
+) -> tuple[TrainState, dict[str, float]]:
+    """The mean loss since the last line, which starts anew, and the learning rate."""
+    loss_sum, weight_sum, scale = (
+        float(np.ravel(value)[0])
+        for value in (state.loss_sum, state.weight_sum, state.learning_rate_scale)
+    )
+    line = {
+        "loss": loss_sum / max(weight_sum, 1.0),
+        "learning_rate": float(learning_rate(step)) * scale,
+    }
+    # x - x: zeros that stay where x is.
+    state = state._replace(
+        loss_sum=state.loss_sum - state.loss_sum,
+        weight_sum=state.weight_sum - state.weight_sum,
+    )
+    return state, line
+
+
+def _short(metrics: Mapping[str, float | None] | None) -> str:
+    if metrics is None:
+        return "no validation split"
+    return ", ".join(
+        f"{name} {value:.5g}" for name, value in metrics.items() if value is not None
+    )

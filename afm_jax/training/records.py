@@ -1,0 +1,70 @@
+"""What a run writes down as it goes: metrics.jsonl, and TensorBoard events."""
+
+import json
+import logging
+import pathlib
+from typing import Any
+
+_log = logging.getLogger(__name__)
+
+
+class Records:
+    """Appends lines to `metrics.jsonl` in a folder, and the same to TensorBoard.
+
+    Lines hold nothing that depends on the clock, so that a run that was killed and
+    resumed leaves the file that it would have left otherwise.
+    """
+
+    def __init__(self, workdir: pathlib.Path, *, step: int):
+        """Opens the files.
+
+        Args:
+            workdir: an existing folder.
+            step: the step that the run goes on from; lines of later steps, which a
+                killed run may have left, are dropped.
+        """
+        path = workdir / "metrics.jsonl"
+        kept = [line for line in _read(path) if line["step"] <= step]
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        temporary.replace(path)
+        self._file = path.open("a", encoding="utf-8")
+        self._events = _open_events(workdir, step)
+
+    def write(self, step: int, line: dict[str, Any]) -> None:
+        """Writes one line, {"step": step, **line}; numbers or dicts of numbers."""
+        self._file.write(json.dumps({"step": step, **line}) + "\n")
+        self._file.flush()
+        if self._events is None:
+            return
+        for name, value in line.items():
+            numbers = value if isinstance(value, dict) else {"": value}
+            for key, number in numbers.items():
+                if number is not None:
+                    title = f"{name}/{key}" if key else name
+                    self._events.add_scalar(title, number, step)
+
+    def close(self) -> None:
+        """Closes the files."""
+        self._file.close()
+        if self._events is not None:
+            self._events.close()
+
+
+def _read(path: pathlib.Path) -> list[dict[str, Any]]:
+    """The whole lines of the file; a kill may have cut the last one short."""
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf-8")
+    return [
+        json.loads(line) for line in text.splitlines(keepends=True) if line[-1:] == "\n"
+    ]
+
+
+def _open_events(workdir: pathlib.Path, step: int) -> Any:
+    try:
+        import tensorboardX
+    except ImportError:
+        _log.info("No TensorBoard events: pip install 'afm_jax[plots]' for them.")
+        return None
+    return tensorboardX.SummaryWriter(str(workdir), purge_step=step or None)

@@ -1,0 +1,109 @@
+"""Evaluates a checkpoint of a run on one split of its data, or of other data.
+
+    python -m experiments.evaluate --workdir=runs/x --split=test
+
+The data must be encoded as the training data was: a schema that differs is refused.
+"""
+
+import contextlib
+import functools
+import pathlib
+import sys
+from typing import Any
+
+import jax
+from absl import flags
+
+from afm_jax.errors import InputError
+from afm_jax.training import evaluation, loop, parallel, steps
+from afm_jax.training.checkpoints import Checkpoints
+from data import program
+from data.loader import Loader
+from experiments import runs
+
+FLAGS = flags.FlagValues()
+
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder of the run.", flag_values=FLAGS, required=True
+)
+_SPLIT = flags.DEFINE_string(
+    "split", "test", "Split to evaluate on.", flag_values=FLAGS
+)
+_STEP = flags.DEFINE_integer(
+    "step",
+    None,
+    "Step of the checkpoint; by default that of the best validation AUC.",
+    flag_values=FLAGS,
+)
+_DATASET = flags.DEFINE_string(
+    "dataset", None, "By default that of the run.", flag_values=FLAGS
+)
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "By default that of the run.", flag_values=FLAGS
+)
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", 4096, "Rows of a batch.", flag_values=FLAGS, lower_bound=1
+)
+_GROUP_FIELD = flags.DEFINE_string(
+    "group_field",
+    None,
+    "Field, such as user, within whose values GAUC ranks.",
+    flag_values=FLAGS,
+)
+
+
+def main() -> dict[str, Any]:
+    """Evaluates as the flags say; returns the metrics."""
+    parallel.check_sums()
+    workdir = pathlib.Path(_WORKDIR.value)
+    config = runs.read_config(workdir)
+    dataset = _DATASET.value or config["dataset"]
+    store = runs.open_data(dataset, _DATA_DIR.value or config["data_dir"])
+    if _SPLIT.value not in store.splits:
+        raise InputError(
+            f"{dataset} has no split {_SPLIT.value!r}; it has {tuple(store.splits)}."
+        )
+    rows = store.splits[_SPLIT.value]
+    loader = Loader(rows, _BATCH_SIZE.value, shuffle=False)
+    model = runs.make_model(config["model"], config["set"], store.schema)
+    devices = parallel.Devices(store.schema.vocab_size)
+    devices.check_batch_size(_BATCH_SIZE.value)
+    features = loader.batch(0, 0).features
+    example = jax.eval_shape(model.init, jax.random.key(0), features)
+    model_state = {name: example[name] for name in example if name != "params"}
+    with Checkpoints(
+        workdir / loop.CHECKPOINTS, store.schema, read_only=True
+    ) as checkpoints:
+        step = checkpoints.best_step() if _STEP.value is None else _STEP.value
+        step, fields = checkpoints.restore_fields(
+            {"params": example["params"], "model_state": model_state}, step
+        )
+    variables = {"params": fields["params"], **fields["model_state"]}
+    predict = devices.compile_predict(steps.make_predict(model))
+    with contextlib.closing(
+        loader.batches(0, transform=devices.place_batch)
+    ) as batches:
+        metrics = evaluation.evaluate(
+            functools.partial(predict, variables),
+            batches,
+            loss=config["loss"],
+            group_slot=runs.group_slot(store.schema, _GROUP_FIELD.value),
+        )
+    best = None
+    if _SPLIT.value in store.probabilities:
+        best = evaluation.best_possible(
+            store.probabilities[_SPLIT.value], rows.labels, loss=config["loss"]
+        )
+    return {
+        "model": config["model"],
+        "dataset": dataset,
+        "split": _SPLIT.value,
+        "step": step,
+        "metrics": metrics,
+        "best_possible": best,
+        "workdir": str(workdir),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(program.run(main, FLAGS))

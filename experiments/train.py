@@ -1,0 +1,298 @@
+"""Trains a model, or goes on with training it, and evaluates it.
+
+    python -m experiments.train --model=afm_deep
+    python -m experiments.train --model=afm --dataset=frappe --data_dir=prepared
+
+Without --data_dir it trains on embedded synthetic data, whose best possible metrics are
+known and stand in the result beside the model's own.
+"""
+
+import contextlib
+import pathlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from absl import flags
+
+from afm_jax.ops import losses
+from afm_jax.training import evaluation, loop, optimizers, parallel, steps
+from data import program
+from experiments import runs
+
+FLAGS = flags.FlagValues()
+
+
+def _flag(define: Any, name: str, default: Any, text: str, *args: Any, **kwargs: Any):
+    return define(name, default, *args, text, flag_values=FLAGS, **kwargs)
+
+
+_MODEL = _flag(flags.DEFINE_string, "model", "afm_deep", "Name of the model.")
+_SET = _flag(
+    flags.DEFINE_multi_string,
+    "set",
+    [],
+    "Hyperparameter of the model, name=value; repeatable.",
+)
+_DATASET = _flag(
+    flags.DEFINE_string, "dataset", runs.SYNTHETIC, "Name of the prepared data set."
+)
+_DATA_DIR = _flag(
+    flags.DEFINE_string, "data_dir", None, "Folder that data.prepare wrote."
+)
+_WORKDIR = _flag(
+    flags.DEFINE_string,
+    "workdir",
+    None,
+    "Folder for checkpoints and metrics; by default a new one under runs/.",
+)
+_RESUME = _flag(
+    flags.DEFINE_boolean, "resume", False, "Go on with the run in --workdir."
+)
+_EPOCHS = _flag(
+    flags.DEFINE_integer,
+    "epochs",
+    5,
+    "Passes over the training rows, at most.",
+    lower_bound=1,
+)
+_BATCH_SIZE = _flag(
+    flags.DEFINE_integer, "batch_size", 1024, "Rows of a batch.", lower_bound=1
+)
+_OPTIMIZER = _flag(
+    flags.DEFINE_enum,
+    "optimizer",
+    "adam",
+    "With row updates Adam is lazy: rows that do not occur rest.",
+    optimizers.OPTIMIZERS,
+)
+_LEARNING_RATE = _flag(
+    flags.DEFINE_float,
+    "learning_rate",
+    3e-3,
+    "Learning rate per step.",
+    lower_bound=0.0,
+)
+_SCHEDULE = _flag(
+    flags.DEFINE_enum,
+    "schedule",
+    "constant",
+    "Course of the learning rate after the warm-up.",
+    optimizers.SCHEDULES,
+)
+_WARMUP_STEPS = _flag(
+    flags.DEFINE_integer,
+    "warmup_steps",
+    0,
+    "Steps in which the learning rate rises from 0.",
+    lower_bound=0,
+)
+_TABLE_L2 = _flag(
+    flags.DEFINE_float,
+    "table_l2",
+    0.0,
+    "L2 strength on tables (decay for adamw).",
+    lower_bound=0.0,
+)
+_L2 = _flag(
+    flags.DEFINE_float,
+    "l2",
+    0.0,
+    "L2 strength on all other parameters (decay for adamw).",
+    lower_bound=0.0,
+)
+_CLIP_NORM = _flag(
+    flags.DEFINE_float,
+    "clip_norm",
+    10.0,
+    "Largest norm of the gradient; 0 does not clip.",
+    lower_bound=0.0,
+)
+_LOSS = _flag(
+    flags.DEFINE_enum,
+    "loss",
+    "sigmoid_cross_entropy",
+    "The loss; squared_error is on -1/1 as in the AFM paper.",
+    losses.names(),
+)
+_TABLE_UPDATE = _flag(
+    flags.DEFINE_enum,
+    "table_update",
+    "rows",
+    "'rows' updates the rows of the batch; 'dense' whole tables.",
+    steps.TABLE_UPDATES,
+)
+_DEVICE_MAP = _flag(
+    flags.DEFINE_enum,
+    "device_map",
+    "mesh",
+    "How the step runs on several devices.",
+    parallel.DEVICE_MAPS,
+)
+_TABLE_SHARDING = _flag(
+    flags.DEFINE_enum,
+    "table_sharding",
+    "replicated",
+    "Tables whole on every device, or split by rows.",
+    parallel.TABLE_SHARDINGS,
+)
+_PATIENCE = _flag(
+    flags.DEFINE_integer,
+    "patience",
+    2,
+    "Stop after so many evaluations without a rise of validation AUC; 0: never.",
+    lower_bound=0,
+)
+_PLATEAU_FACTOR = _flag(
+    flags.DEFINE_float,
+    "plateau_factor",
+    0.1,
+    "Learning rate factor after such an evaluation.",
+    lower_bound=0.0,
+    upper_bound=1.0,
+)
+_CHECKPOINT_EVERY = _flag(
+    flags.DEFINE_integer,
+    "checkpoint_every",
+    0,
+    "Steps between checkpoints, beside one an epoch.",
+    lower_bound=0,
+)
+_LOG_EVERY = _flag(
+    flags.DEFINE_integer,
+    "log_every",
+    100,
+    "Steps between lines of the training loss.",
+    lower_bound=1,
+)
+_GROUP_FIELD = _flag(
+    flags.DEFINE_string,
+    "group_field",
+    None,
+    "Field, such as user, within whose values GAUC ranks.",
+)
+_SEED = _flag(
+    flags.DEFINE_integer,
+    "seed",
+    0,
+    "Of initialisation, dropout and order of the rows.",
+    lower_bound=0,
+)
+
+
+def main() -> dict[str, Any]:
+    """Trains as the flags say; returns the result."""
+    parallel.check_sums()
+    store = runs.open_data(_DATASET.value, _DATA_DIR.value)
+    schema = store.schema
+    model = runs.make_model(_MODEL.value, _SET.value, schema)
+    splits = runs.loaders(store, _BATCH_SIZE.value, _SEED.value)
+    learning_rate = optimizers.make_schedule(
+        _SCHEDULE.value,
+        _LEARNING_RATE.value,
+        warmup_steps=_WARMUP_STEPS.value,
+        total_steps=_EPOCHS.value * splits["train"].steps_per_epoch,
+    )
+    tx = optimizers.make(
+        _OPTIMIZER.value,
+        learning_rate,
+        table_l2=_TABLE_L2.value,
+        l2=_L2.value,
+        clip_norm=_CLIP_NORM.value,
+    )
+    devices = parallel.Devices(
+        schema.vocab_size,
+        device_map=_DEVICE_MAP.value,
+        table_sharding=_TABLE_SHARDING.value,
+    )
+    options = loop.Options(
+        epochs=_EPOCHS.value,
+        loss=_LOSS.value,
+        table_update=_TABLE_UPDATE.value,
+        patience=_PATIENCE.value,
+        plateau_factor=_PLATEAU_FACTOR.value,
+        checkpoint_every=_CHECKPOINT_EVERY.value,
+        log_every=_LOG_EVERY.value,
+        group_slot=runs.group_slot(schema, _GROUP_FIELD.value),
+        seed=_SEED.value,
+    )
+    workdir = _workdir()
+    devices.check_batch_size(_BATCH_SIZE.value)
+    config = {
+        name: FLAGS[name].value
+        for name in FLAGS
+        if name not in ("workdir", "resume", "flagfile", "undefok")
+    }
+    runs.start(workdir, config, schema, resume=_RESUME.value)
+    rows = _EPOCHS.value * splits["train"].num_rows
+    with _stop_on_signals() as stop, program.progress("Training", rows) as advance:
+        try:
+            result = loop.train_and_evaluate(
+                model,
+                tx,
+                learning_rate,
+                devices,
+                splits,
+                schema,
+                workdir,
+                options,
+                stop_requested=stop.is_set,
+                advance=advance,
+            )
+        except loop.Interrupted as interrupted:
+            print(
+                f"{interrupted} Go on with --resume --workdir={workdir}.",
+                file=sys.stderr,
+            )
+            raise KeyboardInterrupt from None
+    best = {
+        name: evaluation.best_possible(
+            probabilities, store.splits[name].labels, loss=_LOSS.value
+        )
+        for name, probabilities in store.probabilities.items()
+        if name != "train"
+    }
+    return {
+        "model": _MODEL.value,
+        "dataset": _DATASET.value,
+        "validation": result.pop("validation"),
+        "test": result.pop("test"),
+        "best_possible": best or None,
+        **result,
+        "workdir": str(workdir),
+    }
+
+
+def _workdir() -> pathlib.Path:
+    if _WORKDIR.value is not None:
+        return pathlib.Path(_WORKDIR.value)
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    return pathlib.Path("runs") / f"{_MODEL.value}-{_DATASET.value}-{stamp}"
+
+
+@contextlib.contextmanager
+def _stop_on_signals() -> Iterator[threading.Event]:
+    """An event set by the first SIGTERM or SIGINT; the second one acts as always."""
+    stop = threading.Event()
+    kinds = (signal.SIGTERM, signal.SIGINT)
+    before = {kind: signal.getsignal(kind) for kind in kinds}
+
+    def request(number, frame):
+        del frame
+        stop.set()
+        signal.signal(number, before[number])
+
+    for kind in kinds:
+        signal.signal(kind, request)
+    try:
+        yield stop
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+
+if __name__ == "__main__":
+    sys.exit(program.run(main, FLAGS))

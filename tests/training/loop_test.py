@@ -1,0 +1,177 @@
+"""Runs: killed and resumed, stopped, diverged, ended early."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from afm_jax import models
+from afm_jax.errors import InputError
+from afm_jax.training import loop, optimizers, parallel
+from afm_jax.training.checkpoints import Checkpoints
+from data import synthetic
+from data.loader import Loader
+
+ROWS = {"train": 1_100, "validation": 300, "test": 300}
+STEPS = 5  # an epoch, the last one ragged
+
+
+def run(workdir, *, learning_rate=0.01, advance=lambda rows, note: None, **settings):
+    """Trains a small afm_deep on planted data; returns the result."""
+    store = synthetic.make(rows=ROWS, min_count=3)
+    schedule = optimizers.make_schedule(
+        "cosine", learning_rate, warmup_steps=2, total_steps=3 * STEPS
+    )
+    stop = settings.pop("stop_requested", lambda: False)
+    model = models.make(
+        "afm_deep",
+        vocab_size=store.schema.vocab_size,
+        embedding_dim=4,
+        attention_dim=3,
+        hidden_dims=(8,),
+        dropout_rate=0.2,
+        normalization="batch",
+    )
+    workdir.mkdir(exist_ok=True)
+    return loop.train_and_evaluate(
+        model,
+        optimizers.make("adam", schedule),
+        schedule,
+        parallel.Devices(store.schema.vocab_size, devices=jax.devices()[:1]),
+        {
+            name: Loader(rows, 256, seed=1, shuffle=name == "train")
+            for name, rows in store.splits.items()
+        },
+        store.schema,
+        workdir,
+        loop.Options(**{"epochs": 3, "log_every": 2, "checkpoint_every": 3} | settings),
+        stop_requested=stop,
+        advance=advance,
+    )
+
+
+def lines(workdir):
+    text = (workdir / "metrics.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def final_leaves(workdir):
+    with Checkpoints(workdir / loop.CHECKPOINTS, None, read_only=True) as checkpoints:
+        about = checkpoints._read_about(checkpoints.latest_step())
+    return about["leaves"]  # with a crc32 of each
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("whole")
+    return workdir, run(workdir)
+
+
+def test_a_killed_run_resumes_to_the_bit(whole, tmp_path):
+    """SIGKILL in a process of its own, in the second epoch, past a checkpoint."""
+    workdir, result = whole
+    script = f"""
+import os, pathlib, signal, sys
+sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
+import loop_test
+done = []
+def advance(rows, note):
+    done.append(rows)
+    if len(done) == {2 * STEPS - 1}:
+        os.kill(os.getpid(), signal.SIGKILL)
+loop_test.run(pathlib.Path({str(tmp_path)!r}), advance=advance)
+"""
+    killed = subprocess.run(
+        [sys.executable, "-c", script], env=os.environ, capture_output=True, text=True
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert len(lines(tmp_path)) < len(lines(workdir))
+    resumed = run(tmp_path)
+    assert final_leaves(tmp_path) == final_leaves(workdir)
+    assert lines(tmp_path) == lines(workdir)
+    assert resumed["test"] == result["test"]
+
+
+@pytest.mark.parametrize("at", [2, STEPS, STEPS + 3])
+def test_a_stopped_run_resumes_to_the_bit(whole, tmp_path, at):
+    workdir, _ = whole
+    done = []
+    with pytest.raises(loop.Interrupted):
+        run(
+            tmp_path,
+            advance=lambda rows, note: done.append(rows),
+            stop_requested=lambda: len(done) >= at,
+        )
+    assert len(done) == at
+    run(tmp_path)
+    assert final_leaves(tmp_path) == final_leaves(workdir)
+    assert lines(tmp_path) == lines(workdir)
+
+
+def test_a_finished_run_only_evaluates_again(whole):
+    workdir, result = whole
+    done = []
+    again = run(workdir, advance=lambda rows, note: done.append(rows))
+    assert not done
+    assert again["test"] == result["test"]
+    assert again["validation"] == result["validation"]
+
+
+def test_the_best_checkpoint_is_the_one_evaluated(whole):
+    workdir, result = whole
+    aucs = [
+        line["validation"]["auc"] for line in lines(workdir) if "validation" in line
+    ]
+    assert len(aucs) == 3
+    assert result["validation"]["auc"] == max(aucs)
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_and_rate(tmp_path):
+    with pytest.raises(
+        InputError, match=r"loss is (nan|inf) at step \d+, learning rate"
+    ):
+        run(tmp_path, learning_rate=1e30, log_every=1)
+    for line in lines(tmp_path):
+        assert np.isfinite(line["loss"])
+
+
+def test_training_ends_when_validation_auc_stops_rising(tmp_path):
+    result = run(tmp_path, learning_rate=0.0, patience=2, plateau_factor=0.1, epochs=9)
+    aucs = [
+        line["validation"]["auc"] for line in lines(tmp_path) if "validation" in line
+    ]
+    assert len(aucs) == result["epochs"] < 9
+    assert aucs[-3] == max(aucs) > max(aucs[-2:])
+
+
+def test_a_checkpoint_of_another_model_is_refused(whole, tmp_path):
+    workdir, _ = whole
+    store = synthetic.make(rows=ROWS, min_count=3)
+    model = models.make("fm", vocab_size=store.schema.vocab_size)
+    schedule = optimizers.make_schedule("constant", 0.1, warmup_steps=0, total_steps=9)
+    with pytest.raises(InputError, match="does not fit"):
+        loop.train_and_evaluate(
+            model,
+            optimizers.make("adam", schedule),
+            schedule,
+            parallel.Devices(store.schema.vocab_size, devices=jax.devices()[:1]),
+            {"train": Loader(store.splits["train"], 256)},
+            store.schema,
+            workdir,
+            loop.Options(epochs=1),
+        )
+
+
+def test_progress_counts_evaluations_without_a_rise():
+    progress = loop.Progress()
+    rose = [progress.evaluated({"auc": auc}) for auc in (0.6, 0.7, 0.7, 0.65, 0.8)]
+    assert rose == [True, True, False, False, True]
+    assert progress == loop.Progress(epochs=5, best=0.8)
+    assert progress.evaluated({"auc": None})
+    assert progress.evaluated(None)
