@@ -1,0 +1,172 @@
+"""The programs as a user runs them: processes, exit codes, the JSON line."""
+
+import json
+import os
+import pathlib
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+SMALL = ("--set=embedding_dim=4", "--log_every=20")
+
+
+def start(*arguments, cwd=ROOT):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-m", *arguments],
+        cwd=cwd,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process):
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def result_of(process):
+    code, out, err = finish(process)
+    assert code == 0, err
+    return json.loads(out.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def fm_run(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("runs") / "fm"
+    arguments = ("--model=fm", "--epochs=3", f"--workdir={workdir}", *SMALL)
+    return workdir, result_of(start("experiments.train", *arguments))
+
+
+def test_the_result_stands_beside_the_best_possible(fm_run):
+    workdir, result = fm_run
+    assert set(result) == {
+        *("model", "dataset", "validation", "test", "best_possible", "epochs"),
+        *("steps", "examples_per_second", "params", "workdir"),
+    }
+    best, found = result["best_possible"]["test"], result["test"]
+    assert 0.5 < found["auc"] < best["auc"] < 1
+    assert found["log_loss"] > best["log_loss"] > 0
+    written = {path.name for path in workdir.iterdir()}
+    assert {"config.json", "schema.json", "metrics.jsonl", "checkpoints"} <= written
+
+
+def test_pair_interactions_beat_the_first_order(fm_run, tmp_path):
+    lr = result_of(
+        start(
+            "experiments.train", "--model=lr", "--epochs=3", f"--workdir={tmp_path}/lr"
+        )
+    )
+    assert fm_run[1]["test"]["auc"] > lr["test"]["auc"] + 0.02
+
+
+def test_evaluate_agrees_with_train(fm_run):
+    workdir, trained = fm_run
+    found = result_of(start("experiments.evaluate", f"--workdir={workdir}"))
+    assert found["metrics"]["auc"] == pytest.approx(trained["test"]["auc"], abs=1e-6)
+    assert found["best_possible"] == trained["best_possible"]["test"]
+
+
+def test_sigterm_saves_and_resume_goes_on(tmp_path):
+    workdir = tmp_path / "run"
+    arguments = ("experiments.train", "--model=fm", f"--workdir={workdir}", *SMALL)
+    process = start(*arguments, "--epochs=50", "--patience=0")
+    metrics = workdir / "metrics.jsonl"
+    while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    code, out, err = finish(process)
+    assert code == 130, err
+    assert not out
+    assert "--resume" in err
+    stopped_at = int(re.search(r"after (?:step|epoch) (\d+)", err).group(1))
+    assert stopped_at > 0
+    epochs = 1 + json.loads(metrics.read_text().splitlines()[-1])["epoch"]
+    result = result_of(
+        start(*arguments, f"--epochs={epochs}", "--patience=0", "--resume")
+    )
+    assert result["epochs"] == epochs
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--model=fmm",), "Unknown model 'fmm'; choose from ('afm', 'afm_deep',"),
+        (("--set=embeding_dim=4",), "has no hyperparameter 'embeding_dim'; it has"),
+        (("--set=embedding_dim",), "expected --set=name=value"),
+        (("--set=vocab_size=4",), "comes from the data"),
+        (("--lerning_rate=1",), "did you mean --learning_rate?"),
+        (("--epochs=no",), "epochs"),
+        (("--dataset=criteo",), "needs --data_dir"),
+        (("--dataset=criteo", "--data_dir=/nowhere"), "criteo"),
+        (("--resume", "--workdir=/nowhere"), "No run in /nowhere"),
+        (("--group_field=user",), "no field 'user'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(arguments, words, tmp_path, capsys):
+    from data import program
+    from experiments import train
+
+    workdir = f"--workdir={tmp_path}/run"
+    code = program.run(train.main, train.FLAGS, ["train", workdir, *arguments])
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "")
+    assert words in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_workdir_in_use_is_refused(fm_run):
+    code, out, err = finish(start("experiments.train", f"--workdir={fm_run[0]}"))
+    assert (code, out) == (2, "")
+    assert "holds a run already" in err.splitlines()[-1]
+
+
+def test_resume_with_other_settings_is_refused(fm_run):
+    code, _, err = finish(
+        start("experiments.train", f"--workdir={fm_run[0]}", "--model=lr", "--resume")
+    )
+    assert code == 2
+    assert "was trained with" in err.splitlines()[-1]
+
+
+def readme_blocks(language):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_readme_library_example_runs(tmp_path):
+    (example,) = readme_blocks("python")
+    path = tmp_path / "example.py"
+    path.write_text(example)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, str(path)], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_the_readme_commands_run(real_data, tmp_path):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/frappe").symlink_to(real_data / "frappe")
+    commands = [
+        line
+        for block in readme_blocks("sh")
+        for line in block.splitlines()
+        if line.startswith("python -m")
+    ]
+    assert len(commands) == 4
+    for command in commands:
+        _, _, *arguments = shlex.split(command)
+        if arguments[0] == "experiments.train":
+            arguments.append("--epochs=1")
+        result_of(start(*arguments, cwd=tmp_path))
