@@ -24,6 +24,7 @@ from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
+from data.records import RecordWriter
 from data.store import SCHEMA_FILE, SPLITS, VERSION, Rows, store_folder
 
 BLOCK_ROWS = 8192
@@ -129,7 +130,7 @@ class BlockBuilder(FileReaderBuilder, skip_registration=True):
         TFDS calls this with a temporary `data_dir`, which it renames after success and
         removes after an error. Its generator-based builders are not used because they
         keep up to a gigabyte of rows in memory, to sort them, and take the splits one
-        after another; the sequential writer does neither.
+        after another.
         """
         source = self.source
         if source is None and self.MANUAL_DOWNLOAD_INSTRUCTIONS:
@@ -137,21 +138,16 @@ class BlockBuilder(FileReaderBuilder, skip_registration=True):
         folder = pathlib.Path(self.data_dir)
         encoded = self.encode(source, folder)
         info = self._info()  # unlike self.info, of the temporary folder
-        writer = tfds.core.SequentialWriter(
-            info, max_examples_per_shard=BLOCKS_PER_SHARD, file_format="array_record"
-        )
+        writer = RecordWriter(info, BLOCKS_PER_SHARD)
         counts: dict[str, int] = {}
         for split, rows in reblock(encoded.blocks, BLOCK_ROWS):
             if split not in SPLITS:
                 raise ValueError(f"split {split!r}, expected one of {SPLITS}")
-            if split not in counts:
-                writer.initialize_splits([split])
             counts[split] = counts.get(split, 0) + len(rows.labels)
-            writer.add_examples({split: [_record(rows)]})
+            writer.add(split, _record(rows))
         if "train" not in counts:
             raise InputError(f"{self.name}: no rows for the training split.")
-        writer.close_all()
-        self.info.set_splits(info.splits)
+        self.info.set_splits(writer.close())
         in_order = {split: counts[split] for split in SPLITS if split in counts}
         schema = dataclasses.replace(encoded.schema, rows=in_order)
         (folder / SCHEMA_FILE).write_text(schema.to_json(), encoding="utf-8")

@@ -1,6 +1,9 @@
 import numpy as np
-import polars as pl
 import pytest
+
+pytest.importorskip("polars", reason="needs the extra 'data'")
+
+import polars as pl
 
 from afm_jax.errors import InputError
 from data import encoders, spill

@@ -1,8 +1,11 @@
 import functools
 
 import numpy as np
-import polars as pl
 import pytest
+
+pytest.importorskip("polars", reason="needs the extra 'data'")
+
+import polars as pl
 
 from afm_jax.errors import InputError
 from data import encoding, numeric, readers, sources, spill, splits

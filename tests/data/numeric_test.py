@@ -3,6 +3,8 @@ import math
 import numpy as np
 import pytest
 
+pytest.importorskip("polars", reason="needs the extra 'data'")
+
 from afm_jax.errors import InputError
 from data import numeric, readers, spill
 

@@ -5,8 +5,11 @@ import subprocess
 import sys
 
 import numpy as np
-import polars as pl
 import pytest
+
+pytest.importorskip("tensorflow_datasets", reason="needs the extra 'data'")
+
+import polars as pl
 
 from data import encoding, prepare, program
 from data.store import open_store
@@ -139,7 +142,6 @@ def command(*arguments):
         cwd=root,
         capture_output=True,
         text=True,
-        check=False,
     )
 
 
@@ -165,6 +167,24 @@ def test_the_command_prepares_a_file_and_tells_a_mistake(tmp_path):
         f"{bad} line 3: 1 column, expected 40 (label, 13 numbers, 26 categories).\n"
     )
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["criteo"]
+
+
+def test_without_the_extra_packages_it_says_what_to_install(tmp_path):
+    code = f"""
+import sys
+sys.modules["polars"] = None
+from data import prepare, program
+flags = ["prepare", "--dataset=csv", "--source=x", "--data_dir={tmp_path}"]
+sys.exit(program.run(prepare.main, prepare.FLAGS, flags))
+"""
+    root = pathlib.Path(prepare.__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "data.prepare needs the package 'polars'; pip install 'afm_jax[data]'.\n"
+    )
 
 
 def test_a_store_is_replaced_only_if_asked_to_and_only_by_a_whole_one(tmp_path, capsys):

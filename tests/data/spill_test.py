@@ -2,8 +2,11 @@ import pathlib
 import threading
 
 import numpy as np
-import polars as pl
 import pytest
+
+pytest.importorskip("polars", reason="needs the extra 'data'")
+
+import polars as pl
 
 from afm_jax.errors import InputError
 from data import readers, sources, spill

@@ -1,5 +1,7 @@
 import pytest
 
+pytest.importorskip("polars", reason="needs the extra 'data'")
+
 from afm_jax.errors import InputError
 from data import readers
 from data.readers import criteo

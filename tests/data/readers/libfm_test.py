@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+pytest.importorskip("polars", reason="needs the extra 'data'")
+
 from afm_jax.errors import InputError
 from data import readers
 from data.readers import libfm

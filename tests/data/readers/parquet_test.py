@@ -1,7 +1,10 @@
 import datetime
 
-import polars as pl
 import pytest
+
+pytest.importorskip("polars", reason="needs the extra 'data'")
+
+import polars as pl
 
 from afm_jax.errors import InputError
 from data import readers
