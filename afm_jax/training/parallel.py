@@ -174,7 +174,8 @@ class Devices:
         """
         if not self._pmap:
             shardings = (self._state_shardings(state), None)
-            return jax.jit(step, donate_argnums=0, out_shardings=shardings)
+            compiled = jax.jit(step, donate_argnums=0, out_shardings=shardings)
+            return self._one_at_a_time(compiled)
         batch_axes = Batch(features=0, labels=0, weights=0, rows=None)  # type: ignore[arg-type]
         mapped = jax.pmap(step, _AXIS, in_axes=(0, batch_axes), donate_argnums=0)
 
@@ -182,7 +183,7 @@ class Devices:
             state, metrics = mapped(state, batch)
             return state, jax.tree.map(lambda metric: metric[0], metrics)
 
-        return first_metrics
+        return self._one_at_a_time(first_metrics)
 
     def compile_predict(
         self, predict: Callable[[Any, Features], jax.Array]
@@ -193,7 +194,17 @@ class Devices:
         def logits(variables, batch):
             return compiled(variables, batch.features).reshape(-1)
 
-        return logits
+        return self._one_at_a_time(logits)
+
+    def _one_at_a_time(self, compiled: Callable[..., T]) -> Callable[..., T]:
+        """Waits for every call, if the devices are the CPU pretending to be several.
+
+        They share one pool of threads: with two calls under way, each may hold threads
+        that the other's all-reduce waits for, and XLA ends the process.
+        """
+        if len(self._devices) == 1 or self._devices[0].platform != "cpu":
+            return compiled
+        return lambda *arguments: jax.block_until_ready(compiled(*arguments))
 
     def _sharding(self, *axes: str) -> NamedSharding:
         return NamedSharding(self._mesh, P(*axes))

@@ -13,15 +13,21 @@ import time
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-SMALL = ("--set=embedding_dim=4", "--log_every=20")
+FM = (
+    *("--model=fm", "--set=embedding_dim=4", "--set=init_stddev=0.05"),
+    *("--learning_rate=0.004", "--log_every=20"),
+)
+
+
+# A user's environment: one CPU device.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": ""}
 
 
 def start(*arguments, cwd=ROOT):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         [sys.executable, "-m", *arguments],
         cwd=cwd,
-        env=environment,
+        env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -42,7 +48,7 @@ def result_of(process):
 @pytest.fixture(scope="module")
 def fm_run(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "fm"
-    arguments = ("--model=fm", "--epochs=3", f"--workdir={workdir}", *SMALL)
+    arguments = ("--epochs=4", f"--workdir={workdir}", *FM)
     return workdir, result_of(start("experiments.train", *arguments))
 
 
@@ -77,7 +83,7 @@ def test_evaluate_agrees_with_train(fm_run):
 
 def test_sigterm_saves_and_resume_goes_on(tmp_path):
     workdir = tmp_path / "run"
-    arguments = ("experiments.train", "--model=fm", f"--workdir={workdir}", *SMALL)
+    arguments = ("experiments.train", f"--workdir={workdir}", *FM)
     process = start(*arguments, "--epochs=50", "--patience=0")
     metrics = workdir / "metrics.jsonl"
     while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
@@ -147,9 +153,8 @@ def test_the_readme_library_example_runs(tmp_path):
     (example,) = readme_blocks("python")
     path = tmp_path / "example.py"
     path.write_text(example)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, str(path)], env=environment, capture_output=True, text=True
+        [sys.executable, str(path)], env=ENVIRONMENT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout
