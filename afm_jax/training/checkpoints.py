@@ -1,8 +1,8 @@
 """Checkpoints of a run, on Orbax: verified when read, the newest and the best kept.
 
 A checkpoint is two Orbax items: `state`, the leaves of the state by name, and `about`,
-one JSON text with what Orbax does not check, shape, dtype and crc32 of every leaf,
-beside the run's progress, metrics and schema, and the crc32 of that text.
+one JSON text with its crc32: what Orbax does not check, shape, dtype and crc32 of every
+leaf, beside the run's progress, metrics and schema.
 """
 
 import json
@@ -24,9 +24,6 @@ from afm_jax.features import Schema
 from afm_jax.training import leaves
 
 T = TypeVar("T")
-
-_KEEP_LATEST = 2
-"""If one of them turns out damaged, the other is at hand."""
 
 
 class Checkpoints:
@@ -62,8 +59,7 @@ class Checkpoints:
         """
         self._directory = pathlib.Path(directory).absolute()
         self._schema = schema
-        self._metric, self._sign = metric, {"max": 1, "min": -1}[mode]
-        self._scores: dict[int, float] = {}
+        self._best = _Best(metric, mode)
         self._damaged: set[int] = set()
         absl_logging.get_absl_logger().addFilter(_not_orbax_chatter)
         self._manager = ocp.CheckpointManager(
@@ -71,9 +67,8 @@ class Checkpoints:
             options=ocp.CheckpointManagerOptions(
                 create=not read_only,
                 cleanup_tmp_directories=not read_only,
-                preservation_policy=AnyPreservationPolicy(
-                    [LatestN(_KEEP_LATEST), _BestOf(self._scores)]
-                ),
+                # Two, in case the newest turns out damaged.
+                preservation_policy=AnyPreservationPolicy([LatestN(2), self._best]),
                 save_root_metadata=False,
                 lightweight_initialize=True,
             ),
@@ -82,7 +77,7 @@ class Checkpoints:
             raise InputError(f"No checkpoint in {self._directory} to restore.")
         for step in self._manager.all_steps():
             try:
-                self._score(step, self._read_about(step)["metrics"])
+                self._best.note(step, self._read_about(step)["metrics"])
             except _DamageError:
                 continue  # `restore` reports it, if it comes to that.
 
@@ -107,37 +102,30 @@ class Checkpoints:
         """
         if self._schema is None:
             raise ValueError("a checkpoint carries a schema, found None")
-        arrays = {
-            name: np.asarray(leaf) for name, leaf in leaves.by_name(state).items()
+        arrays = {k: np.asarray(v) for k, v in leaves.by_name(state).items()}
+        about = {
+            "leaves": {k: leaves.describe(v) for k, v in arrays.items()},
+            "progress": progress,
+            "metrics": metrics,
+            "schema": self._schema.to_json(),
         }
-        text = json.dumps(
-            {
-                "leaves": {
-                    name: leaves.describe(array) for name, array in arrays.items()
-                },
-                "progress": progress,
-                "metrics": metrics,
-                "schema": self._schema.to_json(),
-            }
-        )
+        text = json.dumps(about)
+        checked = {"text": text, "crc32": zlib.crc32(text.encode())}
         self.wait()
         while self._damaged:  # Orbax saves no step below one that exists.
             self._manager.delete(self._damaged.pop())
-        self._score(step, metrics)
+        self._best.note(step, metrics)
         saved = self._manager.save(
             step,
             args=ocp.args.Composite(
                 # Orbax refuses arrays of size 0.
                 state=ocp.args.PyTreeSave({k: v for k, v in arrays.items() if v.size}),
-                about=ocp.args.JsonSave(
-                    {"text": text, "crc32": zlib.crc32(text.encode())}
-                ),
+                about=ocp.args.JsonSave(checked),
             ),
         )
         if not saved:
             raise RuntimeError(
-                f"step {step} was not saved: {self._directory} already has a "
-                f"checkpoint of step {self.latest_step()}"
+                f"step {step} was not saved: {self._directory} has step {self.latest_step()}"
             )
 
     def restore(self, example: T, step: int | None = None) -> tuple[int, T, Any]:
@@ -163,12 +151,8 @@ class Checkpoints:
     ) -> tuple[int, dict[str, Any]]:
         """Restores some fields of a state, its parameters say, leaving the others.
 
-        Args:
-            example: these fields by name.
-            step: as for `restore`; errors too.
-
-        Returns:
-            The step, and the fields by name.
+        Takes an example of these fields by name and gives the step and the fields;
+        `step` and errors are those of `restore`.
         """
         step, (fields, _) = self._newest(
             step, lambda s: self._load(s, example, fields=tuple(example))
@@ -176,7 +160,7 @@ class Checkpoints:
         return step, fields
 
     def schema(self, step: int | None = None) -> Schema:
-        """The schema that a checkpoint carries; step and errors as for `restore`."""
+        """The schema that a checkpoint carries; `step` as for `restore`."""
         _, about = self._newest(step, self._read_about)
         return Schema.from_json(about["schema"])
 
@@ -186,11 +170,15 @@ class Checkpoints:
 
     def best_step(self) -> int | None:
         """The step of the best metric, the newest of equals; None if none has it."""
-        return _best(self._manager.all_steps(), self._scores)
+        return self._best.step_of(self._manager.all_steps())
 
     def wait(self) -> None:
         """Waits for the save under way; raises what made it fail."""
-        self._manager.wait_until_finished()
+        try:
+            self._manager.wait_until_finished()
+        except Exception:
+            self._manager.reload()  # It counts as deleted what the save was to replace.
+            raise
 
     def close(self) -> None:
         """Waits, and ends the threads that save."""
@@ -201,11 +189,6 @@ class Checkpoints:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-    def _score(self, step: int, metrics: Mapping[str, float | None] | None) -> None:
-        value = (metrics or {}).get(self._metric)
-        if value is not None and math.isfinite(value):
-            self._scores[step] = self._sign * value
 
     def _newest(self, step: int | None, read: Callable[[int], T]) -> tuple[int, T]:
         """`read` of the step, or of the newest that can be read."""
@@ -236,20 +219,15 @@ class Checkpoints:
             difference = Schema.from_json(about["schema"]).difference(self._schema)
             if difference:
                 raise InputError(f"{where} was made with another schema, {difference}.")
-        saved = {
-            name: description
-            for name, description in about["leaves"].items()
-            if fields is None or name.split("/")[0] in fields
-        }
+        saved = about["leaves"]
+        if fields is not None:
+            saved = {k: v for k, v in saved.items() if k.split("/")[0] in fields}
         difference = leaves.difference(saved, example)
         if difference:
             raise InputError(f"{where} does not fit: {difference}.")
-        arrays = [
-            self._read_leaf(step, name, saved[name]) for name in leaves.by_name(example)
-        ]
-        return jax.tree.unflatten(jax.tree.structure(example), arrays), about[
-            "progress"
-        ]
+        arrays = [self._read_leaf(step, k, saved[k]) for k in leaves.by_name(example)]
+        state = jax.tree.unflatten(jax.tree.structure(example), arrays)
+        return state, about["progress"]
 
     def _read_about(self, step: int) -> Any:
         item = self._read(step, about=ocp.args.JsonRestore())
@@ -276,9 +254,8 @@ class Checkpoints:
 
     def _read(self, step: int, **item: ocp.args.CheckpointArgs) -> Any:
         try:
-            (value,) = self._manager.restore(
-                step, args=ocp.args.Composite(**item)
-            ).values()
+            items = self._manager.restore(step, args=ocp.args.Composite(**item))
+            (value,) = items.values()
         except MemoryError:
             raise
         except Exception as error:  # Whatever a parser of damaged files may meet.
@@ -290,27 +267,31 @@ class _DamageError(Exception):
     """A checkpoint's files are not as they were written."""
 
 
-class _BestOf:
-    """A preservation policy that keeps the step of the best score.
+class _Best:
+    """The preservation policy that keeps the checkpoint of the best metric.
 
-    Orbax's `BestN` needs metrics that the manager reads at its start, where a damaged
-    file stops it.
+    Orbax's `BestN` needs metrics that its manager reads when it opens the folder, which
+    a damaged file stops.
     """
 
-    def __init__(self, scores: Mapping[int, float]):
-        self._scores = scores
+    def __init__(self, metric: str, mode: str):
+        self._metric, self._sign = metric, {"max": 1, "min": -1}[mode]
+        self._scores: dict[int, float] = {}
+
+    def note(self, step: int, metrics: Mapping[str, float | None] | None) -> None:
+        value = (metrics or {}).get(self._metric)
+        if value is not None and math.isfinite(value):
+            self._scores[step] = self._sign * value
+
+    def step_of(self, steps: Iterable[int]) -> int | None:
+        scored = [(self._scores[step], step) for step in steps if step in self._scores]
+        return max(scored)[1] if scored else None
 
     def should_preserve(
         self, checkpoints: Sequence[Any], *, context: Any
     ) -> list[bool]:
-        del context
-        best = _best([checkpoint.step for checkpoint in checkpoints], self._scores)
+        best = self.step_of(checkpoint.step for checkpoint in checkpoints)
         return [checkpoint.step == best for checkpoint in checkpoints]
-
-
-def _best(steps: Iterable[int], scores: Mapping[int, float]) -> int | None:
-    scored = [step for step in steps if step in scores]
-    return max(scored, key=lambda step: (scores[step], step), default=None)
 
 
 def _not_orbax_chatter(record: logging.LogRecord) -> bool:
