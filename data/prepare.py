@@ -123,6 +123,10 @@ def main() -> dict[str, Any]:
     """
     build, open_store, builder = _import(DATASETS[_DATASET.value])
     data_dir = pathlib.Path(_DATA_DIR.value)
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--data_dir={data_dir}: {error.strerror}.") from None
     name = _NAME.value or _DATASET.value
     start = time.monotonic()
     with _set_aside(store_folder(data_dir, name)):

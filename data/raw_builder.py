@@ -59,7 +59,8 @@ class RawBuilder(BlockBuilder):
         if source is None:
             raise InputError(f"{self.name} is made from files; name their folder.")
         options = self._options()
-        files = self.files(source, to_split=options["split"] is not None)
+        to_split = not {"split", "fractions", "seed"}.isdisjoint(self.options)
+        files = self.files(source, to_split=to_split)
         reader = self.reader.open_reader([file.path for file in files], options)
         kinds = numeric.kinds(reader.layout, options["numeric_as"])
         spilled = spill(
@@ -70,6 +71,8 @@ class RawBuilder(BlockBuilder):
         )
         if files[0].split is None:
             options["split"] = options["split"] or "random"
+        else:
+            options["fractions"] = options["seed"] = None
         assigned = splits.assign(
             spilled, options["split"], options["fractions"], options["seed"]
         )

@@ -64,7 +64,7 @@ def find(source: pathlib.Path, *, to_split: bool) -> list[SourceFile]:
     told = ", ".join(f"{path.name} ({split or '?'})" for path, split in splits.items())
     if to_split:
         raise InputError(
-            f"{source} holds files of several splits: {told}; leave out --split to take them as they are, or name the one file to split."
+            f"{source} holds files of several splits: {told}; leave out --split, --fractions and --seed to take them as they are, or name the one file to split."
         )
     if None in found or not {"train", "validation"} <= found:
         raise InputError(

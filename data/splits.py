@@ -72,15 +72,15 @@ def time_positions(
 
 
 def assign(
-    spill: Spill, how: str | None, fractions: Sequence[float], seed: int
+    spill: Spill, how: str | None, fractions: Sequence[float] | None, seed: int | None
 ) -> list[np.ndarray]:
-    """The split of each row of each block, int8 indices into SPLITS.
+    """The split of each row of each block, int8 indices into SPLITS: a byte a row.
 
     Args:
         spill: the rows.
         how: 'random', 'time', or None if the files are given
-        fractions: of training, validation and perhaps test rows.
-        seed: of the random order.
+        fractions: of training, validation and perhaps test rows; not for given splits.
+        seed: of the random order; for 'random' only.
 
     Raises:
         InputError: the fractions are not right, or a split would be empty.

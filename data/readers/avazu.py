@@ -50,7 +50,7 @@ def _parse(chunk: text.Chunk, header: dict[str, str]) -> pl.DataFrame:
         chunk, header, separator=csv.separator_of(chunk.path), quoted=True
     )
     hours = pl.DataFrame(
-        [(hour, *_calendar(chunk, hour)) for hour in frame["hour"].unique()],
+        [(hour, *_calendar(chunk, frame, hour)) for hour in frame["hour"].unique()],
         schema={"hour": pl.Float64, **dict.fromkeys(FROM_HOUR, pl.String)},
         orient="row",
     )
@@ -62,15 +62,15 @@ def _parse(chunk: text.Chunk, header: dict[str, str]) -> pl.DataFrame:
     )
 
 
-def _calendar(chunk: text.Chunk, hour: float) -> tuple[str, str, str]:
+def _calendar(
+    chunk: text.Chunk, frame: pl.DataFrame, hour: float
+) -> tuple[str, str, str]:
     """Hour of the day, weekday, is a weekend."""
-    written = f"{hour:08.0f}"
     try:
-        time = datetime.datetime.strptime(written, "%y%m%d%H")
+        time = datetime.datetime.strptime(f"{hour:08.0f}", "%y%m%d%H")
     except ValueError:
-        lines = (line.split(b",") for line in chunk.text.splitlines())
-        below = next(i for i, line in enumerate(lines) if written.encode() in line)
+        row = int((frame["hour"] == hour).arg_max() or 0)
         raise InputError(
-            f"{chunk.path} line {chunk.first_line + below}: hour is {written}, expected YYMMDDHH."
+            f"{chunk.path} line {chunk.first_line + row}: hour is {hour:.0f}, expected YYMMDDHH."
         ) from None
     return str(time.hour), str(time.weekday()), str(int(time.weekday() >= 5))

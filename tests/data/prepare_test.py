@@ -135,6 +135,20 @@ def test_a_mistake_in_the_flags_is_one_line(tmp_path, capsys, flags, told):
     assert stored(tmp_path / "data") == []
 
 
+def test_a_data_dir_that_is_a_file_is_a_mistake(tmp_path, capsys):
+    source = tmp_path / "rows.csv"
+    source.write_text("\n".join(csv_lines()))
+    assert run(source, source, *CSV) == 2
+    assert capsys.readouterr().err == f"--data_dir={source}: File exists.\n"
+
+
+def test_given_splits_are_not_split(tmp_path, capsys):
+    for name in ("train", "val"):
+        (tmp_path / f"{name}.csv").write_text("\n".join(csv_lines()))
+    assert run(tmp_path, tmp_path / "data", *CSV, "--fractions=0.5,0.5") == 2
+    assert "leave out --split, --fractions and --seed" in capsys.readouterr().err
+
+
 def command(*arguments):
     root = pathlib.Path(prepare.__file__).parents[1]
     return subprocess.run(
@@ -236,7 +250,7 @@ def test_given_splits_may_lack_a_test_split(tmp_path):
     store = open_store(tmp_path / "data", "x_1")
     assert list(store.splits) == ["train", "validation"]
     assert store.schema.sources.keys() == {"x.train.libfm", "x.validation.libfm"}
-    assert store.schema.options["split"] is None
+    assert store.schema.options["split"] is store.schema.options["fractions"] is None
     assert store.splits["train"].ids.tolist() == [[2, 6], [3, 6], [2, 6]]
     assert store.splits["validation"].labels.tolist() == [1, 0, 1]
 

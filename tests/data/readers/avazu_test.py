@@ -45,7 +45,8 @@ def test_a_missing_column_is_an_error(tmp_path):
         frame(tmp_path / "test", [], [name for name in HEADER if name != "click"])
 
 
-def test_an_hour_that_is_none_is_an_error(tmp_path):
-    rows = [row(0, 14102100), row(0, 14102124)]
-    with pytest.raises(InputError, match="line 3: hour is 14102124, expected YYMMDDHH"):
+@pytest.mark.parametrize("hour", [14102124, 5, 141021])
+def test_an_hour_that_is_none_is_an_error(tmp_path, hour):
+    rows = [row(0, 14102100), row(0, hour), row(1, hour)]
+    with pytest.raises(InputError, match=f"line 3: hour is {hour}, expected YYMMDDHH"):
         frame(tmp_path / "train", rows)
