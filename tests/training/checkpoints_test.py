@@ -164,11 +164,12 @@ def test_the_best_is_known_and_kept_in_the_next_process(tmp_path):
     assert steps_in(tmp_path) == [6, 7]
 
 
-def test_metrics_that_are_null_do_not_count(tmp_path):
+def test_metrics_that_are_null_or_nan_do_not_count(tmp_path):
+    aucs = [float("nan"), None, 0.6, 0.5, float("nan"), None]
     with Checkpoints(tmp_path, SCHEMA) as checkpoints:
-        for step, auc in enumerate([0.6, None, float("nan"), 0.5, None], 1):
+        for step, auc in enumerate(aucs, 1):
             checkpoints.save(step, make_state(step), {}, {"auc": auc})
-            assert checkpoints.best_step() == 1
+            assert checkpoints.best_step() == (3 if step >= 3 else None)
 
 
 def test_low_can_be_good(tmp_path):
