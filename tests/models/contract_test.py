@@ -13,7 +13,9 @@ import pytest
 from flax import linen as nn
 
 from afm_jax import models
-from afm_jax.features import Features
+from afm_jax.features import Batch, Features
+from afm_jax.ops import losses
+from afm_jax.training import optimizers, state, steps
 
 every_model = pytest.mark.parametrize("name", models.names())
 every_kind = pytest.mark.parametrize("kind", examples.KINDS)
@@ -300,3 +302,32 @@ def test_hyperparameters_are_documented_and_their_defaults_pass_the_checks(name)
     documentation = type(model).__doc__.partition("Attributes:")[2]
     documented = re.findall(r"^ {8}(\w+): ", documentation, re.MULTILINE)
     assert documented == list(hyperparameters)
+
+
+@every_model
+@pytest.mark.parametrize("optimizer", ["sgd", "adagrad"])
+def test_row_updates_equal_dense_updates(name, optimizer):
+    """No parameter but the tables may depend on vocab_size, and no id be used raw."""
+    case = make_case(name, "full")
+    labels = np.array([0, 1, 1, 0, 1, 0], np.float32)
+    weights = np.array([1, 1, 1, 1, 1, 0], np.float32)
+    batch = Batch(case.features, labels, weights)
+    tx = optimizers.make(optimizer, 0.1)
+    runs = []
+    for table_update in steps.TABLE_UPDATES:
+        run = state.create(case.model, tx, case.features, jax.random.key(0))
+        run = run._replace(params=case.variables["params"])
+        step = jax.jit(
+            steps.make_train_step(
+                case.model,
+                tx,
+                losses.sigmoid_cross_entropy,
+                table_update=table_update,
+            )
+        )
+        for _ in range(3):
+            run, _ = step(run, batch)
+        runs.append(run.params)
+    jax.tree.map(
+        lambda ours, theirs: np.testing.assert_allclose(ours, theirs, atol=1e-6), *runs
+    )
