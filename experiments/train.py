@@ -19,7 +19,7 @@ from typing import Any
 from absl import flags
 
 from afm_jax.ops import losses
-from afm_jax.training import evaluation, loop, optimizers, parallel, steps
+from afm_jax.training import evaluation, loop, optimizers, parallel, progress, steps
 from data import program
 from experiments import runs
 
@@ -208,7 +208,7 @@ def main() -> dict[str, Any]:
         device_map=_DEVICE_MAP.value,
         table_sharding=_TABLE_SHARDING.value,
     )
-    options = loop.Options(
+    options = progress.Options(
         epochs=_EPOCHS.value,
         loss=_LOSS.value,
         table_update=_TABLE_UPDATE.value,

@@ -21,6 +21,7 @@ from afm_jax.training import rows, steps
 from afm_jax.training.checkpoints import Checkpoints
 from afm_jax.training.evaluation import evaluate
 from afm_jax.training.parallel import Devices
+from afm_jax.training.progress import Options, Progress
 from afm_jax.training.records import Records
 from afm_jax.training.state import TrainState, num_params
 
@@ -42,36 +43,6 @@ class Batches(Protocol):
     def batches(
         self, epoch: int, *, first_step: int = 0, transform: Callable[[Batch], Any]
     ) -> Generator[Any, None, None]: ...
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """How to train.
-
-    Attributes:
-        epochs: passes over the training rows, at most.
-        loss: name of the loss, see `ops.losses`.
-        table_update: 'rows' or 'dense', see `training.steps`.
-        patience: stop after so many evaluations in a row without a rise of the
-            validation AUC; 0 never stops early.
-        plateau_factor: what the learning rate is multiplied by after each such
-            evaluation; 1 leaves it.
-        checkpoint_every: steps between checkpoints, beside the one after every
-            evaluation; 0 for none between.
-        log_every: steps between lines of the training loss.
-        group_slot: slot whose ids are the groups of GAUC, or None.
-        seed: of initialisation and dropout.
-    """
-
-    epochs: int
-    loss: str = "sigmoid_cross_entropy"
-    table_update: str = "rows"
-    patience: int = 0
-    plateau_factor: float = 1.0
-    checkpoint_every: int = 0
-    log_every: int = 100
-    group_slot: int | None = None
-    seed: int = 0
 
 
 class Interrupted(Exception):
@@ -135,7 +106,7 @@ def train_and_evaluate(
         state,
     )
     predict = devices.compile_predict(steps.make_predict(sized))
-    params = num_params(devices.gather_state(state).params)
+    example = devices.gather_state(state)
 
     def metrics_on(state: TrainState, split: Batches) -> dict[str, float | None]:
         with contextlib.closing(
@@ -149,7 +120,6 @@ def train_and_evaluate(
             )
 
     with Checkpoints(workdir / CHECKPOINTS, schema) as checkpoints:
-        example = devices.gather_state(state)
         progress = Progress()
         if checkpoints.latest_step() is not None:
             found, host_state, saved = checkpoints.restore(example)
@@ -204,41 +174,8 @@ def train_and_evaluate(
         "epochs": progress.epochs,
         "steps": step,
         "examples_per_second": clock.rate(),
-        "params": params,
+        "params": num_params(example.params),
     }
-
-
-@dataclasses.dataclass
-class Progress:
-    """Where a run stands between its evaluations; saved in checkpoints as JSON.
-
-    Attributes:
-        epochs: epochs trained and evaluated.
-        best: the best validation AUC so far, or None.
-        evaluations_without_rise: evaluations in a row since it was reached.
-    """
-
-    epochs: int = 0
-    best: float | None = None
-    evaluations_without_rise: int = 0
-
-    def evaluated(self, metrics: Mapping[str, float | None] | None) -> bool:
-        """Counts an epoch; False if there is an AUC and it is not above the best."""
-        self.epochs += 1
-        auc = metrics["auc"] if metrics else None
-        if auc is None:
-            return True
-        if self.best is None or auc > self.best:
-            self.best, self.evaluations_without_rise = auc, 0
-            return True
-        self.evaluations_without_rise += 1
-        return False
-
-    def is_over(self, options: Options) -> bool:
-        """Whether the run has trained enough."""
-        patience = options.patience
-        tired = patience and self.evaluations_without_rise >= patience
-        return bool(self.epochs >= options.epochs or tired)
 
 
 class _Clock:

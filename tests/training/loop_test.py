@@ -13,7 +13,7 @@ import pytest
 
 from afm_jax import models
 from afm_jax.errors import InputError
-from afm_jax.training import loop, optimizers, parallel
+from afm_jax.training import loop, optimizers, parallel, progress
 from afm_jax.training.checkpoints import Checkpoints
 from data import synthetic
 from data.loader import Loader
@@ -50,7 +50,9 @@ def run(workdir, *, learning_rate=0.01, advance=lambda rows, note: None, **setti
         },
         store.schema,
         workdir,
-        loop.Options(**{"epochs": 3, "log_every": 2, "checkpoint_every": 3} | settings),
+        progress.Options(
+            **{"epochs": 3, "log_every": 2, "checkpoint_every": 3} | settings
+        ),
         stop_requested=stop,
         advance=advance,
     )
@@ -164,14 +166,5 @@ def test_a_checkpoint_of_another_model_is_refused(whole, tmp_path):
             {"train": Loader(store.splits["train"], 256)},
             store.schema,
             workdir,
-            loop.Options(epochs=1),
+            progress.Options(epochs=1),
         )
-
-
-def test_progress_counts_evaluations_without_a_rise():
-    progress = loop.Progress()
-    rose = [progress.evaluated({"auc": auc}) for auc in (0.6, 0.7, 0.7, 0.65, 0.8)]
-    assert rose == [True, True, False, False, True]
-    assert progress == loop.Progress(epochs=5, best=0.8)
-    assert progress.evaluated({"auc": None})
-    assert progress.evaluated(None)
