@@ -19,7 +19,7 @@ from afm_jax.training import evaluation, loop, parallel, steps
 from afm_jax.training.checkpoints import Checkpoints
 from data import program
 from data.loader import Loader
-from experiments import runs
+from experiments import host_memory, runs
 
 FLAGS = flags.FlagValues()
 
@@ -54,6 +54,7 @@ _GROUP_FIELD = flags.DEFINE_string(
 
 def main() -> dict[str, Any]:
     """Evaluates as the flags say; returns the metrics."""
+    host_memory.keep_freed()
     parallel.check_sums()
     workdir = pathlib.Path(_WORKDIR.value)
     config = runs.read_config(workdir)

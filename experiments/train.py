@@ -21,7 +21,7 @@ from absl import flags
 from afm_jax.ops import losses
 from afm_jax.training import evaluation, loop, optimizers, parallel, progress, steps
 from data import program
-from experiments import runs
+from experiments import host_memory, runs
 
 FLAGS = flags.FlagValues()
 
@@ -185,6 +185,7 @@ _SEED = _flag(
 
 def main() -> dict[str, Any]:
     """Trains as the flags say; returns the result."""
+    host_memory.keep_freed()
     parallel.check_sums()
     store = runs.open_data(_DATASET.value, _DATA_DIR.value)
     schema = store.schema
