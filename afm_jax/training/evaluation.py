@@ -23,12 +23,9 @@ def evaluate(
 ) -> dict[str, float | None]:
     """Metrics over all rows of the batches, padding left out.
 
-    The device computes while the host reads on: logits are fetched two batches late.
-
     Args:
-        predict: batch -> logits [B].
-        batches: batches on the host or on devices, with `rows=None`; their arrays are
-            [B, ...], or [devices, B / devices, ...].
+        predict: as for `logits_of`.
+        batches: as for `logits_of`.
         loss: name of the loss the model was trained with.
         group_slot: the slot whose feature ids are the groups of GAUC; None: no GAUC.
 
@@ -36,9 +33,35 @@ def evaluate(
         As `metrics_of`.
 
     Raises:
-        ValueError: there is no batch, logits and labels differ in number, or
-            as `metrics_of`.
+        ValueError: as `logits_of` or `metrics_of`.
         InputError: no such loss.
+    """
+    columns = logits_of(predict, batches, group_slot=group_slot)
+    return metrics_of(*columns, loss=loss)
+
+
+def logits_of(
+    predict: Callable[[Batch], jax.Array],
+    batches: Iterable[Batch],
+    *,
+    group_slot: int | None = None,
+) -> tuple[np.ndarray, ...]:
+    """Logits and labels of all rows of the batches in their order, padding left out.
+
+    The device computes while the host reads on: logits are fetched two batches late.
+
+    Args:
+        predict: batch -> logits [B].
+        batches: batches on the host or on devices, with `rows=None`; their arrays are
+            [B, ...], or [devices, B / devices, ...].
+        group_slot: a slot whose feature ids are wanted too, or None.
+
+    Returns:
+        Logits float32 [N], labels float32 [N], weights float32 [N] and, with
+        `group_slot`, ids int32 [N]: the arguments of `metrics_of`.
+
+    Raises:
+        ValueError: there is no batch, or logits and labels differ in number.
     """
     parts: list[tuple[np.ndarray, ...]] = []
     in_flight: collections.deque[tuple[Array, ...]] = collections.deque()
@@ -52,7 +75,7 @@ def evaluate(
     parts.extend(map(_fetch, in_flight))
     if not parts:
         raise ValueError("there is no batch to evaluate")
-    return metrics_of(*map(np.concatenate, zip(*parts, strict=True)), loss=loss)
+    return tuple(map(np.concatenate, zip(*parts, strict=True)))
 
 
 def metrics_of(

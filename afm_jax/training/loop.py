@@ -7,6 +7,7 @@ import logging
 import pathlib
 import time
 from collections.abc import Callable, Generator, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import jax
@@ -17,13 +18,13 @@ from flax import linen as nn
 from afm_jax.errors import InputError
 from afm_jax.features import Batch, Schema
 from afm_jax.ops import losses
-from afm_jax.training import rows, steps
+from afm_jax.training import evaluation, rows, steps
+from afm_jax.training import state as states
 from afm_jax.training.checkpoints import Checkpoints
-from afm_jax.training.evaluation import evaluate
 from afm_jax.training.parallel import Devices
-from afm_jax.training.progress import Options, Progress
-from afm_jax.training.records import Records
-from afm_jax.training.state import TrainState, num_params
+from afm_jax.training.progress import Clock, Options, Progress
+from afm_jax.training.records import Records, write_logits
+from afm_jax.training.state import TrainState
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ def train_and_evaluate(
     workdir: pathlib.Path,
     options: Options,
     *,
+    tables: Mapping[str, np.ndarray] = MappingProxyType({}),
     stop_requested: Callable[[], bool] = lambda: False,
     advance: Callable[[int, str], None] = lambda rows, note: None,
 ) -> dict[str, Any]:
@@ -76,12 +78,14 @@ def train_and_evaluate(
         schema: of the data.
         workdir: an existing folder for checkpoints and metrics.
         options: how to train.
+        tables: tables by name that a fresh run starts from; see `state.put_tables`.
         stop_requested: asked after every step; True saves and raises `Interrupted`.
         advance: told the rows of each step, and a note with the loss.
 
     Returns:
         'validation' and 'test' metrics (or None) of the best checkpoint by validation
-        AUC, 'epochs', 'steps', 'examples_per_second' (training alone, without the
+        AUC, whose logits are left in `workdir` too (see `records.write_logits`),
+        'epochs', 'steps', 'examples_per_second' (training alone, without the
         first step, which compiles; None if this call made no further one), 'params'.
 
     Raises:
@@ -108,16 +112,19 @@ def train_and_evaluate(
     predict = devices.compile_predict(steps.make_predict(sized))
     example = devices.gather_state(state)
 
-    def metrics_on(state: TrainState, split: Batches) -> dict[str, float | None]:
+    def logits_on(state: TrainState, split: Batches) -> tuple[np.ndarray, ...]:
         with contextlib.closing(
             split.batches(0, transform=devices.place_batch)
         ) as batches:
-            return evaluate(
+            return evaluation.logits_of(
                 functools.partial(predict, state.variables),
                 batches,
-                loss=options.loss,
                 group_slot=options.group_slot,
             )
+
+    def metrics_on(state: TrainState, split: Batches) -> dict[str, float | None]:
+        columns = logits_on(state, split)
+        return evaluation.metrics_of(*columns, loss=options.loss)
 
     with Checkpoints(workdir / CHECKPOINTS, schema) as checkpoints:
         progress = Progress()
@@ -125,7 +132,10 @@ def train_and_evaluate(
             found, host_state, saved = checkpoints.restore(example)
             state, progress = devices.place_state(host_state), Progress(**saved)
             _log.info("Going on from step %d.", found)
-        clock = _Clock()
+        elif tables:
+            params = states.put_tables(example.params, tables)
+            state = devices.place_state(example._replace(params=params))
+        clock = Clock()
         step = int(np.ravel(state.step)[0])
         with contextlib.closing(Records(workdir, step=step)) as records:
             while not progress.is_over(options):
@@ -166,32 +176,18 @@ def train_and_evaluate(
         if best is not None:
             _, host_state, _ = checkpoints.restore(example, best)
             state = devices.place_state(host_state)
+    final: dict[str, Any] = {"validation": None, "test": None}
+    for name in [name for name in final if name in splits]:
+        columns = logits_on(state, splits[name])
+        write_logits(workdir, name, columns[0])
+        final[name] = evaluation.metrics_of(*columns, loss=options.loss)
     return {
-        **{
-            name: metrics_on(state, splits[name]) if name in splits else None
-            for name in ("validation", "test")
-        },
+        **final,
         "epochs": progress.epochs,
         "steps": step,
         "examples_per_second": clock.rate(),
-        "params": num_params(example.params),
+        "params": states.num_params(example.params),
     }
-
-
-class _Clock:
-    """Rows trained a second, without the first step of the process."""
-
-    def __init__(self) -> None:
-        self.warm = False
-        self._rows = 0
-        self._seconds = 0.0
-
-    def add(self, rows_trained: int, seconds: float) -> None:
-        self._rows += rows_trained
-        self._seconds += seconds
-
-    def rate(self) -> float | None:
-        return round(self._rows / self._seconds) if self._rows else None
 
 
 def _train_epoch(
@@ -204,7 +200,7 @@ def _train_epoch(
     options: Options,
     checkpoints: Checkpoints,
     records: Records,
-    clock: _Clock,
+    clock: Clock,
     stop_requested: Callable[[], bool],
     advance: Callable[[int, str], None],
 ) -> TrainState:

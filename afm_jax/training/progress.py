@@ -1,4 +1,4 @@
-"""How long to train: the options of a run, and where it stands."""
+"""How long to train: the options of a run, where it stands, and how fast it is."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -65,3 +65,19 @@ class Progress:
         patience = options.patience
         tired = patience and self.evaluations_without_rise >= patience
         return bool(self.epochs >= options.epochs or tired)
+
+
+class Clock:
+    """Rows trained a second, without the first step of the process."""
+
+    def __init__(self) -> None:
+        self.warm = False
+        self._rows = 0
+        self._seconds = 0.0
+
+    def add(self, rows_trained: int, seconds: float) -> None:
+        self._rows += rows_trained
+        self._seconds += seconds
+
+    def rate(self) -> float | None:
+        return round(self._rows / self._seconds) if self._rows else None

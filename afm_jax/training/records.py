@@ -1,9 +1,11 @@
-"""What a run writes down as it goes: metrics.jsonl, and TensorBoard events."""
+"""What a run writes down: metrics.jsonl, TensorBoard events, and its last logits."""
 
 import json
 import logging
 import pathlib
 from typing import Any
+
+import numpy as np
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +51,24 @@ class Records:
         self._file.close()
         if self._events is not None:
             self._events.close()
+
+
+def logits_file(workdir: pathlib.Path, split: str) -> pathlib.Path:
+    """Where a run leaves its logits on a split: float32 [N], row by row."""
+    return workdir / "logits" / f"{split}.npy"
+
+
+def write_logits(workdir: pathlib.Path, split: str, logits: np.ndarray) -> None:
+    """Writes `logits_file`: whole or, if the process is killed, not at all.
+
+    Four bytes a row: for a few million rows less than one checkpoint of their tables.
+    """
+    path = logits_file(workdir, split)
+    path.parent.mkdir(exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        np.save(file, np.asarray(logits, np.float32))
+    temporary.replace(path)
 
 
 def _read(path: pathlib.Path) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """The state of a training run: one NamedTuple of arrays."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -8,6 +9,7 @@ import optax
 from flax import linen as nn
 
 from afm_jax.features import Features
+from afm_jax.training import leaves
 
 
 class TrainState(NamedTuple):
@@ -84,6 +86,24 @@ def is_table(path: tuple[Any, ...]) -> bool:
 def tables(tree: Any) -> Any:
     """A tree of booleans, True at tables; the mask optax transformations take."""
     return jax.tree_util.tree_map_with_path(lambda path, _: is_table(path), tree)
+
+
+def put_tables(params: Any, new: Mapping[str, Any]) -> Any:
+    """The parameters with some of their tables replaced.
+
+    Args:
+        params: a tree of parameters.
+        new: tables by name, such as 'embedding/table' (see `leaves.by_name`).
+
+    Raises:
+        ValueError: a name or shape that is not that of a table in `params`.
+    """
+    old, is_one = leaves.by_name(params), leaves.by_name(tables(params))
+    for name, table in new.items():
+        if not is_one.get(name) or old[name].shape != table.shape:
+            raise ValueError(f"no table is {name} of shape {table.shape}")
+    values = [new.get(name, leaf) for name, leaf in old.items()]
+    return jax.tree.unflatten(jax.tree.structure(params), values)
 
 
 def num_params(params: Any) -> int:

@@ -57,6 +57,17 @@ def test_evaluate_takes_every_real_row_once():
     )
 
 
+def test_logits_come_in_the_order_of_the_rows():
+    batches = make_batches()
+    logits, labels, ids = real_rows(batches)
+    found = evaluation.logits_of(predict, iter(batches), group_slot=1)
+    for column, expected in zip(
+        found, (logits, labels, np.ones(69), ids[:, 1]), strict=True
+    ):
+        np.testing.assert_array_equal(column, expected)
+    assert len(evaluation.logits_of(predict, iter(batches))) == 3
+
+
 def test_without_a_group_slot_there_is_no_gauc():
     assert "gauc" not in evaluation.evaluate(predict, make_batches())
 
