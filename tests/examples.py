@@ -1,5 +1,7 @@
 """Random features and parameters for tests, distinct from row to row."""
 
+import dataclasses
+
 import jax
 import numpy as np
 
@@ -48,6 +50,22 @@ def random_features(kind, *, seed=0, num_rows=6):
     values = rng.uniform(0.5, 1.5, ids.shape) * np.concatenate(used, axis=1)
     dense = rng.normal(size=(num_rows, 3))
     return Features(ids, values.astype(np.float32), dense.astype(np.float32))
+
+
+def narrow(model):
+    """The model with layers of 8 units at most, no two of `*_dims` alike.
+
+    Random parameters then give logits of the size of 1 to 100, where float32 has digits
+    to compare, and tests are fast.
+    """
+    widths = {}
+    for field in dataclasses.fields(model):
+        default = getattr(model, field.name)
+        if field.name.endswith("_dims"):
+            widths[field.name] = tuple(8 - i for i in range(len(default)))
+        elif field.name.endswith("_dim"):
+            widths[field.name] = min(default, 8)
+    return model.clone(**widths)
 
 
 def random_variables(model, features, *, seed=0, stddev=0.5):
