@@ -24,6 +24,17 @@ def embed_fields(table, ids, values=None, slot_fields=None):
     return result
 
 
+def flat_inputs(table, features, slot_fields=None):
+    """[B, F k + D]: the vectors of the fields one after another, then dense columns."""
+    vectors = embed_fields(table, features.ids, features.values, slot_fields)
+    return np.array(
+        [
+            [*row.ravel(), *dense]
+            for row, dense in zip(vectors, features.dense, strict=True)
+        ]
+    )
+
+
 def pair_products(v):
     """[B, P, k] of embeddings [B, F, k]."""
     v = np.asarray(v, np.float64)
@@ -79,6 +90,13 @@ def first_order(params, features, slot_fields=None):
         for b, row in enumerate(np.asarray(features.dense, np.float64)):
             logits[b] += sum(x * w[0] for x, w in zip(row, kernel, strict=True))
     return logits
+
+
+def linear(params, x):
+    """[B, outputs] of x [B, inputs], with a bias if params have one."""
+    kernel = np.asarray(params["kernel"], np.float64)
+    bias = np.asarray(params.get("bias", np.zeros(kernel.shape[1])), np.float64)
+    return np.array([row @ kernel + bias for row in x])
 
 
 def mlp(params, x):

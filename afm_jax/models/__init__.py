@@ -3,7 +3,7 @@
 A new file in this folder is a new model: `names` lists the folder, and `make` checks
 hyperparameters against the fields of the file's `Model`. A hyperparameter's type is its
 annotation; the end of its name tells its range: `_size`, `_dim` and `_dims` are 1 or
-more, `_rate` is in [0, 1), `_stddev` is positive.
+more, `_layers` 0 or more, `_rate` is in [0, 1), `_stddev` is positive.
 """
 
 import dataclasses
@@ -71,6 +71,9 @@ def _check(title: str, key: str, value: Any, annotation: Any) -> Any:
     if key.endswith(("_size", "_dim", "_dims")):
         expected += ", 1 or more"
         in_range = all(number >= 1 for number in numbers)
+    elif key.endswith("_layers"):
+        expected += ", 0 or more"
+        in_range = all(number >= 0 for number in numbers)
     elif key.endswith("_rate"):
         expected += " in [0, 1)"
         in_range = all(0 <= number < 1 for number in numbers)

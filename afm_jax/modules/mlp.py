@@ -8,13 +8,38 @@ from flax import linen as nn
 Normalization = Literal["batch", "layer"] | None
 
 
+def normalize(
+    inputs: jax.Array, normalization: Normalization, *, train: bool, name: str
+) -> jax.Array:
+    """Inputs of mean 0 and variance 1, times a scale (1), plus a bias (0).
+
+    Called from the module that is to own the scale and the bias. Batch normalization
+    keeps its running mean and variance in the collection 'batch_stats', to be mutable
+    if `train`: running = 0.9 running + 0.1 batch. Epsilon is 1e-5.
+
+    Args:
+        inputs: float32 [B, d].
+        normalization: 'batch' over the rows, 'layer' over d, or None for the inputs.
+        train: whether batch normalization uses the statistics of this batch.
+        name: of the submodule.
+
+    Returns:
+        float32 [B, d].
+    """
+    if normalization == "batch":
+        return nn.BatchNorm(
+            use_running_average=not train, momentum=0.9, epsilon=1e-5, name=name
+        )(inputs)
+    if normalization == "layer":
+        return nn.LayerNorm(epsilon=1e-5, name=name)(inputs)
+    return inputs
+
+
 class MLP(nn.Module):
     """Dense, normalization, relu and dropout, once for each hidden layer.
 
     Parameters of layer i: `hidden_{i}` (kernel Xavier normal, bias 0) and, with
-    normalization, `norm_{i}` (scale 1, bias 0). Batch normalization keeps its running
-    mean and variance in the collection 'batch_stats', to be mutable if `train`:
-    running = 0.9 running + 0.1 batch, epsilon 1e-5. No hidden layer is the identity.
+    normalization, `norm_{i}` as in `normalize`. No hidden layer is the identity.
 
     Products are as exact as `jax_default_matmul_precision` says; on a GPU the default
     is TF32.
@@ -39,15 +64,9 @@ class MLP(nn.Module):
                 kernel_init=nn.initializers.xavier_normal(),
                 name=f"hidden_{i}",
             )(hidden)
-            if self.normalization == "batch":
-                hidden = nn.BatchNorm(
-                    use_running_average=not train,
-                    momentum=0.9,
-                    epsilon=1e-5,
-                    name=f"norm_{i}",
-                )(hidden)
-            elif self.normalization == "layer":
-                hidden = nn.LayerNorm(epsilon=1e-5, name=f"norm_{i}")(hidden)
+            hidden = normalize(
+                hidden, self.normalization, train=train, name=f"norm_{i}"
+            )
             hidden = nn.relu(hidden)
             hidden = nn.Dropout(
                 self.dropout_rate, deterministic=not train, name=f"dropout_{i}"
