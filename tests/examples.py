@@ -10,6 +10,11 @@ from afm_jax.features import Features
 FIELD_SIZES = (7, 5, 11, 4)
 VOCAB_SIZE = sum(FIELD_SIZES)
 
+FRAPPE_VOCAB_SIZE = 5389
+"""Ids of the published Frappe runs: the 5,379 values of the training rows and one id for
+unseen values in each of the 10 fields. Our encoding has an id for missing values too, so
+a store of Frappe has 10 ids more, each a row in every table."""
+
 KINDS = ("plain", "full")
 """'plain': one slot a field, no values, no dense columns. 'full': all there is."""
 
