@@ -1,0 +1,57 @@
+"""Plain deep network over the embeddings, the deep part of the other models alone."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from afm_jax.features import Features
+from afm_jax.modules import embedding, mlp
+
+
+class Model(nn.Module):
+    """logits = p^T MLP([v_1 x_1, ..., v_F x_F, d]) + b, d the dense columns.
+
+    The feed-forward network over concatenated field embeddings of Covington et al.
+    2016 (section 3.2). Its widths follow the task; these are those of DeepFM's
+    experiments (Guo et al. 2017, section 3.1.2), so that the two compare.
+
+    Attributes:
+        vocab_size: feature ids of all fields together.
+        slot_fields: the field of each slot; None means one slot per field.
+        embedding_dim: k.
+        hidden_dims: width of each hidden layer of the MLP.
+        normalization: 'batch', 'layer' or None; see `modules.mlp`.
+        dropout_rate: of the outputs of the hidden layers.
+        init_stddev: standard deviation of the initial table.
+    """
+
+    vocab_size: int
+    slot_fields: tuple[int, ...] | None = None
+    embedding_dim: int = 16
+    hidden_dims: tuple[int, ...] = (400, 400, 400)
+    normalization: mlp.Normalization = None
+    dropout_rate: float = 0.0
+    init_stddev: float = 1e-4
+
+    @nn.compact
+    def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
+        """The logits, float32 [B]; random in training through the rng 'dropout'."""
+        vectors = embedding.FieldEmbedding(
+            self.vocab_size,
+            self.embedding_dim,
+            self.slot_fields,
+            self.init_stddev,
+            name="embedding",
+        )(features)
+        inputs = jnp.concatenate(
+            [vectors.reshape(len(vectors), -1), features.dense], axis=1
+        )
+        hidden = mlp.MLP(
+            self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
+        )(inputs, train=train)
+        return nn.Dense(
+            1,
+            kernel_init=nn.initializers.xavier_normal(),
+            precision=jax.lax.Precision.HIGHEST,
+            name="output",
+        )(hidden)[:, 0]

@@ -1,0 +1,46 @@
+import examples
+import numpy as np
+import pytest
+import references
+
+from afm_jax import models
+
+
+def make(kind, **hyperparameters):
+    """A small dnn with random parameters, and features."""
+    features = examples.random_features(kind)
+    model = models.make(
+        "dnn",
+        **examples.data_hyperparameters(kind),
+        **{"embedding_dim": 3, "hidden_dims": (7, 4)} | hyperparameters,
+    )
+    return model, examples.random_variables(model, features)["params"], features
+
+
+@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("hidden_dims", [(), (5,), (7, 4)])
+def test_equals_the_formula(kind, hidden_dims):
+    model, params, features = make(kind, hidden_dims=hidden_dims)
+    inputs = references.flat_inputs(
+        params["embedding"]["table"], features, examples.slot_fields(kind)
+    )
+    hidden = references.mlp(params.get("mlp", {}), inputs)
+    np.testing.assert_allclose(
+        model.apply({"params": params}, features),
+        references.linear(params["output"], hidden)[:, 0],
+        rtol=1e-5,
+        atol=1e-5,
+    )
+
+
+def test_has_as_many_parameters_as_wide_deep_without_its_wide_part():
+    sizes = {
+        "vocab_size": examples.FRAPPE_VOCAB_SIZE,
+        "embedding_dim": 10,
+        "normalization": "batch",
+    }
+    first_order = examples.FRAPPE_VOCAB_SIZE  # the bias is in the output layer
+    assert (
+        examples.num_parameters(models.make("dnn", **sizes))
+        == examples.num_parameters(models.make("wide_deep", **sizes)) - first_order
+    )
