@@ -1,0 +1,71 @@
+"""Wide & Deep (Cheng et al. 2016)."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from afm_jax.features import Features
+from afm_jax.modules import embedding, first_order, mlp
+
+
+class Model(nn.Module):
+    """logits = w_0 + sum_i w_i x_i + p^T MLP([v_1 x_1, ..., v_F x_F, d]) (eq. 3).
+
+    d are the dense columns.
+
+    Departures from the paper: the wide part has no cross-product features, which are
+    made by hand for each task. The hidden layers are those of DeepFM, where the paper's
+    are of 1024, 512 and 256, to run fast on a CPU. One optimizer trains both parts,
+    where the paper has FTRL for the wide and AdaGrad for the deep part.
+
+    Attributes:
+        vocab_size: feature ids of all fields together.
+        slot_fields: the field of each slot; None means one slot per field.
+        embedding_dim: k.
+        hidden_dims: width of each hidden layer of the MLP.
+        normalization: 'batch', 'layer' or None; see `modules.mlp`.
+        dropout_rate: of the outputs of the hidden layers.
+        first_order_inputs: 'all', 'fields' or 'dense'; see `modules.first_order`.
+        init_stddev: standard deviation of the initial tables.
+    """
+
+    vocab_size: int
+    slot_fields: tuple[int, ...] | None = None
+    embedding_dim: int = 16
+    hidden_dims: tuple[int, ...] = (400, 400, 400)
+    normalization: mlp.Normalization = None
+    dropout_rate: float = 0.0
+    first_order_inputs: first_order.Inputs = "all"
+    init_stddev: float = 1e-4
+
+    @nn.compact
+    def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
+        """The logits, float32 [B]; random in training through the rng 'dropout'."""
+        logits = first_order.FirstOrder(
+            self.vocab_size,
+            self.slot_fields,
+            self.first_order_inputs,
+            self.init_stddev,
+            name="first_order",
+        )(features)
+        vectors = embedding.FieldEmbedding(
+            self.vocab_size,
+            self.embedding_dim,
+            self.slot_fields,
+            self.init_stddev,
+            name="embedding",
+        )(features)
+        inputs = jnp.concatenate(
+            [vectors.reshape(len(vectors), -1), features.dense], axis=1
+        )
+        hidden = mlp.MLP(
+            self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
+        )(inputs, train=train)
+        projected = nn.Dense(
+            1,
+            use_bias=False,
+            kernel_init=nn.initializers.xavier_normal(),
+            precision=jax.lax.Precision.HIGHEST,
+            name="output",
+        )(hidden)
+        return logits + projected[:, 0]
