@@ -83,3 +83,13 @@ def test_values_of_the_wrong_type_or_out_of_range_are_refused(key, value, expect
     message = f"afm_deep's {key} is {value!r}; expected {expected}."
     with pytest.raises(errors.InputError, match=f"^{re.escape(message)}$"):
         models.make("afm_deep", **{"vocab_size": 9, key: value})
+
+
+@pytest.mark.parametrize("value", [-1, 1.0, True])
+def test_numbers_of_layers_are_0_or_more(value):
+    message = (
+        f"dcn's num_cross_layers is {value!r}; expected a whole number, 0 or more."
+    )
+    with pytest.raises(errors.InputError, match=f"^{re.escape(message)}$"):
+        models.make("dcn", vocab_size=9, num_cross_layers=value)
+    assert models.make("dcn", vocab_size=9, num_cross_layers=0).num_cross_layers == 0

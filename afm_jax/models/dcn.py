@@ -1,0 +1,81 @@
+"""Deep & Cross network (Wang et al. 2017)."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from afm_jax.features import Features
+from afm_jax.modules import embedding, mlp
+from afm_jax.ops import cross
+
+
+class CrossLayer(nn.Module):
+    """A cross layer with its parameters.
+
+    Parameters: `kernel` float32 [d, 1], Xavier normal, and `bias` float32 [d], 0.
+    """
+
+    @nn.compact
+    def __call__(self, x0: jax.Array, x: jax.Array) -> jax.Array:
+        """float32 [B, d] of x0 and x float32 [B, d]; see `ops.cross.vector_cross`."""
+        size = x.shape[-1]
+        kernel = self.param("kernel", nn.initializers.xavier_normal(), (size, 1))
+        bias = self.param("bias", nn.initializers.zeros, (size,))
+        return cross.vector_cross(x0, x, kernel[:, 0], bias)
+
+
+class Model(nn.Module):
+    """logits = p^T [x_L, MLP(x_0)] + b, x_{l+1} = x_0 (x_l^T w_l) + b_l + x_l (eqs. 3, 6).
+
+    x_0 = [v_1 x_1, ..., v_F x_F, d], d the dense columns, L the number of cross layers.
+
+    Departures from the paper: the hidden layers are those of DeepFM, where the paper's
+    best network for Criteo has two of 1024, and are not normalized by default, where
+    the paper's are (`normalization='batch'`), both to run fast on a CPU. One embedding
+    size for all fields, where the paper's grows with the vocabulary of a field.
+
+    Attributes:
+        vocab_size: feature ids of all fields together.
+        slot_fields: the field of each slot; None means one slot per field.
+        embedding_dim: k.
+        num_cross_layers: L, the paper's 6 by default.
+        hidden_dims: width of each hidden layer of the MLP.
+        normalization: 'batch', 'layer' or None; see `modules.mlp`.
+        dropout_rate: of the outputs of the hidden layers.
+        init_stddev: standard deviation of the initial table.
+    """
+
+    vocab_size: int
+    slot_fields: tuple[int, ...] | None = None
+    embedding_dim: int = 16
+    num_cross_layers: int = 6
+    hidden_dims: tuple[int, ...] = (400, 400, 400)
+    normalization: mlp.Normalization = None
+    dropout_rate: float = 0.0
+    init_stddev: float = 1e-4
+
+    @nn.compact
+    def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
+        """The logits, float32 [B]; random in training through the rng 'dropout'."""
+        vectors = embedding.FieldEmbedding(
+            self.vocab_size,
+            self.embedding_dim,
+            self.slot_fields,
+            self.init_stddev,
+            name="embedding",
+        )(features)
+        x0 = jnp.concatenate(
+            [vectors.reshape(len(vectors), -1), features.dense], axis=1
+        )
+        crossed = x0
+        for layer in range(self.num_cross_layers):
+            crossed = CrossLayer(name=f"cross_{layer}")(x0, crossed)
+        hidden = mlp.MLP(
+            self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
+        )(x0, train=train)
+        return nn.Dense(
+            1,
+            kernel_init=nn.initializers.xavier_normal(),
+            precision=jax.lax.Precision.HIGHEST,
+            name="output",
+        )(jnp.concatenate([crossed, hidden], axis=1))[:, 0]
