@@ -48,19 +48,29 @@ def make_model(name: str, settings: Sequence[str], schema: Schema) -> nn.Module:
     """The model over the data's vocabulary, with hyperparameters from name=value texts.
 
     Raises:
-        InputError: a text that is not name=value, or as `models.make`.
+        InputError: as `hyperparameters` or `models.make`.
     """
-    hyperparameters = {}
+    values = hyperparameters(settings)
+    if len(schema.slot_fields) > len(schema.fields):
+        values["slot_fields"] = schema.slot_fields
+    return models.make(name, vocab_size=schema.vocab_size, **values)
+
+
+def hyperparameters(settings: Sequence[str]) -> dict[str, Any]:
+    """The hyperparameters that texts name=value set.
+
+    Raises:
+        InputError: a text that is not name=value, or one that the data decides.
+    """
+    values = {}
     for text in settings:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise InputError(f"--set={text}: expected --set=name=value.")
         if key in ("vocab_size", "slot_fields", "name", "parent"):
             raise InputError(f"--set={text}: {key} comes from the data.")
-        hyperparameters[key] = _value(value)
-    if len(schema.slot_fields) > len(schema.fields):
-        hyperparameters["slot_fields"] = schema.slot_fields
-    return models.make(name, vocab_size=schema.vocab_size, **hyperparameters)
+        values[key] = _value(value)
+    return values
 
 
 def group_slot(schema: Schema, field: str | None) -> int | None:

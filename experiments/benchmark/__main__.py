@@ -1,0 +1,204 @@
+"""Times a part of the project; see the files of the suites.
+
+    python -m experiments.benchmark --suite=step --models=fm,afm --batch_sizes=256,4096
+    python -m experiments.benchmark --suite=attention --implementations=reference,blocked
+    python -m experiments.benchmark --suite=loader
+    python -m experiments.benchmark --suite=prepare --rows=1000000,4000000
+    python -m experiments.benchmark --suite=evaluation --models=afm
+    python -m experiments.benchmark --suite=epoch --train_flag=--model=fm
+
+A table goes to stderr; the last line of stdout is the JSON of it. Numbers are medians
+with quartiles over windows in which the cases take turns; ratios are taken turn by turn,
+so that they hold on a machine that others use, as times do not.
+"""
+
+import os
+import sys
+from typing import Any
+
+from absl import flags
+
+from afm_jax import models
+from afm_jax.errors import InputError
+from afm_jax.training import optimizers, parallel, steps
+from data import program
+from experiments import host_memory, runs
+from experiments.benchmark import (
+    attention,
+    epoch,
+    evaluation,
+    loader,
+    prepare,
+    report,
+    step,
+)
+
+FLAGS = flags.FlagValues()
+
+
+def _flag(define: Any, name: str, default: Any, text: str, *args: Any, **kwargs: Any):
+    return define(name, default, *args, text, flag_values=FLAGS, **kwargs)
+
+
+_SUITES = ("attention", "epoch", "evaluation", "loader", "prepare", "step")
+
+_SUITE = _flag(flags.DEFINE_enum, "suite", None, "What to time.", _SUITES)
+flags.mark_flag_as_required("suite", flag_values=FLAGS)
+_WINDOWS = _flag(
+    flags.DEFINE_integer, "windows", None, "Turns; by default 7, for prepare 3."
+)
+_SECONDS = _flag(
+    flags.DEFINE_float, "seconds", 0.5, "Length of a window.", lower_bound=0.0
+)
+_MODELS = _flag(
+    flags.DEFINE_list, "models", ["fm", "afm", "afm_deep"], "step, evaluation."
+)
+_SET = _flag(
+    flags.DEFINE_multi_string,
+    "set",
+    [],
+    "step, evaluation: hyperparameter of all --models, name=value; repeatable.",
+)
+_BATCH_SIZES = _flag(
+    flags.DEFINE_list,
+    "batch_sizes",
+    ["4096"],
+    "step, evaluation, attention, loader: rows of a batch.",
+)
+_VOCAB_SIZES = _flag(
+    flags.DEFINE_list,
+    "vocab_sizes",
+    ["1000000"],
+    "step; the first for evaluation: table rows.",
+)
+_TABLE_UPDATES = _flag(
+    flags.DEFINE_list, "table_updates", ["rows"], f"step: of {steps.TABLE_UPDATES}."
+)
+_SOURCES = _flag(
+    flags.DEFINE_list,
+    "sources",
+    ["memory", "loader"],
+    f"step: where batches come from, of {step.SOURCES}.",
+)
+_OPTIMIZER = _flag(
+    flags.DEFINE_enum, "optimizer", "adam", "step.", optimizers.OPTIMIZERS
+)
+_ROWS = _flag(
+    flags.DEFINE_list,
+    "rows",
+    None,
+    "prepare (1000000,4000000), loader (2000000), evaluation (5000000, of the AUC).",
+)
+_IMPLEMENTATIONS = _flag(
+    flags.DEFINE_list, "implementations", ["reference", "blocked"], "attention."
+)
+_NUMS_FIELDS = _flag(
+    flags.DEFINE_list, "nums_fields", ["26", "39"], "attention: F, fields."
+)
+_EMBEDDING_DIMS = _flag(
+    flags.DEFINE_list, "embedding_dims", ["16"], "attention: k, and t."
+)
+_DEVICE = _flag(
+    flags.DEFINE_enum,
+    "device",
+    None,
+    "attention: by default jax's.",
+    ["cpu", "gpu"],
+)
+_TRAIN_FLAG = _flag(
+    flags.DEFINE_multi_string,
+    "train_flag",
+    [],
+    "epoch: flag of experiments.train, such as --train_flag=--model=fm; repeatable.",
+)
+_EPOCHS = _flag(flags.DEFINE_integer, "epochs", 5, "epoch.", lower_bound=1)
+
+
+def main() -> dict[str, Any]:
+    """Runs the suite; returns the machine and the cases."""
+    kept = host_memory.keep_freed()
+    parallel.check_sums()
+    before = report.machine()
+    cases = _run(_SUITE.value)
+    print(report.table(cases), file=sys.stderr)
+    return {
+        "suite": _SUITE.value,
+        "machine": before,
+        "load_after": [round(load, 2) for load in os.getloadavg()],
+        "keeps_freed_memory": kept,
+        "peak_rss_mb": report.peak_rss_mb(),
+        "cases": cases,
+    }
+
+
+def _run(suite: str) -> list[dict[str, Any]]:
+    windows = _WINDOWS.value or (3 if suite == "prepare" else 7)
+    window = {"windows": windows, "seconds": _SECONDS.value}
+    if suite == "prepare":
+        return prepare.run(
+            row_counts=_numbers("rows", [1_000_000, 4_000_000]), windows=windows
+        )
+    if suite == "epoch":
+        return epoch.run(train_flags=_TRAIN_FLAG.value, epochs=_EPOCHS.value)
+    batch_sizes = _numbers("batch_sizes")
+    if suite == "loader":
+        return loader.run(
+            num_rows=_numbers("rows", [2_000_000])[0],
+            batch_size=batch_sizes[0],
+            **window,
+        )
+    if suite == "attention":
+        return attention.run(
+            implementations=_IMPLEMENTATIONS.value,
+            batch_sizes=batch_sizes,
+            nums_fields=_numbers("nums_fields"),
+            embedding_dims=_numbers("embedding_dims"),
+            device=_DEVICE.value,
+            **window,
+        )
+    settings = runs.hyperparameters(_SET.value)
+    for name in _MODELS.value:
+        models.make(name, vocab_size=1, **settings)
+    if suite == "evaluation":
+        return evaluation.run(
+            model_names=_MODELS.value,
+            batch_sizes=batch_sizes,
+            vocab_size=_numbers("vocab_sizes")[0],
+            settings=settings,
+            auc_rows=_numbers("rows", [5_000_000])[0],
+            **window,
+        )
+    return step.run(
+        model_names=_MODELS.value,
+        batch_sizes=batch_sizes,
+        vocab_sizes=_numbers("vocab_sizes"),
+        table_updates=_choices("table_updates", steps.TABLE_UPDATES),
+        sources=_choices("sources", step.SOURCES),
+        optimizer=_OPTIMIZER.value,
+        settings=settings,
+        **window,
+    )
+
+
+def _numbers(name: str, default: list[int] | None = None) -> list[int]:
+    texts = FLAGS[name].value
+    try:
+        numbers = default if texts is None else [int(float(text)) for text in texts]
+    except (ValueError, OverflowError):
+        numbers = None
+    if not numbers or min(numbers) < 1:
+        raise InputError(
+            f"--{name}={','.join(texts or ())}: expected whole numbers, 1 or more, separated by commas."
+        )
+    return numbers
+
+
+def _choices(name: str, known: tuple[str, ...]) -> list[str]:
+    for value in FLAGS[name].value:
+        if value not in known:
+            raise InputError(f"--{name}={value}: choose from {known}.")
+    return FLAGS[name].value
+
+
+if __name__ == "__main__":
+    sys.exit(program.run(main, FLAGS))

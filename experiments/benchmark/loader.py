@@ -1,0 +1,78 @@
+"""The loader: rows a second, shuffled and in order, from mapped files."""
+
+import contextlib
+import itertools
+import pathlib
+import tempfile
+from typing import Any
+
+import numpy as np
+
+from data.loader import Loader
+from data.store import Rows
+from experiments.benchmark import timing, workload
+
+
+def run(
+    *,
+    num_rows: int = 2_000_000,
+    batch_size: int = 4096,
+    vocab_size: int = 1_000_000,
+    windows: int = 7,
+    seconds: float = 0.5,
+) -> list[dict[str, Any]]:
+    """Times batches of `workload.random_rows`, made ahead in the loader's thread.
+
+    Args:
+        num_rows: rows of the split; their files were just written, so that they are
+            read from the page cache as far as memory suffices.
+        batch_size: rows of a batch.
+        vocab_size: largest id + 1.
+        windows: as in `timing.interleaved`.
+        seconds: as in `timing.interleaved`.
+
+    Returns:
+        For each order 'rows_per_second', and 'of_in_order', the speed over that of the
+        rows in order.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        rows = _mapped(workload.random_rows(num_rows, vocab_size), pathlib.Path(folder))
+        works = {
+            order: _work(Loader(rows, batch_size, shuffle=order == "shuffled"))
+            for order in ("in order", "shuffled")
+        }
+        times = timing.interleaved(works, windows=windows, seconds=seconds)
+    return [
+        {
+            "order": order,
+            "batch_size": batch_size,
+            "rows": num_rows,
+            "rows_per_second": timing.spread(batch_size / each),
+            "of_in_order": timing.spread(times["in order"] / each),
+        }
+        for order, each in times.items()
+    ]
+
+
+def _work(loader: Loader) -> timing.Work:
+    """Takes so many batches, from the start of an epoch."""
+
+    def work(count: int) -> None:
+        epochs = -(-count // loader.steps_per_epoch)
+        for epoch in range(epochs):
+            with contextlib.closing(loader.batches(epoch)) as batches:
+                for _ in itertools.islice(batches, count):
+                    count -= 1
+
+    return work
+
+
+def _mapped(rows: Rows, folder: pathlib.Path) -> Rows:
+    columns = []
+    for name, column in zip(rows._fields, rows, strict=True):
+        if column is not None:
+            path = folder / f"{name}.npy"
+            np.save(path, column)
+            column = np.load(path, mmap_mode="r").view(np.ndarray)
+        columns.append(column)
+    return Rows(*columns)

@@ -1,0 +1,115 @@
+"""Every suite at tiny sizes: a table, and a result of the right form."""
+
+import json
+
+import pytest
+
+from data import program
+from experiments import host_memory
+from experiments.benchmark import __main__ as benchmark
+
+QUICK = ("--windows=3", "--seconds=0.001")
+
+
+@pytest.fixture(autouse=True)
+def _allocator(monkeypatch):
+    monkeypatch.setenv(host_memory.SWITCH, "0")
+
+
+def run(capsys, *arguments):
+    code = program.run(benchmark.main, benchmark.FLAGS, ["benchmark", *arguments])
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    result = json.loads(out.splitlines()[-1])
+    assert result["machine"]["load"]
+    assert result["peak_rss_mb"] > 0
+    assert result["keeps_freed_memory"] is False
+    assert all(name in err for name in result["cases"][0])
+    return result["cases"]
+
+
+def assert_spread(value):
+    assert 0 < value["low"] <= value["median"] <= value["high"]
+
+
+def test_step(capsys):
+    cases = run(
+        capsys,
+        *("--suite=step", "--models=fm", "--batch_sizes=8", *QUICK),
+        *("--vocab_sizes=52,520", "--table_updates=rows,dense"),
+        *("--sources=memory,compact,loader", "--optimizer=sgd"),
+    )
+    assert len(cases) == 2 * 2 * 3
+    assert {case["distinct"] for case in cases} == {cases[0]["distinct"]}
+    for case in cases:
+        for name in ("ms", "examples_per_second", "of_smallest", "of_memory"):
+            assert_spread(case[name])
+        if case["vocab_size"] == 52:
+            assert case["of_smallest"]["median"] == 1
+        if case["source"] == "memory":
+            assert case["of_memory"]["median"] == 1
+        assert case["first_step_s"] > 0
+
+
+def test_loader(capsys):
+    cases = run(capsys, "--suite=loader", "--rows=1000", "--batch_sizes=64", *QUICK)
+    assert [case["order"] for case in cases] == ["in order", "shuffled"]
+    for case in cases:
+        assert_spread(case["rows_per_second"])
+        assert_spread(case["of_in_order"])
+
+
+def test_evaluation(capsys):
+    cases = run(
+        capsys,
+        *("--suite=evaluation", "--models=fm", "--set=embedding_dim=4"),
+        *("--batch_sizes=8,16", "--vocab_sizes=100", "--rows=1000", *QUICK),
+    )
+    assert [(case["what"], case["rows"]) for case in cases] == [
+        ("auc", 1000),
+        ("fm", 8),
+        ("fm", 16),
+    ]
+    for case in cases:
+        assert_spread(case["examples_per_second"])
+
+
+def test_prepare(capsys):
+    cases = run(capsys, "--suite=prepare", "--rows=300,600", "--windows=1")
+    assert [case["rows"] for case in cases] == [300, 600]
+    for case in cases:
+        assert_spread(case["rows_per_second"])
+        assert case["peak_rss_mb"] > 50
+    assert cases[0]["rss_of_smallest"] == 1
+
+
+def test_epoch(capsys):
+    flags = ("--model=lr", "--batch_size=8192")
+    (case,) = run(
+        capsys,
+        *("--suite=epoch", "--epochs=2"),
+        *(f"--train_flag={flag}" for flag in flags),
+    )
+    assert (case["model"], case["epochs"]) == ("lr", 2)
+    assert_spread(case["epoch_s"])
+    assert case["first_epoch_s"] > case["epoch_s"]["median"]
+    assert 0.5 < case["validation_auc"] < 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "--suite"),
+        (("--suite=step", "--models=fmm"), "Unknown model 'fmm'"),
+        (("--suite=step", "--sources=disk"), "--sources=disk: choose from"),
+        (("--suite=step", "--batch_sizes=many"), "--batch_sizes=many: expected"),
+        (("--suite=step", "--vocab_sizes=0"), "--vocab_sizes=0: expected"),
+        (("--suite=step", "--set=embeding_dim=3"), "'embeding_dim'"),
+        (("--suite=epoch", "--train_flag=--modl=fm"), "did you mean --model?"),
+    ],
+)
+def test_a_mistake_is_told_and_exit_code_2(arguments, words, capsys):
+    assert program.run(benchmark.main, benchmark.FLAGS, ["benchmark", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert words in err
+    assert not out

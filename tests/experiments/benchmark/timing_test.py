@@ -1,0 +1,38 @@
+"""Windows in turn, and what is made of them."""
+
+import numpy as np
+import pytest
+
+from experiments.benchmark import timing
+
+
+def test_cases_take_turns_and_fill_their_windows(monkeypatch):
+    """A clock that the works move: 2 s and 5 s each time, windows of 6 s."""
+    now, calls = [0.0], []
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
+
+    def work(name, seconds):
+        def do(count):
+            calls.append((name, count))
+            now[0] += seconds * count
+
+        return do
+
+    times = timing.interleaved(
+        {"a": work("a", 2.0), "b": work("b", 5.0)}, windows=2, seconds=6.0
+    )
+    assert calls == [
+        *[("a", 1), ("a", 1), ("b", 1), ("b", 1)],
+        *[("a", 3), ("b", 2), ("a", 3), ("b", 2)],
+    ]
+    np.testing.assert_allclose(times["a"], [2.0, 2.0])
+    np.testing.assert_allclose(times["b"], [5.0, 5.0])
+
+
+def test_a_spread_is_the_median_and_the_quartiles():
+    assert timing.spread([5.0, 1.0, 2.0, 4.0, 3.0]) == {
+        "median": 3.0,
+        "low": 2.0,
+        "high": 4.0,
+    }
+    assert timing.spread([1.23456])["median"] == pytest.approx(1.235)
