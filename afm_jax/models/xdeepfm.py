@@ -1,0 +1,91 @@
+"""eXtreme deep factorization machine (Lian et al. 2018)."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from afm_jax import errors
+from afm_jax.features import Features
+from afm_jax.modules import embedding, first_order, mlp
+from afm_jax.ops import compressed
+
+
+class Model(nn.Module):
+    """logits = w_0 + sum_i w_i x_i + p^T [c^1, ..., c^T, MLP([v, d])].
+
+    c^t_m = sum over the k dimensions of X^t_m, X^t_m = sum_{f,h} W^t_{fhm} (X^{t-1}_h *
+    v_f), X^0 = v the vectors of the fields, d the dense columns: products of two fields
+    at t = 1, of t + 1 fields at t. Without `cin_dims` this is Wide&Deep with wide
+    weights of single features, without `hidden_dims` it has no deep part.
+
+    Attributes:
+        vocab_size: feature ids of all fields together.
+        slot_fields: the field of each slot; None means one slot per field.
+        embedding_dim: k.
+        cin_dims: number of vectors of each layer X^t of the compressed interactions.
+        hidden_dims: width of each hidden layer of the MLP.
+        normalization: 'batch', 'layer' or None; see `modules.mlp`.
+        dropout_rate: of the outputs of the hidden layers.
+        first_order_inputs: 'all', 'fields' or 'dense'; see `modules.first_order`.
+        init_stddev: standard deviation of the initial tables.
+    """
+
+    vocab_size: int
+    slot_fields: tuple[int, ...] | None = None
+    embedding_dim: int = 16
+    cin_dims: tuple[int, ...] = (200, 200, 200)
+    hidden_dims: tuple[int, ...] = (400, 400)
+    normalization: mlp.Normalization = None
+    dropout_rate: float = 0.0
+    first_order_inputs: first_order.Inputs = "all"
+    init_stddev: float = 1e-4
+
+    @nn.compact
+    def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
+        """The logits, float32 [B]; random in training through the rng 'dropout'.
+
+        Raises:
+            InputError: neither `cin_dims` nor `hidden_dims`.
+        """
+        logits = first_order.FirstOrder(
+            self.vocab_size,
+            self.slot_fields,
+            self.first_order_inputs,
+            self.init_stddev,
+            name="first_order",
+        )(features)
+        vectors = embedding.FieldEmbedding(
+            self.vocab_size,
+            self.embedding_dim,
+            self.slot_fields,
+            self.init_stddev,
+            name="embedding",
+        )(features)
+        parts = []
+        layer = vectors
+        # Xavier normal of the F H products that a vector of the next layer sums up.
+        xavier = nn.initializers.xavier_normal(in_axis=(0, 1), out_axis=2)
+        for i, width in enumerate(self.cin_dims):
+            shape = (vectors.shape[1], layer.shape[1], width)
+            kernel = self.param(f"cin_{i}", xavier, shape)
+            layer = compressed.compressed_interaction(layer, vectors, kernel)
+            parts.append(layer.sum(axis=2))
+        if self.hidden_dims:
+            flat = vectors.reshape(len(vectors), -1)
+            parts.append(
+                mlp.MLP(
+                    self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
+                )(jnp.concatenate([flat, features.dense], axis=1), train=train)
+            )
+        if not parts:
+            raise errors.InputError(
+                "xdeepfm needs cin_dims, hidden_dims or both, found neither; choose lr for the first-order part alone."
+            )
+        projected = nn.Dense(
+            1,
+            use_bias=False,
+            kernel_init=nn.initializers.xavier_normal(),
+            precision=jax.lax.Precision.HIGHEST,
+            name="output",
+        )(jnp.concatenate(parts, axis=1))
+        return logits + projected[:, 0]
