@@ -25,14 +25,14 @@ class CrossLayer(nn.Module):
 
 
 class Model(nn.Module):
-    """logits = p^T [x_L, MLP(x_0)] + b, x_{l+1} = x_0 (x_l^T w_l) + b_l + x_l (eqs. 3, 6).
+    """logits = p^T [x_L, MLP(x_0)] + b, x_{l+1} = x_0 (x_l^T w_l) + b_l + x_l (eq. 3).
 
     x_0 = [v_1 x_1, ..., v_F x_F, d], d the dense columns, L the number of cross layers.
 
     Departures from the paper: the hidden layers are those of DeepFM, where the paper's
-    best network for Criteo has two of 1024, and are not normalized by default, where
-    the paper's are (`normalization='batch'`), both to run fast on a CPU. One embedding
-    size for all fields, where the paper's grows with the vocabulary of a field.
+    best network for Criteo has two of 1024, to run fast on a CPU; they are normalized
+    only if asked for, where the paper's are by batch; and all fields have vectors of
+    one size, where the paper's grows with the vocabulary of a field.
 
     Attributes:
         vocab_size: feature ids of all fields together.

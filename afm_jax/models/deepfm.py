@@ -12,13 +12,12 @@ from afm_jax.ops import interactions
 class Model(nn.Module):
     """logits = FM + p^T MLP([v_1 x_1, ..., v_F x_F, d]), d the dense columns.
 
-    FM = w_0 + sum_i w_i x_i + sum_{i<j} <v_i, v_j> x_i x_j (eqs. 1, 2 and 4); both parts
-    share the vectors v_i. As in `models.fm` the pairs are pairs of fields, and dense
-    columns enter the first-order part and the MLP, where the paper gives each a vector
-    or buckets.
+    FM = w_0 + sum_i w_i x_i + sum_{i<j} <v_i, v_j> x_i x_j (eqs. 1 and 2); both parts
+    share the vectors v_i. The pairs are pairs of fields, as in `models.fm`.
 
-    The paper's network: three hidden layers of 400 and dropout 0.5 (section 3.1.2);
-    the dropout is 0 here until it is asked for.
+    The paper's network has three hidden layers of 400 and dropout 0.5, which is 0 here
+    until it is asked for. Departure: dense columns enter the first-order part and the
+    MLP, where the paper has a vector for each.
 
     Attributes:
         vocab_size: feature ids of all fields together.

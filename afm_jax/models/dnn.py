@@ -11,9 +11,8 @@ from afm_jax.modules import embedding, mlp
 class Model(nn.Module):
     """logits = p^T MLP([v_1 x_1, ..., v_F x_F, d]) + b, d the dense columns.
 
-    The feed-forward network over concatenated field embeddings of Covington et al.
-    2016 (section 3.2). Its widths follow the task; these are those of DeepFM's
-    experiments (Guo et al. 2017, section 3.1.2), so that the two compare.
+    The feed-forward network over concatenated embeddings, as in Covington et al. 2016;
+    with the hidden layers of DeepFM (Guo et al. 2017), so that the two compare.
 
     Attributes:
         vocab_size: feature ids of all fields together.
