@@ -33,13 +33,13 @@ DATASETS = {
 FLAGS = flags.FlagValues()
 
 _DATASET = flags.DEFINE_enum(
-    "dataset", None, list(DATASETS), "what the source is", flag_values=FLAGS
+    "dataset", None, list(DATASETS), "What the source is.", flag_values=FLAGS
 )
 _SOURCE = flags.DEFINE_string(
-    "source", None, "file or folder of raw data", flag_values=FLAGS
+    "source", None, "File or folder of raw data.", flag_values=FLAGS
 )
 _DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "folder of all prepared stores", flag_values=FLAGS
+    "data_dir", None, "Folder of all prepared stores.", flag_values=FLAGS
 )
 _NAME = flags.DEFINE_string(
     "name", None, "of the store; if not given, the dataset", flag_values=FLAGS

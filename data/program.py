@@ -19,6 +19,8 @@ import contextlib
 import difflib
 import json
 import logging
+import math
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,6 +36,9 @@ SUCCESS, MISTAKE, INTERRUPTED = 0, 2, 130
 
 _LOGGERS = ("afm_jax", "data", "experiments", "__main__")
 _SECONDS_BETWEEN_LINES = 10.0
+_REQUIRED = re.compile(  # what absl says
+    r"flag --(\w+)=None: Flag --\1 must have a value other than None\."
+)
 _HELP = ("--help", "-help", "-h")
 
 _log = logging.getLogger(__name__)
@@ -67,14 +72,18 @@ def run(
         _parse(flag_values, argv)
         with _logs_on_stderr():
             result = main()
-    except (InputError, flags.Error) as mistake:
-        print(" ".join(str(mistake).split()), file=sys.stderr)
-        return MISTAKE
+    except InputError as mistake:
+        return _tell(str(mistake))
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return INTERRUPTED
     print(json.dumps(result, allow_nan=False), flush=True)
     return SUCCESS
+
+
+def _tell(mistake: str) -> int:
+    print(" ".join(mistake.split()), file=sys.stderr)
+    return MISTAKE
 
 
 @contextlib.contextmanager
@@ -134,7 +143,7 @@ def _log_lines(description: str, total: float, unit: str) -> Callable[..., None]
 
 
 def _parse(flag_values: flags.FlagValues, argv: list[str]) -> None:
-    """Sets the flags from `argv`; raises InputError or flags.Error."""
+    """Sets the flags from `argv`; raises InputError."""
     for name in flag_values:
         flag_values[name].unparse()
     try:
@@ -143,8 +152,22 @@ def _parse(flag_values: flags.FlagValues, argv: list[str]) -> None:
         close = difflib.get_close_matches(unknown.flagname, list(flag_values), n=1)
         hint = f"did you mean --{close[0]}?" if close else "--help lists the flags."
         raise InputError(f"Unknown flag --{unknown.flagname}; {hint}") from None
+    except flags.Error as error:
+        text = str(error).removeprefix("ERROR:: ")
+        raise InputError(
+            _REQUIRED.sub(
+                lambda flag: f"--{flag[1]} is required: {flag_values[flag[1]].help}",
+                text,
+            )
+        ) from None
     if extra:
         raise InputError(f"Unexpected {extra[0]!r}; flags are written --name=value.")
+    for name in flag_values:
+        value = flag_values[name].value
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"--{name}={value}: expected a finite number.")
+        if value == "":
+            raise InputError(f"--{name} is empty; expected: {flag_values[name].help}")
 
 
 def _help(main: Callable[..., Any], flag_values: flags.FlagValues) -> str:

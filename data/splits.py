@@ -21,7 +21,7 @@ def sizes(rows: int, fractions: Sequence[float]) -> tuple[int, ...]:
         len(fractions) not in (2, 3)
         or min(fractions) < 0
         or 0 in fractions[:2]
-        or abs(sum(fractions) - 1) > 1e-6
+        or not abs(sum(fractions) - 1) <= 1e-6  # not a number is wrong too
     ):
         raise InputError(
             f"Fractions {','.join(map(str, fractions))}: expected those of train, validation and perhaps test, which sum to 1, such as 0.8,0.1,0.1."

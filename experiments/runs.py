@@ -18,7 +18,12 @@ from data.store import Store, open_store
 SYNTHETIC = "synthetic"
 
 _CONFIG = "config.json"
-_MAY_CHANGE = ("epochs", "checkpoint_every", "log_every", "patience")
+_NEEDED = ("model", "set", "dataset", "data_dir", "loss")
+# How long and on which devices, not what is computed.
+_MAY_CHANGE = (
+    *("epochs", "patience", "checkpoint_every", "log_every"),
+    *("device_map", "table_sharding"),
+)
 
 
 def open_data(dataset: str, data_dir: str | None) -> Store:
@@ -67,7 +72,7 @@ def hyperparameters(settings: Sequence[str]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise InputError(f"--set={text}: expected --set=name=value.")
-        if key in ("vocab_size", "slot_fields", "name", "parent"):
+        if key in ("vocab_size", "slot_fields"):
             raise InputError(f"--set={text}: {key} comes from the data.")
         values[key] = _value(value)
     return values
@@ -94,7 +99,7 @@ def start(
 
     Raises:
         InputError: there is a run already and `resume` is False; or there is none, or
-            one of another config, and it is True.
+            one of another config, and it is True; or there can be no such folder.
     """
     path = workdir / _CONFIG
     if resume:
@@ -108,7 +113,10 @@ def start(
         raise InputError(
             f"{workdir} holds a run already; go on with it by --resume, or name another --workdir."
         )
-    workdir.mkdir(parents=True, exist_ok=True)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--workdir={workdir}: {error.strerror}.") from None
     for file, text in (
         (workdir / "schema.json", schema.to_json()),
         (path, json.dumps(dict(config), indent=1)),
@@ -122,12 +130,20 @@ def read_config(workdir: pathlib.Path) -> dict[str, Any]:
     """The config of the run in a working directory.
 
     Raises:
-        InputError: there is no run.
+        InputError: there is no run, or its config is damaged.
     """
     path = workdir / _CONFIG
     if not path.is_file():
         raise InputError(f"No run in {workdir}: there is no {_CONFIG}.")
-    return json.loads(path.read_text(encoding="utf-8"))
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        config = None
+    if not isinstance(config, dict) or not {*_NEEDED} <= set(config):
+        raise InputError(
+            f"{path} is damaged; expected a JSON object with {', '.join(_NEEDED)}."
+        )
+    return config
 
 
 def _value(text: str) -> Any:

@@ -18,6 +18,7 @@ from typing import Any
 
 from absl import flags
 
+from afm_jax.errors import InputError
 from afm_jax.ops import losses
 from afm_jax.training import evaluation, loop, optimizers, parallel, progress, steps
 from data import program
@@ -180,6 +181,7 @@ _SEED = _flag(
     0,
     "Of initialisation, dropout and order of the rows.",
     lower_bound=0,
+    upper_bound=2**32 - 1,
 )
 
 
@@ -270,6 +272,8 @@ def main() -> dict[str, Any]:
 def _workdir() -> pathlib.Path:
     if _WORKDIR.value is not None:
         return pathlib.Path(_WORKDIR.value)
+    if _RESUME.value:
+        raise InputError("--resume needs --workdir, the folder of the run.")
     stamp = time.strftime("%Y%m%d-%H%M%S")
     return pathlib.Path("runs") / f"{_MODEL.value}-{_DATASET.value}-{stamp}"
 

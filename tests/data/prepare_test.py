@@ -118,6 +118,8 @@ def test_bad_input_is_one_line_and_leaves_no_store(tmp_path, capsys, case):
         (("--dataset=criteo", "--label=y"), "--label has no meaning for criteo"),
         (("--dataset=criteo", "--fractions=0.8,x"), "--fractions=0.8,x: expected"),
         (("--dataset=criteo", "--fractions=0.8,0.1"), "sum to 1"),
+        (("--dataset=criteo", "--fractions=nan,0.1"), "sum to 1"),
+        (("--dataset=criteo", "--name="), "--name is empty; expected"),
         (("--dataset=criteo", "--min_count=0"), "--min_count=0, expected at least 1"),
         (("--dataset=criteo", "--numeric_as=log"), "'log' is none of dense"),
         (("--dataset=criteo", "--name=No Name"), "no name for a data set"),

@@ -11,6 +11,8 @@ FLAGS = flags.FlagValues()
 _EPOCHS = flags.DEFINE_integer("epochs", 3, "Passes over the data.", flag_values=FLAGS)
 _LOSS = flags.DEFINE_enum("loss", None, ["bce", "squared"], "Loss.", flag_values=FLAGS)
 flags.mark_flag_as_required("loss", flag_values=FLAGS)
+flags.DEFINE_float("rate", 0.5, "Learning rate.", flag_values=FLAGS)
+flags.DEFINE_string("out", None, "Folder of results.", flag_values=FLAGS)
 
 
 def main():
@@ -54,12 +56,15 @@ def test_a_flagfile_gives_flags_and_later_flags_win(tmp_path, capsys):
         (["--loss=bce", "--zzz"], "Unknown flag --zzz; --help lists the flags."),
         (["--loss=bce", "--epochs=many"], "--epochs=many"),
         (["--loss=hinge"], "<bce|squared>"),
-        (["--epochs=5"], "--loss must have a value"),
+        (["--epochs=5"], "--loss is required: <bce|squared>: Loss."),
         (
             ["--loss=bce", "train"],
             "Unexpected 'train'; flags are written --name=value.",
         ),
-        (["--flagfile=/nowhere/x.flags"], "/nowhere/x.flags"),
+        (["--flagfile=/nowhere/x.flags"], "Unable to open flagfile: [Errno 2] No "),
+        (["--loss=bce", "--rate=nan"], "--rate=nan: expected a finite number."),
+        (["--loss=bce", "--rate=-inf"], "--rate=-inf: expected a finite number."),
+        (["--loss=bce", "--out="], "--out is empty; expected: Folder of results."),
     ],
 )
 def test_a_mistake_in_the_flags_is_one_line_and_exit_code_2(arguments, told, capsys):
@@ -67,6 +72,7 @@ def test_a_mistake_in_the_flags_is_one_line_and_exit_code_2(arguments, told, cap
     out, err = capsys.readouterr()
     assert told in err
     assert len(err.splitlines()) == 1
+    assert not err.startswith("ERROR")
     assert not out
 
 
