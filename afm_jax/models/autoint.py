@@ -1,0 +1,132 @@
+"""Automatic feature interaction by self-attention (Song et al. 2019)."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from afm_jax import errors
+from afm_jax.features import Features
+from afm_jax.modules import dense_embedding, embedding, mlp
+from afm_jax.ops import self_attention
+
+
+class InteractingLayer(nn.Module):
+    """One layer of multi-head self-attention over the fields.
+
+    Parameters, Xavier normal: `query`, `key` and `value` float32 [d, num_heads,
+    head_dim], `residual` float32 [d, num_heads head_dim].
+
+    Under `apply(..., mutable=['intermediates'])` the weights before dropout are sown as
+    `weights`, float32 [B, num_heads, F, F].
+
+    Attributes:
+        num_heads: H.
+        head_dim: t, the width of each head.
+        dropout_rate: chance that a weight is set to 0 in training.
+    """
+
+    num_heads: int
+    head_dim: int
+    dropout_rate: float = 0.0
+
+    @nn.compact
+    def __call__(self, fields: jax.Array, *, train: bool = False) -> jax.Array:
+        """The new vectors, float32 [B, F, num_heads head_dim], of fields [B, F, d]."""
+        shape = (fields.shape[-1], self.num_heads, self.head_dim)
+        heads = nn.initializers.xavier_normal(in_axis=0, out_axis=(1, 2))
+        query, key, value = (
+            self.param(name, heads, shape) for name in ("query", "key", "value")
+        )
+        residual = self.param(
+            "residual",
+            nn.initializers.xavier_normal(),
+            (shape[0], self.num_heads * self.head_dim),
+        )
+        weights = self_attention.self_attention_weights(fields, query, key)
+        self.sow("intermediates", "weights", weights)
+        weights = nn.Dropout(
+            self.dropout_rate, deterministic=not train, name="dropout"
+        )(weights)
+        return self_attention.interacting_features(weights, fields, value, residual)
+
+
+class Model(nn.Module):
+    """logits = w^T [e^L_1, ..., e^L_M, MLP([v, d])] + b.
+
+    e^l_m = relu(concat_h(sum_n alpha^h_{mn} W_V^h e^{l-1}_n) + W_Res e^{l-1}_m) with
+    alpha as in `ops.self_attention` (eq. 5 to 8); e^0 are the vectors v of the fields
+    and d_j u_j of the dense columns d, M of them in all. With `hidden_dims` this is the
+    paper's AutoInt+, without it AutoInt.
+
+    The paper's MLP sees the vectors of the dense columns, ours the columns. The public
+    code of the authors also puts a relu behind W_Q, W_K and W_V, divides the scores by
+    the root of the width and normalizes each layer, of which the paper says nothing.
+
+    Attributes:
+        vocab_size: feature ids of all fields together.
+        slot_fields: the field of each slot; None means one slot per field.
+        embedding_dim: k.
+        num_heads: attention heads of each interacting layer.
+        head_dims: width of each head, one number for each interacting layer.
+        hidden_dims: width of each hidden layer of the MLP.
+        normalization: 'batch', 'layer' or None; see `modules.mlp`.
+        attention_dropout_rate: of the weight of each pair of fields in each head.
+        dropout_rate: of the outputs of the hidden layers.
+        init_stddev: standard deviation of the initial table.
+    """
+
+    vocab_size: int
+    slot_fields: tuple[int, ...] | None = None
+    embedding_dim: int = 16
+    num_heads: int = 2
+    head_dims: tuple[int, ...] = (32, 32, 32)
+    hidden_dims: tuple[int, ...] = (400, 400)
+    normalization: mlp.Normalization = None
+    attention_dropout_rate: float = 0.0
+    dropout_rate: float = 0.0
+    init_stddev: float = 1e-4
+
+    @nn.compact
+    def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
+        """The logits, float32 [B]; random in training through the rng 'dropout'.
+
+        Raises:
+            InputError: no head.
+        """
+        if self.num_heads < 1:
+            raise errors.InputError(
+                f"autoint's num_heads is {self.num_heads}; expected 1 or more."
+            )
+        vectors = embedding.FieldEmbedding(
+            self.vocab_size,
+            self.embedding_dim,
+            self.slot_fields,
+            self.init_stddev,
+            name="embedding",
+        )(features)
+        dense_vectors = dense_embedding.DenseEmbedding(
+            self.embedding_dim, self.init_stddev, name="dense_embedding"
+        )(features.dense)
+        fields = jnp.concatenate([vectors, dense_vectors], axis=1)
+        for i, head_dim in enumerate(self.head_dims):
+            fields = InteractingLayer(
+                self.num_heads,
+                head_dim,
+                self.attention_dropout_rate,
+                name=f"interacting_{i}",
+            )(fields, train=train)
+        parts = [fields.reshape(len(fields), -1)]
+        if self.hidden_dims:
+            flat = vectors.reshape(len(vectors), -1)
+            parts.append(
+                mlp.MLP(
+                    self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
+                )(jnp.concatenate([flat, features.dense], axis=1), train=train)
+            )
+        logits = nn.Dense(
+            1,
+            kernel_init=nn.initializers.xavier_normal(),
+            precision=jax.lax.Precision.HIGHEST,
+            name="output",
+        )(jnp.concatenate(parts, axis=1))
+        return logits[:, 0]

@@ -1,0 +1,69 @@
+"""Multi-head self-attention over the fields of a row."""
+
+import jax
+import jax.numpy as jnp
+
+# The GPU's default for float32 products, TF32, keeps 10 bits of the mantissa only.
+_PRECISION = jax.lax.Precision.HIGHEST
+
+
+def self_attention_weights(
+    embeddings: jax.Array, query: jax.Array, key: jax.Array
+) -> jax.Array:
+    """How much each field attends to every field, itself included, in each head.
+
+    alpha^h_{mn} = softmax_n(<W_Q^h e_m, W_K^h e_n>), the interacting layer of AutoInt
+    (Song et al. 2019, eq. 5). The scores are not divided by sqrt(t).
+
+    Args:
+        embeddings: float [batch..., F, d].
+        query: float [d, H, t], W_Q of H heads.
+        key: float [d, H, t], W_K.
+
+    Returns:
+        float [batch..., H, F, F], positive and of sum 1 over the last axis.
+
+    Raises:
+        ValueError: shapes that do not match.
+    """
+    if query.shape != key.shape or query.shape[0] != embeddings.shape[-1]:
+        raise ValueError(
+            f"expected query and key [{embeddings.shape[-1]}, H, t], found {query.shape} and {key.shape}"
+        )
+    queries, keys = (
+        jnp.einsum("...md,dht->...hmt", embeddings, kernel, precision=_PRECISION)
+        for kernel in (query, key)
+    )
+    scores = jnp.einsum("...hmt,...hnt->...hmn", queries, keys, precision=_PRECISION)
+    return jax.nn.softmax(scores, axis=-1)
+
+
+def interacting_features(
+    weights: jax.Array, embeddings: jax.Array, value: jax.Array, residual: jax.Array
+) -> jax.Array:
+    """The fields that each field attends to, with the field itself added.
+
+    relu(concat_h(sum_n alpha^h_{mn} W_V^h e_n) + W_Res e_m), the output of AutoInt's
+    interacting layer (Song et al. 2019, eq. 6 to 8).
+
+    Args:
+        weights: float [batch..., H, F, F], alpha as in `self_attention_weights`.
+        embeddings: float [batch..., F, d].
+        value: float [d, H, t], W_V.
+        residual: float [d, H t], W_Res.
+
+    Returns:
+        float [batch..., F, H t].
+
+    Raises:
+        ValueError: shapes that do not match.
+    """
+    d, num_heads, t = value.shape
+    if residual.shape != (d, num_heads * t) or weights.shape[-3] != num_heads:
+        raise ValueError(
+            f"expected weights [..., H, F, F], value [d, H, t], residual [d, H t], found {weights.shape}, {value.shape}, {residual.shape}"
+        )
+    values = jnp.einsum("...nd,dht->...hnt", embeddings, value, precision=_PRECISION)
+    heads = jnp.einsum("...hmn,...hnt->...mht", weights, values, precision=_PRECISION)
+    own = jnp.einsum("...md,de->...me", embeddings, residual, precision=_PRECISION)
+    return jax.nn.relu(heads.reshape(own.shape) + own)
