@@ -1,0 +1,150 @@
+"""FinalMLP, two MLPs with gated features and bilinear fusion (Mao et al. 2023)."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from afm_jax import errors
+from afm_jax.features import Features
+from afm_jax.modules import embedding, mlp
+from afm_jax.ops import fusion
+
+
+class FeatureGate(nn.Module):
+    """x * 2 sigmoid(MLP(c)), c the vectors of some fields or, for none, learned.
+
+    Parameters: `mlp`, `output` (Dense of d outputs, Xavier normal, bias 0), and with no
+    fields `context` float32 [k], 0. It starts near the identity.
+
+    Attributes:
+        fields: whose vectors c are.
+        hidden_dims: width of each hidden layer of the MLP.
+    """
+
+    fields: tuple[int, ...]
+    hidden_dims: tuple[int, ...]
+
+    @nn.compact
+    def __call__(self, vectors: jax.Array, inputs: jax.Array) -> jax.Array:
+        """float32 [B, d] of vectors float32 [B, F, k] and inputs float32 [B, d].
+
+        Raises:
+            InputError: a field that is not one of the F.
+        """
+        num_fields, k = vectors.shape[1:]
+        if not all(0 <= field < num_fields for field in self.fields):
+            raise errors.InputError(
+                f"Gate fields are {self.fields}; expected fields from 0 to {num_fields - 1}."
+            )
+        if self.fields:
+            context = jnp.concatenate([vectors[:, i] for i in self.fields], axis=1)
+        else:
+            context = self.param("context", nn.initializers.zeros, (k,))[None, :]
+        hidden = mlp.MLP(self.hidden_dims, name="mlp")(context)
+        gate = nn.Dense(
+            inputs.shape[1], kernel_init=nn.initializers.xavier_normal(), name="output"
+        )(hidden)
+        return inputs * (2.0 * jax.nn.sigmoid(gate))
+
+
+class Model(nn.Module):
+    """logits = b + w_1^T o_1 + w_2^T o_2 + sum_j o_1j^T W_j o_2j.
+
+    o_s = MLP_s(x * 2 sigmoid(Gate_s(c_s))) for the streams s = 1, 2, x = [v_1 x_1, ...,
+    v_F x_F, d], d the dense columns, c_s the vectors of the fields that stream s is
+    conditioned on, the user's and the item's say, or a learned vector. Each o_s is cut
+    into `num_heads` parts o_sj for the bilinear fusion.
+
+    Departures: the fields of a gate have the vectors of the table that all share, where
+    the authors' code has further tables for them. The paper tunes widths and heads on
+    each data set; the defaults are hidden layers of 400, as in DeepFM, and one head.
+
+    Attributes:
+        vocab_size: feature ids of all fields together.
+        slot_fields: the field of each slot; None means one slot per field.
+        embedding_dim: k.
+        first_hidden_dims: width of each hidden layer of the first MLP, one or more.
+        second_hidden_dims: of the second MLP.
+        gate_hidden_dims: of the MLP of each gate.
+        first_gate_fields: fields that the first gate sees; none means a learned vector.
+        second_gate_fields: fields that the second gate sees.
+        num_heads: parts of the bilinear fusion; divides the last width of each MLP.
+        normalization: 'batch', 'layer' or None; see `modules.mlp`.
+        first_dropout_rate: of the outputs of the hidden layers of the first MLP.
+        second_dropout_rate: of the second MLP.
+        init_stddev: standard deviation of the initial table.
+    """
+
+    vocab_size: int
+    slot_fields: tuple[int, ...] | None = None
+    embedding_dim: int = 16
+    first_hidden_dims: tuple[int, ...] = (400, 400, 400)
+    second_hidden_dims: tuple[int, ...] = (400, 400, 400)
+    gate_hidden_dims: tuple[int, ...] = (400,)
+    first_gate_fields: tuple[int, ...] = ()
+    second_gate_fields: tuple[int, ...] = ()
+    num_heads: int = 1
+    normalization: mlp.Normalization = None
+    first_dropout_rate: float = 0.0
+    second_dropout_rate: float = 0.0
+    init_stddev: float = 1e-4
+
+    @nn.compact
+    def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
+        """The logits, float32 [B]; random in training through the rng 'dropout'.
+
+        Raises:
+            InputError: `num_heads` does not divide the widths of the two streams, or
+                the data have not the fields of a gate.
+        """
+        vectors = embedding.FieldEmbedding(
+            self.vocab_size,
+            self.embedding_dim,
+            self.slot_fields,
+            self.init_stddev,
+            name="embedding",
+        )(features)
+        inputs = jnp.concatenate(
+            [vectors.reshape(len(vectors), -1), features.dense], axis=1
+        )
+
+        def stream(
+            name: str, fields: tuple[int, ...], dims: tuple[int, ...], rate: float
+        ) -> jax.Array:
+            gate = FeatureGate(fields, self.gate_hidden_dims, name=f"{name}_gate")
+            deep = mlp.MLP(dims, rate, self.normalization, name=f"{name}_mlp")
+            return deep(gate(vectors, inputs), train=train)
+
+        first = stream(
+            "first",
+            self.first_gate_fields,
+            self.first_hidden_dims,
+            self.first_dropout_rate,
+        )
+        second = stream(
+            "second",
+            self.second_gate_fields,
+            self.second_hidden_dims,
+            self.second_dropout_rate,
+        )
+        linear = nn.Dense(
+            1,
+            kernel_init=nn.initializers.xavier_normal(),
+            precision=jax.lax.Precision.HIGHEST,
+            name="output",
+        )(jnp.concatenate([first, second], axis=1))
+        return linear[:, 0] + self._fuse(first, second)
+
+    def _fuse(self, first: jax.Array, second: jax.Array) -> jax.Array:
+        """The bilinear part; its kernel starts as a layer of one output."""
+        n, (p, q) = self.num_heads, (first.shape[1], second.shape[1])
+        if n < 1 or p % n or q % n:
+            raise errors.InputError(
+                f"finalmlp's num_heads is {n}; expected a divisor of the last widths {p} and {q}."
+            )
+        shape = (n, p // n, q // n)
+        xavier = nn.initializers.xavier_normal()
+        kernel = self.param(
+            "fusion", lambda key: xavier(key, (p * q // n, 1)).reshape(shape)
+        )
+        return fusion.bilinear_fusion(first, second, kernel)
