@@ -21,7 +21,9 @@ import json
 import logging
 import math
 import re
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -69,7 +71,7 @@ def run(
         print(_help(main, flag_values))
         return SUCCESS
     try:
-        _parse(flag_values, argv)
+        parse(flag_values, argv)
         with _logs_on_stderr():
             result = main()
     except InputError as mistake:
@@ -84,6 +86,60 @@ def run(
 def _tell(mistake: str) -> int:
     print(" ".join(mistake.split()), file=sys.stderr)
     return MISTAKE
+
+
+def parse(flag_values: flags.FlagValues, argv: Sequence[str]) -> None:
+    """Sets the flags to their defaults, then from `argv`, the program's name first.
+
+    Raises:
+        InputError: a flag that there is not, a value that is not one of its, or
+            something that is no flag.
+    """
+    for name in flag_values:
+        flag_values[name].unparse()
+    try:
+        extra = flag_values(argv)[1:]
+    except flags.UnrecognizedFlagError as unknown:
+        close = difflib.get_close_matches(unknown.flagname, list(flag_values), n=1)
+        hint = f"did you mean --{close[0]}?" if close else "--help lists the flags."
+        raise InputError(f"Unknown flag --{unknown.flagname}; {hint}") from None
+    except flags.Error as error:
+        text = str(error).removeprefix("ERROR:: ")
+        raise InputError(
+            _REQUIRED.sub(
+                lambda flag: f"--{flag[1]} is required: {flag_values[flag[1]].help}",
+                text,
+            )
+        ) from None
+    if extra:
+        raise InputError(f"Unexpected {extra[0]!r}; flags are written --name=value.")
+    for name in flag_values:
+        value = flag_values[name].value
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"--{name}={value}: expected a finite number.")
+        if value == "":
+            raise InputError(f"--{name} is empty; expected: {flag_values[name].help}")
+
+
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """An event set by the first SIGTERM or SIGINT; the second one acts as always."""
+    stop = threading.Event()
+    kinds = (signal.SIGTERM, signal.SIGINT)
+    before = {kind: signal.getsignal(kind) for kind in kinds}
+
+    def request(number, frame):
+        del frame
+        stop.set()
+        signal.signal(number, before[number])
+
+    for kind in kinds:
+        signal.signal(kind, request)
+    try:
+        yield stop
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
 
 
 @contextlib.contextmanager
@@ -140,34 +196,6 @@ def _log_lines(description: str, total: float, unit: str) -> Callable[..., None]
             )
 
     return advance
-
-
-def _parse(flag_values: flags.FlagValues, argv: list[str]) -> None:
-    """Sets the flags from `argv`; raises InputError."""
-    for name in flag_values:
-        flag_values[name].unparse()
-    try:
-        extra = flag_values(argv)[1:]
-    except flags.UnrecognizedFlagError as unknown:
-        close = difflib.get_close_matches(unknown.flagname, list(flag_values), n=1)
-        hint = f"did you mean --{close[0]}?" if close else "--help lists the flags."
-        raise InputError(f"Unknown flag --{unknown.flagname}; {hint}") from None
-    except flags.Error as error:
-        text = str(error).removeprefix("ERROR:: ")
-        raise InputError(
-            _REQUIRED.sub(
-                lambda flag: f"--{flag[1]} is required: {flag_values[flag[1]].help}",
-                text,
-            )
-        ) from None
-    if extra:
-        raise InputError(f"Unexpected {extra[0]!r}; flags are written --name=value.")
-    for name in flag_values:
-        value = flag_values[name].value
-        if isinstance(value, float) and not math.isfinite(value):
-            raise InputError(f"--{name}={value}: expected a finite number.")
-        if value == "":
-            raise InputError(f"--{name} is empty; expected: {flag_values[name].help}")
 
 
 def _help(main: Callable[..., Any], flag_values: flags.FlagValues) -> str:

@@ -11,12 +11,10 @@ import pathlib
 import sys
 from typing import Any
 
-import jax
 from absl import flags
 
 from afm_jax.errors import InputError
-from afm_jax.training import evaluation, loop, parallel, steps
-from afm_jax.training.checkpoints import Checkpoints
+from afm_jax.training import evaluation, parallel, steps
 from data import program
 from data.loader import Loader
 from experiments import host_memory, runs
@@ -66,20 +64,10 @@ def main() -> dict[str, Any]:
         )
     rows = store.splits[_SPLIT.value]
     loader = Loader(rows, _BATCH_SIZE.value, shuffle=False)
-    model = runs.make_model(config["model"], config["set"], store.schema)
     devices = parallel.Devices(store.schema.vocab_size)
     devices.check_batch_size(_BATCH_SIZE.value)
     features = loader.batch(0, 0).features
-    example = jax.eval_shape(model.init, jax.random.key(0), features)
-    model_state = {name: example[name] for name in example if name != "params"}
-    with Checkpoints(
-        workdir / loop.CHECKPOINTS, store.schema, read_only=True
-    ) as checkpoints:
-        step = checkpoints.best_step() if _STEP.value is None else _STEP.value
-        step, fields = checkpoints.restore_fields(
-            {"params": example["params"], "model_state": model_state}, step
-        )
-    variables = {"params": fields["params"], **fields["model_state"]}
+    model, step, variables = runs.restore(workdir, store.schema, features, _STEP.value)
     predict = devices.compile_predict(steps.make_predict(model))
     with contextlib.closing(
         loader.batches(0, transform=devices.place_batch)

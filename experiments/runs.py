@@ -2,22 +2,31 @@
 
 import ast
 import json
+import logging
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
+import numpy as np
 from flax import linen as nn
 
 from afm_jax import models
 from afm_jax.errors import InputError
-from afm_jax.features import Schema
+from afm_jax.features import Features, Schema
+from afm_jax.training import leaves, loop, state
+from afm_jax.training.checkpoints import Checkpoints
 from data import synthetic
 from data.loader import Loader
 from data.store import Store, open_store
 
+_log = logging.getLogger(__name__)
+
 SYNTHETIC = "synthetic"
 
 _CONFIG = "config.json"
+_SCHEMA = "schema.json"
+_RESULT = "result.json"
 _NEEDED = ("model", "set", "dataset", "data_dir", "loss")
 # How long and on which devices, not what is computed.
 _MAY_CHANGE = (
@@ -117,13 +126,41 @@ def start(
         workdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--workdir={workdir}: {error.strerror}.") from None
-    for file, text in (
-        (workdir / "schema.json", schema.to_json()),
-        (path, json.dumps(dict(config), indent=1)),
-    ):
-        temporary = file.with_suffix(".tmp")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(file)
+    (workdir / _RESULT).unlink(missing_ok=True)
+    _write(workdir / _SCHEMA, schema.to_json())
+    _write(path, json.dumps(dict(config), indent=1))
+
+
+def finish(workdir: pathlib.Path, result: Mapping[str, Any]) -> None:
+    """Writes the result of a run, the last thing that it does."""
+    _write(workdir / _RESULT, json.dumps(dict(result), indent=1))
+
+
+def finished(
+    workdir: pathlib.Path, config: Mapping[str, Any], schema: Schema
+) -> dict[str, Any] | None:
+    """The result of the run in a working directory, if it ended as it would again.
+
+    Args:
+        workdir: the folder, which need not exist.
+        config: what the run is to be trained with.
+        schema: of the data that it is to be trained on.
+
+    Returns:
+        The result, or None if there is no run, or it did not end, or goes on with this
+        config.
+
+    Raises:
+        InputError: the run's data are not these.
+    """
+    path = workdir / _RESULT
+    if not path.is_file() or read_config(workdir) != config:
+        return None
+    if (workdir / _SCHEMA).read_text(encoding="utf-8") != schema.to_json():
+        raise InputError(
+            f"{workdir} was trained on other data of this name; name another --workdir."
+        )
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def read_config(workdir: pathlib.Path) -> dict[str, Any]:
@@ -144,6 +181,72 @@ def read_config(workdir: pathlib.Path) -> dict[str, Any]:
             f"{path} is damaged; expected a JSON object with {', '.join(_NEEDED)}."
         )
     return config
+
+
+def restore(
+    workdir: pathlib.Path, schema: Schema, features: Features, step: int | None = None
+) -> tuple[nn.Module, int, dict[str, Any]]:
+    """The model of a run, and a step of it with its variables.
+
+    Args:
+        workdir: of the run.
+        schema: of the data; must be that of the run.
+        features: of the data, for their shapes.
+        step: of the checkpoint; None: that of the best validation AUC, or the newest.
+
+    Raises:
+        InputError: there is no such checkpoint, or it is of another schema.
+    """
+    config = read_config(workdir)
+    model = make_model(config["model"], config["set"], schema)
+    example = jax.eval_shape(model.init, jax.random.key(0), features)
+    model_state = {name: example[name] for name in example if name != "params"}
+    with Checkpoints(workdir / loop.CHECKPOINTS, schema, read_only=True) as checkpoints:
+        step, fields = checkpoints.restore_fields(
+            {"params": example["params"], "model_state": model_state},
+            checkpoints.best_step() if step is None else step,
+        )
+    return model, step, {"params": fields["params"], **fields["model_state"]}
+
+
+def tables_for(
+    model: nn.Module, workdir: pathlib.Path, schema: Schema, features: Features
+) -> dict[str, np.ndarray]:
+    """The tables of a run's best checkpoint that a new model has too, by name.
+
+    Args:
+        model: the new model.
+        workdir: of the run, trained on data of this schema.
+        schema: of the data.
+        features: of the data, for their shapes.
+
+    Raises:
+        InputError: as `restore`; or no table agrees in name and shape.
+    """
+    _, step, variables = restore(workdir, schema, features)
+    theirs = _tables(variables["params"])
+    shapes = jax.eval_shape(model.init, jax.random.key(0), features)["params"]
+    ours = {name: table.shape for name, table in _tables(shapes).items()}
+    found = {n: t for n, t in theirs.items() if ours.get(n) == t.shape}
+    if not found:
+        shapes = {name: table.shape for name, table in theirs.items()}
+        raise InputError(
+            f"--init_from={workdir} has no table for this model: its tables are {shapes or 'none'}, the model's {ours or 'none'}."
+        )
+    _log.info("From step %d of %s: %s.", step, workdir, ", ".join(found))
+    return found
+
+
+def _tables(params: Any) -> dict[str, Any]:
+    is_one = leaves.by_name(state.tables(params))
+    return {n: leaf for n, leaf in leaves.by_name(params).items() if is_one[n]}
+
+
+def _write(path: pathlib.Path, text: str) -> None:
+    """Writes a file whole or, if the process is killed, not at all."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
 
 
 def _value(text: str) -> Any:

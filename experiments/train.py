@@ -7,13 +7,9 @@ Without --data_dir it trains on embedded synthetic data, whose best possible met
 known and stand in the result beside the model's own.
 """
 
-import contextlib
 import pathlib
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from absl import flags
@@ -52,6 +48,12 @@ _WORKDIR = _flag(
 )
 _RESUME = _flag(
     flags.DEFINE_boolean, "resume", False, "Go on with the run in --workdir."
+)
+_INIT_FROM = _flag(
+    flags.DEFINE_string,
+    "init_from",
+    None,
+    "Folder of a run on the same data whose tables to start from, of the best checkpoint; {seed} in it stands for --seed.",
 )
 _EPOCHS = _flag(
     flags.DEFINE_integer,
@@ -224,14 +226,17 @@ def main() -> dict[str, Any]:
     )
     workdir = _workdir()
     devices.check_batch_size(_BATCH_SIZE.value)
-    config = {
-        name: FLAGS[name].value
-        for name in FLAGS
-        if name not in ("workdir", "resume", "flagfile", "undefok")
-    }
-    runs.start(workdir, config, schema, resume=_RESUME.value)
+    tables = {}
+    if _INIT_FROM.value is not None:
+        other = pathlib.Path(_INIT_FROM.value.replace("{seed}", str(_SEED.value)))
+        features = splits["train"].batch(0, 0).features
+        tables = runs.tables_for(model, other, schema, features)
+    runs.start(workdir, config(), schema, resume=_RESUME.value)
     rows = _EPOCHS.value * splits["train"].num_rows
-    with _stop_on_signals() as stop, program.progress("Training", rows) as advance:
+    with (
+        program.stop_on_signals() as stop,
+        program.progress("Training", rows) as advance,
+    ):
         try:
             result = loop.train_and_evaluate(
                 model,
@@ -242,6 +247,7 @@ def main() -> dict[str, Any]:
                 schema,
                 workdir,
                 options,
+                tables=tables,
                 stop_requested=stop.is_set,
                 advance=advance,
             )
@@ -258,7 +264,7 @@ def main() -> dict[str, Any]:
         for name, probabilities in store.probabilities.items()
         if name != "train"
     }
-    return {
+    result = {
         "model": _MODEL.value,
         "dataset": _DATASET.value,
         "validation": result.pop("validation"),
@@ -267,6 +273,14 @@ def main() -> dict[str, Any]:
         **result,
         "workdir": str(workdir),
     }
+    runs.finish(workdir, result)
+    return result
+
+
+def config() -> dict[str, Any]:
+    """The flags that say what is trained, as a run's config.json holds them."""
+    apart = ("workdir", "resume", "flagfile", "undefok")
+    return {name: FLAGS[name].value for name in FLAGS if name not in apart}
 
 
 def _workdir() -> pathlib.Path:
@@ -276,27 +290,6 @@ def _workdir() -> pathlib.Path:
         raise InputError("--resume needs --workdir, the folder of the run.")
     stamp = time.strftime("%Y%m%d-%H%M%S")
     return pathlib.Path("runs") / f"{_MODEL.value}-{_DATASET.value}-{stamp}"
-
-
-@contextlib.contextmanager
-def _stop_on_signals() -> Iterator[threading.Event]:
-    """An event set by the first SIGTERM or SIGINT; the second one acts as always."""
-    stop = threading.Event()
-    kinds = (signal.SIGTERM, signal.SIGINT)
-    before = {kind: signal.getsignal(kind) for kind in kinds}
-
-    def request(number, frame):
-        del frame
-        stop.set()
-        signal.signal(number, before[number])
-
-    for kind in kinds:
-        signal.signal(kind, request)
-    try:
-        yield stop
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
 
 
 if __name__ == "__main__":

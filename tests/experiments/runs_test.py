@@ -1,8 +1,16 @@
+"""What a run leaves behind, how it is told apart, and what another can take from it."""
+
+import json
+
+import numpy as np
+import programs
 import pytest
 
 from afm_jax.errors import InputError
 from afm_jax.features import Field, Schema
-from data import program
+from afm_jax.ops import metrics
+from afm_jax.training import records
+from data import program, synthetic
 from experiments import evaluate, runs, train
 
 SCHEMA = Schema("toy", (Field("user", "categorical", 40, 0),))
@@ -10,6 +18,8 @@ CONFIG = {
     **{"model": "fm", "set": ["embedding_dim=4"], "dataset": "toy", "data_dir": "d"},
     **{"loss": "squared_error", "epochs": 3, "table_sharding": "replicated"},
 }
+FM = ("--model=fm", "--set=embedding_dim=3", "--set=init_stddev=0.1")
+SHORT = ("--batch_size=256", "--epochs=2", "--log_every=2")
 
 
 @pytest.fixture
@@ -70,3 +80,99 @@ def test_programs_tell_what_is_missing(capsys, tmp_path, monkeypatch):
     told = "--resume needs --workdir, the folder of the run.\n"
     assert capsys.readouterr().err == told
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def fm_run(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("runs") / "fm"
+    return workdir, programs.run(train, *FM, *SHORT, f"--workdir={workdir}")
+
+
+def restore(workdir):
+    store = programs.small_store()
+    features = runs.loaders(store, 256, 0)["train"].batch(0, 0).features
+    return runs.restore(workdir, store.schema, features)
+
+
+def test_the_result_is_left_beside_the_logits_it_is_of(fm_run):
+    workdir, result = fm_run
+    assert json.loads((workdir / "result.json").read_text()) == result
+    for split in ("validation", "test"):
+        logits = np.load(records.logits_file(workdir, split))
+        labels = programs.small_store().splits[split].labels
+        assert metrics.auc(logits, labels) == result[split]["auc"]
+    again = programs.run(evaluate, f"--workdir={workdir}", "--batch_size=256")
+    assert again["metrics"]["auc"] == pytest.approx(result["test"]["auc"], abs=1e-6)
+
+
+def test_a_finished_run_is_told_from_one_that_would_go_on(fm_run):
+    workdir, result = fm_run
+    config = runs.read_config(workdir)
+    schema = programs.small_store().schema
+    assert runs.finished(workdir, config, schema) == result
+    assert runs.finished(workdir, config | {"epochs": 9}, schema) is None
+    assert runs.finished(workdir / "no", config, schema) is None
+    other = synthetic.make(rows={"train": 500}, min_count=3).schema
+    with pytest.raises(InputError, match="other data"):
+        runs.finished(workdir, config, other)
+
+
+def test_a_run_that_goes_on_has_no_result(tmp_path, monkeypatch):
+    arguments = (*FM, *SHORT, f"--workdir={tmp_path}/run")
+    programs.run(train, *arguments)
+
+    def killed(*arguments, **settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train.loop, "train_and_evaluate", killed)
+    with pytest.raises(KeyboardInterrupt):
+        programs.run(train, *arguments, "--epochs=3", "--resume")
+    assert not (tmp_path / "run/result.json").exists()
+
+
+def test_init_from_starts_from_the_tables_of_the_best_checkpoint(fm_run, tmp_path):
+    workdir, _ = fm_run
+    # At learning rate 0 what was copied is still there at the end.
+    still = ("--learning_rate=0", *SHORT, "--seed=3")
+    afm = ("--model=afm", "--set=embedding_dim=3", "--set=attention_dim=2")
+    for name, start in (("from", (f"--init_from={workdir}",)), ("without", ())):
+        programs.run(train, *afm, *still, *start, f"--workdir={tmp_path}/{name}")
+    theirs = restore(workdir)[2]["params"]
+    ours, without = (
+        restore(tmp_path / name)[2]["params"] for name in ("from", "without")
+    )
+    for module in ("embedding", "first_order"):
+        np.testing.assert_array_equal(ours[module]["table"], theirs[module]["table"])
+        assert (without[module]["table"] != theirs[module]["table"]).any()
+    for module in ("attention", "output"):
+        for name, array in without[module].items():
+            np.testing.assert_array_equal(ours[module][name], array)
+    assert runs.read_config(tmp_path / "from")["init_from"] == str(workdir)
+
+
+def test_init_from_takes_only_tables_of_the_same_shape(fm_run, tmp_path):
+    start = f"--init_from={str(fm_run[0])[:-2]}{{seed}}"
+    fm_run[0].with_name("0").symlink_to(fm_run[0])
+    wide = ("--model=fm", "--set=embedding_dim=4", "--learning_rate=0")
+    programs.run(train, *wide, *SHORT, start, f"--workdir={tmp_path}/wide")
+    ours, theirs = restore(tmp_path / "wide")[2], restore(fm_run[0])[2]
+    ours, theirs = ours["params"], theirs["params"]
+    assert ours["embedding"]["table"].shape[1] == 4
+    np.testing.assert_array_equal(
+        ours["first_order"]["table"], theirs["first_order"]["table"]
+    )
+
+
+def test_init_from_a_run_that_does_not_serve_is_refused(fm_run, tmp_path):
+    start = f"--init_from={fm_run[0]}"
+    workdir = f"--workdir={tmp_path}/run"
+    with pytest.raises(InputError, match="has no table for this model"):
+        programs.run(
+            train, "--model=lr", "--set=first_order_inputs=dense", start, workdir
+        )
+    other = synthetic.make(rows={"train": 900}, min_count=3)
+    with pytest.raises(InputError, match="another schema"):
+        programs.run(train, *FM, start, workdir, store=other)
+    with pytest.raises(InputError, match="No run in /nowhere"):
+        programs.run(train, *FM, "--init_from=/nowhere", workdir)
+    assert not (tmp_path / "run").exists()
