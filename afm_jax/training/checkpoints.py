@@ -7,10 +7,9 @@ leaf, beside the run's progress, metrics and schema.
 
 import json
 import logging
-import math
 import pathlib
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeVar
 
 import jax
@@ -22,6 +21,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, LatestN
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
 from afm_jax.training import leaves
+from afm_jax.training.best import Best
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class Checkpoints:
         """
         self._directory = pathlib.Path(directory).absolute()
         self._schema = schema
-        self._best = _Best(metric, mode)
+        self._best = Best(metric, mode)
         self._damaged: set[int] = set()
         absl_logging.get_absl_logger().addFilter(_not_orbax_chatter)
         self._manager = ocp.CheckpointManager(
@@ -145,6 +145,24 @@ class Checkpoints:
         """
         step, (state, progress) = self._newest(step, lambda s: self._load(s, example))
         return step, state, progress
+
+    def restore_best(self, example: T) -> tuple[int, T, Any]:
+        """Restores the state of the best metric as `restore` does.
+
+        The newest that is not damaged stands in for a best one that is, with a warning,
+        and where no checkpoint has the metric.
+        """
+        self.wait()
+        best = self.best_step()
+        if best is not None:
+            try:
+                return best, *self._load(best, example)
+            except _DamageError as error:
+                absl_logging.warning(
+                    "In %s the best checkpoint, %d, is damaged: %s. Taking the newest one.",
+                    *(self._directory, best, error),
+                )
+        return self.restore(example)
 
     def restore_fields(
         self, example: dict[str, Any], step: int | None = None
@@ -267,33 +285,10 @@ class _DamageError(Exception):
     """A checkpoint's files are not as they were written."""
 
 
-class _Best:
-    """The preservation policy that keeps the checkpoint of the best metric.
-
-    Orbax's `BestN` needs metrics that its manager reads when it opens the folder, which
-    a damaged file stops.
-    """
-
-    def __init__(self, metric: str, mode: str):
-        self._metric, self._sign = metric, {"max": 1, "min": -1}[mode]
-        self._scores: dict[int, float] = {}
-
-    def note(self, step: int, metrics: Mapping[str, float | None] | None) -> None:
-        value = (metrics or {}).get(self._metric)
-        if value is not None and math.isfinite(value):
-            self._scores[step] = self._sign * value
-
-    def step_of(self, steps: Iterable[int]) -> int | None:
-        scored = [(self._scores[step], step) for step in steps if step in self._scores]
-        return max(scored)[1] if scored else None
-
-    def should_preserve(
-        self, checkpoints: Sequence[Any], *, context: Any
-    ) -> list[bool]:
-        best = self.step_of(checkpoint.step for checkpoint in checkpoints)
-        return [checkpoint.step == best for checkpoint in checkpoints]
-
-
 def _not_orbax_chatter(record: logging.LogRecord) -> bool:
-    """Drops the some fifty INFO lines that Orbax logs at every save."""
-    return record.levelno >= logging.WARNING or "orbax" not in record.pathname
+    """Drops the some fifty INFO lines that Orbax logs at every save, and tracebacks.
+
+    What makes a save fail is raised by `Checkpoints.wait`; Orbax logs it several times.
+    """
+    from_orbax = "orbax" in record.pathname
+    return not from_orbax or (record.levelno >= logging.WARNING and not record.exc_info)

@@ -172,9 +172,8 @@ def train_and_evaluate(
                 if stop_requested() and not progress.is_over(options):
                     raise Interrupted(f"Stopped after epoch {progress.epochs}.")
         checkpoints.wait()
-        best = checkpoints.best_step()
-        if best is not None:
-            _, host_state, _ = checkpoints.restore(example, best)
+        if checkpoints.best_step() is not None:
+            _, host_state, _ = checkpoints.restore_best(example)
             state = devices.place_state(host_state)
     final: dict[str, Any] = {"validation": None, "test": None}
     for name in [name for name in final if name in splits]:
@@ -218,8 +217,10 @@ def _train_epoch(
                 rate = float(learning_rate(at)) * float(
                     np.ravel(state.learning_rate_scale)[0]
                 )
+                saved = checkpoints.latest_step()
+                last = "there is none yet" if saved is None else f"step {saved}"
                 raise InputError(
-                    f"The loss is {value} at step {at}, learning rate {rate:g}; the last good checkpoint is that of step {checkpoints.latest_step()}. Try a smaller learning rate or clip_norm."
+                    f"The loss is {value} at step {at}, learning rate {rate:g}; last good checkpoint: {last}. Try a smaller learning rate or clip_norm."
                 )
         unchecked.clear()
         return value

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from afm_jax.errors import InputError
+
 _log = logging.getLogger(__name__)
 
 
@@ -24,6 +26,9 @@ class Records:
             workdir: an existing folder.
             step: the step that the run goes on from; lines of later steps, which a
                 killed run may have left, are dropped.
+
+        Raises:
+            InputError: the file that is there does not hold such lines.
         """
         path = workdir / "metrics.jsonl"
         kept = [line for line in _read(path) if line["step"] <= step]
@@ -75,10 +80,19 @@ def _read(path: pathlib.Path) -> list[dict[str, Any]]:
     """The whole lines of the file; a kill may have cut the last one short."""
     if not path.exists():
         return []
-    text = path.read_text(encoding="utf-8")
-    return [
-        json.loads(line) for line in text.splitlines(keepends=True) if line[-1:] == "\n"
-    ]
+    lines = []
+    text = path.read_bytes()
+    for number, line in enumerate(text.splitlines(keepends=True), 1):
+        if not line.endswith(b"\n"):
+            break
+        try:
+            lines.append(json.loads(line))
+            lines[-1]["step"] + 0
+        except (ValueError, KeyError, TypeError):
+            raise InputError(
+                f"{path} line {number} is damaged; remove the file to go on without it."
+            ) from None
+    return lines
 
 
 def _open_events(workdir: pathlib.Path, step: int) -> Any:

@@ -249,6 +249,24 @@ def test_a_damaged_best_is_named_when_it_is_asked_for(copied):
             checkpoints.restore(EXAMPLE, checkpoints.best_step())
 
 
+def test_the_newest_good_one_stands_in_for_a_damaged_best(copied, caplog):
+    with Checkpoints(copied, SCHEMA) as checkpoints:
+        step, state, progress = checkpoints.restore_best(EXAMPLE)
+        assert (step, progress) == (1, {"epoch": 1})
+        assert_same(state, make_state(1))
+        assert not caplog.records
+        damage(files_of(copied / "1")["data"], "flipped")
+        damage(files_of(copied / "3")["data"], "flipped")
+        with caplog.at_level(logging.WARNING, logger="absl"):
+            step, state, _ = checkpoints.restore_best(EXAMPLE)
+        assert step == 2
+        assert_same(state, make_state(2))
+        assert "the best checkpoint, 1, is damaged: " in caplog.text
+        larger = make_state(vocab_size=101)
+        with pytest.raises(InputError, match="does not fit"):
+            checkpoints.restore_best(larger)
+
+
 def test_nothing_is_restored_where_all_is_damaged(copied):
     for step in (1, 2, 3):
         damage(files_of(copied / str(step))["description"], "cut")
@@ -288,7 +306,7 @@ def test_a_killed_save_leaves_the_checkpoint_before_it(tmp_path):
     assert steps_in(tmp_path) == [1, 2]
 
 
-def test_a_save_that_fails_in_the_background_is_heard_of(copied, monkeypatch):
+def test_a_save_that_fails_is_heard_of_once(copied, monkeypatch, caplog):
     def fail(*_):
         raise OSError("the disk is full")
 
@@ -298,6 +316,7 @@ def test_a_save_that_fails_in_the_background_is_heard_of(copied, monkeypatch):
             checkpoints.save(4, make_state(4), {}, {"auc": 0.95})
             with pytest.raises(OSError, match="the disk is full"):
                 checkpoints.wait()
+        assert not [record for record in caplog.records if record.exc_info]
         assert checkpoints.latest_step() == 3
         assert checkpoints.best_step() == 1
         assert_same(checkpoints.restore(EXAMPLE)[1], make_state(3))

@@ -238,9 +238,24 @@ def test_the_best_checkpoint_is_the_one_evaluated(whole):
     assert result["validation"]["auc"] == max(aucs)
 
 
+def test_a_damaged_best_checkpoint_does_not_lose_the_run(tmp_path, monkeypatch, caplog):
+    aucs = iter([0.9, 0.8] + [0.7] * 9)
+    monkeypatch.setattr(
+        loop.evaluation, "metrics_of", lambda *columns, loss: {"auc": next(aucs)}
+    )
+    run(tmp_path, epochs=2)
+    best = tmp_path / loop.CHECKPOINTS / str(STEPS)
+    for path in (best / "state").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    assert run(tmp_path, epochs=2)["steps"] == 2 * STEPS
+    assert f"the best checkpoint, {STEPS}, is damaged" in caplog.text
+
+
 def test_a_loss_that_is_not_finite_stops_with_step_and_rate(tmp_path):
     with pytest.raises(
-        InputError, match=r"loss is (nan|inf) at step \d+, learning rate"
+        InputError,
+        match=r"loss is (nan|inf) at step \d+, learning rate .* checkpoint: there is ",
     ):
         run(tmp_path, learning_rate=1e30, log_every=1)
     for line in lines(tmp_path):

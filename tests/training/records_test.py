@@ -1,8 +1,12 @@
 """What a run leaves is whole, or as it was before."""
 
+import contextlib
+import json
+
 import numpy as np
 import pytest
 
+from afm_jax.errors import InputError
 from afm_jax.training import records
 
 
@@ -27,3 +31,24 @@ def test_a_failed_write_leaves_the_logits_before_it(tmp_path, monkeypatch):
         records.write_logits(tmp_path, "test", np.zeros(3))
     found = np.load(records.logits_file(tmp_path, "test"))
     np.testing.assert_array_equal(found, np.ones(3))
+
+
+def test_lines_are_appended_and_those_after_the_step_are_dropped(tmp_path):
+    for step in (0, 2):
+        with contextlib.closing(records.Records(tmp_path, step=step)) as lines:
+            for later in (1, 2, 3):
+                lines.write(step + later, {"loss": 0.5 + later})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 9, "lo')  # a kill in the middle of a line
+    records.Records(tmp_path, step=9).close()
+    found = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in found] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    "line", [b"{", b"[]", b'{"loss": 1}', b'{"step": "x"}', b"\xff"]
+)
+def test_a_damaged_line_is_named(tmp_path, line):
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1}\n' + line + b"\n")
+    with pytest.raises(InputError, match=r"metrics\.jsonl line 2 is damaged; remove"):
+        records.Records(tmp_path, step=9)

@@ -1,0 +1,34 @@
+"""Which checkpoint is the best, and that it is kept."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+
+class Best:
+    """The preservation policy that keeps the checkpoint of the best metric.
+
+    Orbax's `BestN` needs metrics that its manager reads when it opens the folder, which
+    a damaged file stops.
+    """
+
+    def __init__(self, metric: str, mode: str):
+        self._metric, self._sign = metric, {"max": 1, "min": -1}[mode]
+        self._scores: dict[int, float] = {}
+
+    def note(self, step: int, metrics: Mapping[str, float | None] | None) -> None:
+        """Takes the metrics of a step down; None, or NaN, does not count."""
+        value = (metrics or {}).get(self._metric)
+        if value is not None and math.isfinite(value):
+            self._scores[step] = self._sign * value
+
+    def step_of(self, steps: Iterable[int]) -> int | None:
+        """The best of these steps, the newest of equals; None if none has the metric."""
+        scored = [(self._scores[step], step) for step in steps if step in self._scores]
+        return max(scored)[1] if scored else None
+
+    def should_preserve(
+        self, checkpoints: Sequence[Any], *, context: Any
+    ) -> list[bool]:
+        best = self.step_of(checkpoint.step for checkpoint in checkpoints)
+        return [checkpoint.step == best for checkpoint in checkpoints]
