@@ -1,0 +1,87 @@
+"""Weights of fields by squeeze and excitation, and bilinear interactions of pairs."""
+
+import jax
+import jax.numpy as jnp
+
+from afm_jax.ops import interactions
+
+# The GPU's default for float32 products, TF32, keeps 10 bits of the mantissa only.
+_PRECISION = jax.lax.Precision.HIGHEST
+
+
+def squeeze_excitation(
+    embeddings: jax.Array, squeeze: jax.Array, excitation: jax.Array
+) -> jax.Array:
+    """The field vectors, each times a weight that depends on all of them.
+
+    V = (a_1 e_1, ..., a_F e_F) with a = relu(W_2 relu(W_1 z)) and z_i the mean of e_i:
+    the SENET layer of FiBiNET (Huang et al. 2019, eq. 3 to 5).
+
+    Args:
+        embeddings: float [batch..., F, k], feature values multiplied in.
+        squeeze: float [F, s], W_1.
+        excitation: float [s, F], W_2.
+
+    Returns:
+        float [batch..., F, k].
+
+    Raises:
+        ValueError: shapes that do not match.
+    """
+    num_fields, width = embeddings.shape[-2], squeeze.shape[-1]
+    found = (squeeze.shape, excitation.shape)
+    if found != ((num_fields, width), (width, num_fields)):
+        raise ValueError(
+            f"expected squeeze [F, s] and excitation [s, F] for {num_fields} fields, found {found}"
+        )
+    means = embeddings.mean(axis=-1)
+    hidden = jax.nn.relu(jnp.matmul(means, squeeze, precision=_PRECISION))
+    weights = jax.nn.relu(jnp.matmul(hidden, excitation, precision=_PRECISION))
+    return embeddings * weights[..., None]
+
+
+def bilinear_interaction(embeddings: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Product of every pair of fields, the first of the two through a matrix.
+
+    p_ij = (v_i W) * v_j for i < j, the bilinear-interaction layer of FiBiNET (Huang et
+    al. 2019, eq. 6 to 8). The shape of the kernel tells its type: one W for all pairs,
+    one W_i for each first field, or one W_ij for each pair. W = I gives
+    `interactions.pair_products`.
+
+    Args:
+        embeddings: float [batch..., F, k], feature values multiplied in.
+        kernel: float [k, k], [F - 1, k, k], or [F (F - 1) / 2, k, k] in the order of
+            `interactions.pair_indices`.
+
+    Returns:
+        float [batch..., F (F - 1) / 2, k], in the order of `interactions.pair_indices`.
+
+    Raises:
+        InputError: fewer than two fields, so that there is no pair.
+        ValueError: a kernel of another shape.
+    """
+    num_fields, k = embeddings.shape[-2:]
+    num_pairs = len(interactions.pair_indices(num_fields)[0])
+    each, pairs = (num_fields - 1, k, k), (num_pairs, k, k)
+    if kernel.shape not in ((k, k), each, pairs):
+        raise ValueError(
+            f"expected a kernel {(k, k)}, {each} or {pairs} for embeddings {embeddings.shape}, found {kernel.shape}"
+        )
+    products = []
+    start = 0
+    for i in range(num_fields - 1):
+        others = embeddings[..., i + 1 :, :]
+        stop = start + num_fields - 1 - i
+        if kernel.ndim == 2:
+            kernels = kernel[None]
+        elif kernel.shape == each:
+            kernels = kernel[i : i + 1]
+        else:
+            kernels = kernel[start:stop]
+        # One matrix product for all pairs of field i; v_i is not repeated.
+        left = jnp.einsum(
+            "...k,jkl->...jl", embeddings[..., i, :], kernels, precision=_PRECISION
+        )
+        products.append(left * others)
+        start = stop
+    return jnp.concatenate(products, axis=-2)
