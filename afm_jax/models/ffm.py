@@ -1,0 +1,58 @@
+"""Field-aware factorization machine (Juan et al. 2016)."""
+
+import jax
+from flax import linen as nn
+
+from afm_jax.features import Features
+from afm_jax.modules import embedding, first_order
+from afm_jax.ops import field_pairs
+
+
+class Model(nn.Module):
+    """logits = w_0 + sum_i w_i x_i + sum_{i<j} <v_{i,j}, v_{j,i}> x_i x_j (eq. 4).
+
+    v_{i,j} is the vector that the feature of field i has for products with field j:
+    each feature has F of them, the rows of the table being F k wide. The pairs are
+    pairs of fields: a multi-valued field has the mean over its slots. Dense columns
+    enter the first-order part alone.
+
+    Departures from the paper: the tables start at N(0, init_stddev), where its start
+    uniform in [0, 1 / sqrt(k)], and rows are not scaled to unit length. The F-th part
+    of the table that holds v_{i,i} stays unused, as in the authors' LIBFFM.
+
+    Attributes:
+        vocab_size: feature ids of all fields together.
+        slot_fields: the field of each slot; None means one slot per field.
+        embedding_dim: k, of each of the F vectors; the default is LIBFFM's.
+        first_order_inputs: 'all', 'fields' or 'dense'; see `modules.first_order`.
+        init_stddev: standard deviation of the initial tables.
+    """
+
+    vocab_size: int
+    slot_fields: tuple[int, ...] | None = None
+    embedding_dim: int = 4
+    first_order_inputs: first_order.Inputs = "all"
+    init_stddev: float = 1e-4
+
+    @nn.compact
+    def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
+        """The logits, float32 [B]."""
+        del train  # nothing here is random
+        num_slots = features.ids.shape[1]
+        num_fields = num_slots if self.slot_fields is None else self.slot_fields[-1] + 1
+        logits = first_order.FirstOrder(
+            self.vocab_size,
+            self.slot_fields,
+            self.first_order_inputs,
+            self.init_stddev,
+            name="first_order",
+        )(features)
+        vectors = embedding.FieldEmbedding(
+            self.vocab_size,
+            num_fields * self.embedding_dim,
+            self.slot_fields,
+            self.init_stddev,
+            name="embedding",
+        )(features)
+        vectors = vectors.reshape(-1, num_fields, num_fields, self.embedding_dim)
+        return logits + field_pairs.field_aware_pair_term(vectors)

@@ -1,0 +1,56 @@
+"""Field-weighted factorization machine (Pan et al. 2018)."""
+
+import jax
+from flax import linen as nn
+
+from afm_jax.features import Features
+from afm_jax.modules import embedding, first_order
+from afm_jax.ops import field_pairs, interactions
+
+
+class Model(nn.Module):
+    """logits = w_0 + sum_i w_i x_i + sum_{i<j} r_ij <v_i, v_j> x_i x_j.
+
+    r_ij is one number for each pair of fields (eq. 5). The pairs are pairs of fields: a
+    multi-valued field has one vector, the mean over its slots. Dense columns enter the
+    first-order part alone.
+
+    The first-order part has a weight for each feature, as in FM; the paper's FwFM_FeLV
+    and FwFM_FiLV, which make it of the vectors v_i, are not here. The paper does not
+    say where r_ij starts: at 1 here, so that training starts from FM.
+
+    Attributes:
+        vocab_size: feature ids of all fields together.
+        slot_fields: the field of each slot; None means one slot per field.
+        embedding_dim: k.
+        first_order_inputs: 'all', 'fields' or 'dense'; see `modules.first_order`.
+        init_stddev: standard deviation of the initial tables.
+    """
+
+    vocab_size: int
+    slot_fields: tuple[int, ...] | None = None
+    embedding_dim: int = 16
+    first_order_inputs: first_order.Inputs = "all"
+    init_stddev: float = 1e-4
+
+    @nn.compact
+    def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
+        """The logits, float32 [B]."""
+        del train  # nothing here is random
+        logits = first_order.FirstOrder(
+            self.vocab_size,
+            self.slot_fields,
+            self.first_order_inputs,
+            self.init_stddev,
+            name="first_order",
+        )(features)
+        vectors = embedding.FieldEmbedding(
+            self.vocab_size,
+            self.embedding_dim,
+            self.slot_fields,
+            self.init_stddev,
+            name="embedding",
+        )(features)
+        num_pairs = len(interactions.pair_indices(vectors.shape[1])[0])
+        weights = self.param("pair_weights", nn.initializers.ones, (num_pairs,))
+        return logits + field_pairs.weighted_pair_term(vectors, weights)

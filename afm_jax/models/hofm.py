@@ -1,0 +1,56 @@
+"""Higher-order factorization machine of order 3 (Blondel et al. 2016)."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from afm_jax.features import Features
+from afm_jax.modules import embedding, first_order
+from afm_jax.ops import anova, interactions
+
+
+class Model(nn.Module):
+    """logits = w_0 + sum_i w_i x_i + sum_{i<j} <u_i, u_j> x_i x_j
+        + sum_{i<j<l} <v_i, v_j, v_l> x_i x_j x_l.
+
+    <v_i, v_j, v_l> is the sum of the element-wise product. The vectors u of order 2 and
+    v of order 3 are separate (the paper's eq. 4 with m = 3), the two halves of a row of
+    the table. The sets are sets of fields: a multi-valued field has one vector, the
+    mean over its slots. Dense columns enter the first-order part alone. The paper has
+    no bias w_0.
+
+    Attributes:
+        vocab_size: feature ids of all fields together.
+        slot_fields: the field of each slot; None means one slot per field.
+        embedding_dim: k, of u and of v.
+        first_order_inputs: 'all', 'fields' or 'dense'; see `modules.first_order`.
+        init_stddev: standard deviation of the initial tables.
+    """
+
+    vocab_size: int
+    slot_fields: tuple[int, ...] | None = None
+    embedding_dim: int = 16
+    first_order_inputs: first_order.Inputs = "all"
+    init_stddev: float = 1e-4
+
+    @nn.compact
+    def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
+        """The logits, float32 [B]."""
+        del train  # nothing here is random
+        logits = first_order.FirstOrder(
+            self.vocab_size,
+            self.slot_fields,
+            self.first_order_inputs,
+            self.init_stddev,
+            name="first_order",
+        )(features)
+        vectors = embedding.FieldEmbedding(
+            self.vocab_size,
+            2 * self.embedding_dim,
+            self.slot_fields,
+            self.init_stddev,
+            name="embedding",
+        )(features)
+        second, third = jnp.split(vectors, 2, axis=-1)
+        triples = anova.anova_kernel(third, order=3).sum(axis=-1)
+        return logits + interactions.fm_pair_term(second) + triples
