@@ -2,8 +2,8 @@
 
 A new file in this folder is a new model: `names` lists the folder, and `make` checks
 hyperparameters against the fields of the file's `Model`. A hyperparameter's type is its
-annotation; the end of its name tells its range: `_size`, `_dim` and `_dims` are 1 or
-more, `_layers` 0 or more, `_rate` is in [0, 1), `_stddev` is positive.
+annotation; the end of its name tells its range: `_size`, `_dim`, `_dims` and `_ratio`
+are 1 or more, `_layers` 0 or more, `_rate` is in [0, 1), `_stddev` is positive.
 """
 
 import dataclasses
@@ -68,7 +68,7 @@ def _check(title: str, key: str, value: Any, annotation: Any) -> Any:
     converted, expected = _convert(value, annotation)
     numbers = converted if isinstance(converted, tuple) else (converted,)
     numbers = tuple(x for x in numbers if isinstance(x, int | float))
-    if key.endswith(("_size", "_dim", "_dims")):
+    if key.endswith(("_size", "_dim", "_dims", "_ratio")):
         expected += ", 1 or more"
         in_range = all(number >= 1 for number in numbers)
     elif key.endswith("_layers"):

@@ -93,3 +93,9 @@ def test_numbers_of_layers_are_0_or_more(value):
     with pytest.raises(errors.InputError, match=f"^{re.escape(message)}$"):
         models.make("dcn", vocab_size=9, num_cross_layers=value)
     assert models.make("dcn", vocab_size=9, num_cross_layers=0).num_cross_layers == 0
+
+
+def test_a_ratio_is_one_or_more():
+    message = f"fibinet's reduction_ratio is 0; expected {WHOLE}."
+    with pytest.raises(errors.InputError, match=f"^{re.escape(message)}$"):
+        models.make("fibinet", vocab_size=9, reduction_ratio=0)

@@ -1,0 +1,94 @@
+"""Feature importance and bilinear interaction network (Huang et al. 2019)."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from afm_jax.features import Features
+from afm_jax.modules import embedding, first_order, mlp
+from afm_jax.ops import bilinear, interactions
+
+
+class Model(nn.Module):
+    """logits = w_0 + sum_i w_i x_i + h^T MLP([p, q, d]), d the dense columns.
+
+    p are the bilinear interactions (e_i W) * e_j, i < j, of the field vectors
+    e_i = v_i x_i, and q those of a_i e_i, where the weights a = relu(W_2 relu(W_1 z))
+    come of z_i, the mean of e_i (SENET). W is one matrix ('all'), one for each first
+    field ('each'), or one for each pair ('interaction'), and another for p than for q.
+    No hidden layer and h = 1 is the paper's shallow form. The dropout, 0.5 there, is 0
+    until it is asked for.
+
+    Attributes:
+        vocab_size: feature ids of all fields together.
+        slot_fields: the field of each slot; None means one slot per field.
+        embedding_dim: k.
+        bilinear_type: 'all', 'each' or 'interaction'.
+        reduction_ratio: r; W_1 has max(1, F // r) outputs.
+        hidden_dims: width of each hidden layer of the MLP.
+        normalization: 'batch', 'layer' or None; see `modules.mlp`.
+        dropout_rate: of the outputs of the hidden layers.
+        first_order_inputs: 'all', 'fields' or 'dense'; see `modules.first_order`.
+        init_stddev: standard deviation of the initial tables.
+    """
+
+    vocab_size: int
+    slot_fields: tuple[int, ...] | None = None
+    embedding_dim: int = 16
+    bilinear_type: Literal["all", "each", "interaction"] = "interaction"
+    reduction_ratio: int = 3
+    hidden_dims: tuple[int, ...] = (400, 400, 400)
+    normalization: mlp.Normalization = None
+    dropout_rate: float = 0.0
+    first_order_inputs: first_order.Inputs = "all"
+    init_stddev: float = 1e-4
+
+    @nn.compact
+    def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
+        """The logits, float32 [B]; random in training through the rng 'dropout'."""
+        logits = first_order.FirstOrder(
+            self.vocab_size,
+            self.slot_fields,
+            self.first_order_inputs,
+            self.init_stddev,
+            name="first_order",
+        )(features)
+        vectors = embedding.FieldEmbedding(
+            self.vocab_size,
+            self.embedding_dim,
+            self.slot_fields,
+            self.init_stddev,
+            name="embedding",
+        )(features)
+        num_rows, num_fields, k = vectors.shape
+        xavier = nn.initializers.xavier_normal()
+        width = max(1, num_fields // self.reduction_ratio)
+        squeeze = self.param("squeeze", xavier, (num_fields, width))
+        excitation = self.param("excitation", xavier, (width, num_fields))
+        weighted = bilinear.squeeze_excitation(vectors, squeeze, excitation)
+        num_kernels = {
+            "all": (),
+            "each": (num_fields - 1,),
+            "interaction": (len(interactions.pair_indices(num_fields)[0]),),
+        }[self.bilinear_type]
+        # Each of the matrices Xavier normal by itself.
+        xavier = nn.initializers.xavier_normal(batch_axis=range(len(num_kernels)))
+        parts = []
+        for name, fields in ("plain", vectors), ("weighted", weighted):
+            kernel = self.param(f"bilinear_{name}", xavier, (*num_kernels, k, k))
+            pairs = bilinear.bilinear_interaction(fields, kernel)
+            parts.append(pairs.reshape(num_rows, -1))
+        inputs = jnp.concatenate([*parts, features.dense], axis=1)
+        hidden = mlp.MLP(
+            self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
+        )(inputs, train=train)
+        projected = nn.Dense(
+            1,
+            use_bias=False,
+            kernel_init=nn.initializers.xavier_normal(),
+            precision=jax.lax.Precision.HIGHEST,
+            name="output",
+        )(hidden)
+        return logits + projected[:, 0]

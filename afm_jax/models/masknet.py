@@ -1,0 +1,131 @@
+"""MaskNet: layers multiplied by instance-guided masks (Wang et al. 2021)."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from afm_jax import errors
+from afm_jax.features import Features
+from afm_jax.modules import embedding, mlp
+
+
+class MaskBlock(nn.Module):
+    """relu(LN(W (m * x))) with the mask m = W_2 relu(W_1 e + b_1) + b_2 (eqs. 5, 12, 14).
+
+    Parameters: the dense layers `aggregation` (W_1, b_1), `projection` (W_2, b_2) and
+    `hidden` (W), kernels Xavier normal and biases 0; `norm` (scale 1, bias 0).
+
+    Attributes:
+        output_dim: width of the block's output.
+        reduction_ratio: outputs of W_1 for each one of W_2.
+        dropout_rate: of the block's outputs.
+    """
+
+    output_dim: int
+    reduction_ratio: int
+    dropout_rate: float
+
+    @nn.compact
+    def __call__(
+        self, instance: jax.Array, inputs: jax.Array, *, train: bool = False
+    ) -> jax.Array:
+        """float32 [B, output_dim] of the embeddings e [B, n] and inputs x [B, any]."""
+        xavier = nn.initializers.xavier_normal()
+        size = inputs.shape[-1]
+        mask = nn.Dense(
+            self.reduction_ratio * size, kernel_init=xavier, name="aggregation"
+        )(instance)
+        mask = nn.Dense(size, kernel_init=xavier, name="projection")(nn.relu(mask))
+        hidden = nn.Dense(
+            self.output_dim, use_bias=False, kernel_init=xavier, name="hidden"
+        )(mask * inputs)
+        hidden = nn.relu(nn.LayerNorm(epsilon=1e-5, name="norm")(hidden))
+        return nn.Dropout(self.dropout_rate, deterministic=not train, name="dropout")(
+            hidden
+        )
+
+
+class Model(nn.Module):
+    """logits = w^T MLP(blocks) + b over mask blocks, each guided by the embeddings.
+
+    e = [v_1 x_1, ..., v_F x_F, d], d the dense columns, guides the mask of every block.
+    Serial (SerMaskNet): the first block masks [LN(v_1 x_1), ..., LN(v_F x_F), d], each
+    other block the output of the block before, and the MLP sees that of the last.
+    Parallel (ParaMaskNet): all blocks mask the first one's inputs, and the MLP sees
+    their outputs side by side (eq. 15). The layer norm of each field has its own scale
+    and bias.
+
+    The paper's serial form has no MLP on top, as by default here; its parallel form has
+    `hidden_dims=(400, 400, 400)`. The paper has no dense columns: here they go around
+    the layer norm, which would make a constant of a single number.
+
+    Attributes:
+        vocab_size: feature ids of all fields together.
+        slot_fields: the field of each slot; None means one slot per field.
+        embedding_dim: k.
+        blocks: 'serial' or 'parallel'.
+        block_dims: width of each mask block.
+        reduction_ratio: r, how much wider a mask's hidden layer is than the mask.
+        hidden_dims: width of each hidden layer of the MLP.
+        normalization: 'batch', 'layer' or None; see `modules.mlp`.
+        dropout_rate: of the outputs of the mask blocks and of the hidden layers.
+        init_stddev: standard deviation of the initial table.
+    """
+
+    vocab_size: int
+    slot_fields: tuple[int, ...] | None = None
+    embedding_dim: int = 16
+    blocks: Literal["serial", "parallel"] = "serial"
+    block_dims: tuple[int, ...] = (400, 400, 400)
+    reduction_ratio: int = 2
+    hidden_dims: tuple[int, ...] = ()
+    normalization: mlp.Normalization = None
+    dropout_rate: float = 0.0
+    init_stddev: float = 1e-4
+
+    @nn.compact
+    def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
+        """The logits, float32 [B]; random in training through the rng 'dropout'."""
+        if not self.block_dims:
+            raise errors.InputError(
+                "masknet's block_dims is (); expected the width of one block or more."
+            )
+        vectors = embedding.FieldEmbedding(
+            self.vocab_size,
+            self.embedding_dim,
+            self.slot_fields,
+            self.init_stddev,
+            name="embedding",
+        )(features)
+        # Statistics over k, scale and bias of [F, k].
+        normalized = nn.LayerNorm(
+            epsilon=1e-5, feature_axes=(-2, -1), name="embedding_norm"
+        )(vectors)
+        instance, first_inputs = (
+            jnp.concatenate([fields.reshape(len(fields), -1), features.dense], axis=1)
+            for fields in (vectors, normalized)
+        )
+        outputs: list[jax.Array] = []
+        for i, width in enumerate(self.block_dims):
+            previous = (
+                outputs[-1] if outputs and self.blocks == "serial" else first_inputs
+            )
+            block = MaskBlock(
+                width, self.reduction_ratio, self.dropout_rate, name=f"block_{i}"
+            )
+            outputs.append(block(instance, previous, train=train))
+        if self.blocks == "serial":
+            inputs = outputs[-1]
+        else:
+            inputs = jnp.concatenate(outputs, axis=1)
+        hidden = mlp.MLP(
+            self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
+        )(inputs, train=train)
+        return nn.Dense(
+            1,
+            kernel_init=nn.initializers.xavier_normal(),
+            precision=jax.lax.Precision.HIGHEST,
+            name="output",
+        )(hidden)[:, 0]

@@ -1,0 +1,70 @@
+"""Product-based neural network (Qu et al. 2016)."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from afm_jax.features import Features
+from afm_jax.modules import embedding, mlp
+from afm_jax.ops import products
+
+
+class Model(nn.Module):
+    """logits = w^T MLP([v_1 x_1, ..., v_F x_F, p, d]) + b, d the dense columns.
+
+    p is made of the vectors f_i = v_i x_i: the inner products <f_i, f_j> of all pairs
+    (IPNN), the outer product of sum_i f_i with itself (OPNN), or both (PNN*). The first
+    layer over the concatenation is the paper's l_z + l_p + b_1 (eq. 2).
+
+    Departures from the paper: <f_i, f_i> is left out of the inner products, and of each
+    symmetric matrix one half is kept, as the weights of equal inputs are one weight.
+    The weights of p are whole, not of rank 1 as in the paper's eq. 9, which saves
+    memory only. The dropout, 0.5 there, is 0 until it is asked for.
+
+    Attributes:
+        vocab_size: feature ids of all fields together.
+        slot_fields: the field of each slot; None means one slot per field.
+        embedding_dim: k.
+        products: 'inner', 'outer' or 'both'.
+        hidden_dims: width of each hidden layer of the MLP.
+        normalization: 'batch', 'layer' or None; see `modules.mlp`.
+        dropout_rate: of the outputs of the hidden layers.
+        init_stddev: standard deviation of the initial table.
+    """
+
+    vocab_size: int
+    slot_fields: tuple[int, ...] | None = None
+    embedding_dim: int = 16
+    products: Literal["inner", "outer", "both"] = "inner"
+    hidden_dims: tuple[int, ...] = (400, 400, 400)
+    normalization: mlp.Normalization = None
+    dropout_rate: float = 0.0
+    init_stddev: float = 1e-4
+
+    @nn.compact
+    def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
+        """The logits, float32 [B]; random in training through the rng 'dropout'."""
+        vectors = embedding.FieldEmbedding(
+            self.vocab_size,
+            self.embedding_dim,
+            self.slot_fields,
+            self.init_stddev,
+            name="embedding",
+        )(features)
+        parts = [vectors.reshape(len(vectors), -1)]
+        if self.products in ("inner", "both"):
+            parts.append(products.inner_products(vectors))
+        if self.products in ("outer", "both"):
+            parts.append(products.outer_product_of_sum(vectors))
+        inputs = jnp.concatenate([*parts, features.dense], axis=1)
+        hidden = mlp.MLP(
+            self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
+        )(inputs, train=train)
+        return nn.Dense(
+            1,
+            kernel_init=nn.initializers.xavier_normal(),
+            precision=jax.lax.Precision.HIGHEST,
+            name="output",
+        )(hidden)[:, 0]
