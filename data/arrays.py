@@ -11,6 +11,7 @@ import numpy as np
 
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
+from data import leftovers
 
 FOLDER = "arrays"
 MANIFEST_FILE = "manifest.json"
@@ -28,6 +29,11 @@ def convert(folder: pathlib.Path, schema: Schema) -> None:
         InputError: a record is damaged or does not agree with the schema, or the
             packages to read records are not installed.
     """
+    with leftovers.cleared(folder, f"{FOLDER}.incomplete.*"):
+        _convert(folder, schema)
+
+
+def _convert(folder: pathlib.Path, schema: Schema) -> None:
     incomplete = folder / f"{FOLDER}.incomplete.{uuid.uuid4().hex}"
     incomplete.mkdir()
     try:

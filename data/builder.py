@@ -24,6 +24,7 @@ from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
+from data import leftovers
 from data.records import RecordWriter
 from data.store import SCHEMA_FILE, SPLITS, VERSION, Rows, store_folder
 
@@ -164,7 +165,8 @@ def build(
 ) -> Schema:
     """Builds `data_dir/<name>/<version>/` and returns its schema, row counts included.
 
-    After an error, or a kill, there is no such folder.
+    After an error, or a kill, there is no such folder; what a killed build of this name
+    has left is removed.
 
     Args:
         builder: the kind of source.
@@ -188,12 +190,14 @@ def build(
         )
     tfds.disable_progress_bar()
     dataset = builder(data_dir=str(data_dir), name=name, source=source, options=options)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     # TFDS makes a folder for downloads, and announces one on stdout, although there is
     # nothing to download.
     with (
         tempfile.TemporaryDirectory() as downloads,
         contextlib.redirect_stdout(io.StringIO()),
         _removed_if_empty(folder.parent),
+        leftovers.cleared(folder.parent, f"incomplete.*_{VERSION}"),
     ):
         dataset.download_and_prepare(download_dir=downloads)
     return Schema.from_json((folder / SCHEMA_FILE).read_text(encoding="utf-8"))

@@ -147,6 +147,22 @@ builder.build(Killed, data_dir=sys.argv[1], name="kept")
     assert any(tmp_path.glob("kept/incomplete.*"))
     assert not store_folder(tmp_path, "kept").exists()
     builder.build(Toy, data_dir=tmp_path, name="kept")
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["1.0.0"]
+
+
+def test_a_build_leaves_one_under_way_alone(tmp_path):
+    class Slow(Toy):
+        def _blocks(self):
+            (under_way,) = tmp_path.glob("kept/incomplete.*")
+            with pytest.raises(InputError, match="a mistake"):
+                builder.build(
+                    Toy, data_dir=tmp_path, name="kept", options={"fail_at": 0}
+                )
+            assert under_way.exists()
+            return super()._blocks()
+
+    builder.build(Slow, data_dir=tmp_path, name="kept")
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["1.0.0"]
 
 
 def test_a_name_that_is_taken_is_refused(tmp_path):

@@ -115,6 +115,13 @@ def test_processes_that_convert_at_once_agree(tmp_path):
     assert not list(folder.glob("*incomplete*"))
 
 
+def test_what_a_killed_process_left_of_converting_is_removed(tmp_path):
+    folder = make(tmp_path)
+    (folder / "arrays.incomplete.0" / "half").mkdir(parents=True)
+    open_store(tmp_path, "toy")
+    assert not list(folder.glob("*incomplete*"))
+
+
 WITHOUT_EXTRA = """
 import sys
 class Missing:
