@@ -33,6 +33,7 @@ from rich import console as rich_console
 from rich import progress as rich_progress
 
 from afm_jax.errors import InputError
+from data import failures
 
 SUCCESS, MISTAKE, INTERRUPTED = 0, 2, 130
 
@@ -63,8 +64,8 @@ def run(
 
     Returns:
         The exit code: 0 if the job was done; 2 for a mistake in the flags or an
-        `InputError`, which is told in one line on stderr; 130 after Ctrl-C. Any other
-        exception is a bug and passes through.
+        `InputError`, or for a full disk and the like, which is told in one line on
+        stderr; 130 after Ctrl-C. Any other exception is a bug and passes through.
     """
     argv = list(sys.argv if argv is None else argv)
     if any(argument in _HELP for argument in argv[1:]):
@@ -79,6 +80,11 @@ def run(
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return INTERRUPTED
+    except Exception as error:
+        told = failures.explain(error)
+        if told is None:
+            raise
+        return _tell(told)
     print(json.dumps(result, allow_nan=False), flush=True)
     return SUCCESS
 
