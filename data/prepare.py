@@ -1,7 +1,7 @@
-"""Prepares raw files for training: python -m data.prepare --dataset=criteo --source=FILE --data_dir=DIR
+"""Prepares data for training: python -m data.prepare --dataset=criteo --source=FILE --data_dir=DIR
 
-Reads plain or gzipped files, fits vocabularies and scales on the training split, and
-writes a store that experiments.train reads. The result, one JSON object, is the last
+Reads plain or gzipped files, or draws synthetic rows, fits vocabularies and scales on the
+training split, and writes a store that experiments.train reads. The result, one JSON object, is the last
 line of stdout.
 """
 
@@ -28,6 +28,7 @@ DATASETS = {
     "libfm": "data.raw_builder.LibfmBuilder",
     "csv": "data.raw_builder.CsvBuilder",
     "parquet": "data.raw_builder.ParquetBuilder",
+    "synthetic": "data.synthetic.synthetic_dataset_builder.Builder",
 }
 
 FLAGS = flags.FlagValues()
@@ -36,7 +37,10 @@ _DATASET = flags.DEFINE_enum(
     "dataset", None, list(DATASETS), "What the source is.", flag_values=FLAGS
 )
 _SOURCE = flags.DEFINE_string(
-    "source", None, "File or folder of raw data.", flag_values=FLAGS
+    "source",
+    None,
+    "File or folder of raw data; all but synthetic need one.",
+    flag_values=FLAGS,
 )
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Folder of all prepared stores.", flag_values=FLAGS
@@ -47,13 +51,13 @@ _NAME = flags.DEFINE_string(
 _OVERWRITE = flags.DEFINE_bool(
     "overwrite", False, "replace the store of this name", flag_values=FLAGS
 )
-flags.mark_flags_as_required(["dataset", "source", "data_dir"], flag_values=FLAGS)
+flags.mark_flags_as_required(["dataset", "data_dir"], flag_values=FLAGS)
 
 # The options of the preparation, passed on as they are if given.
 flags.DEFINE_integer(
     "min_count",
     None,
-    "values with fewer training rows count as unseen; 1 if not given, for criteo 10 and for avazu 2, as in the BARS benchmarks x4_001",
+    "values with fewer training rows count as unseen; 1 if not given, for criteo 10 and for avazu 2, as in the BARS benchmarks x4_001, for synthetic 10",
     flag_values=FLAGS,
 )
 flags.DEFINE_list(
@@ -79,7 +83,16 @@ flags.DEFINE_list(
     flag_values=FLAGS,
 )
 flags.DEFINE_integer(
-    "seed", None, "of the random split; 0 if not given", flag_values=FLAGS
+    "seed",
+    None,
+    "of the random split, or of synthetic; 0 if not given",
+    flag_values=FLAGS,
+)
+flags.DEFINE_list(
+    "rows",
+    None,
+    "synthetic: how many rows for train, validation and perhaps test; 200000,25000,25000 if not given",
+    flag_values=FLAGS,
 )
 flags.DEFINE_string(
     "label", None, "csv, parquet: the column of the labels, 0 or 1", flag_values=FLAGS
@@ -110,9 +123,9 @@ flags.DEFINE_list(
 _OPTIONS = (
     *("min_count", "numeric_as", "buckets", "split", "fractions", "seed", "label"),
     *("categorical", "numeric", "multi_valued", "separator", "time"),
-    *("field_sizes", "field_names"),
+    *("field_sizes", "field_names", "rows"),
 )
-_NUMBERS = {"fractions": float, "field_sizes": int}
+_NUMBERS = {"fractions": float, "field_sizes": int, "rows": int}
 
 
 def main() -> dict[str, Any]:
@@ -121,6 +134,11 @@ def main() -> dict[str, Any]:
     Raises:
         InputError: of the source or a flag.
     """
+    needs_source = _DATASET.value != "synthetic"
+    if needs_source and _SOURCE.value is None:
+        raise InputError(f"--source is required: {FLAGS['source'].help}")
+    if not needs_source and _SOURCE.value is not None:
+        raise InputError("--source has no meaning for synthetic, which is drawn.")
     build, open_store, builder = _import(DATASETS[_DATASET.value])
     data_dir = pathlib.Path(_DATA_DIR.value)
     try:
@@ -134,10 +152,11 @@ def main() -> dict[str, Any]:
             builder,
             data_dir=data_dir,
             name=name,
-            source=pathlib.Path(_SOURCE.value),
+            source=pathlib.Path(_SOURCE.value) if needs_source else None,
             options=_options(),
         )
-        open_store(data_dir, name)
+        with _removed_after_an_error(store_folder(data_dir, name)):
+            open_store(data_dir, name)
     seconds = time.monotonic() - start
     return {
         "dataset": name,
@@ -179,6 +198,17 @@ def _options() -> dict[str, Any]:
                 f"--{name}={','.join(options[name])}: expected numbers, separated by commas."
             ) from None
     return options
+
+
+@contextlib.contextmanager
+def _removed_after_an_error(folder: pathlib.Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # there are other versions, say
+            folder.parent.rmdir()
+        raise
 
 
 @contextlib.contextmanager

@@ -1,5 +1,7 @@
+import errno
 import gzip
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -11,7 +13,7 @@ pytest.importorskip("tensorflow_datasets", reason="needs the extra 'data'")
 
 import polars as pl
 
-from data import encoding, prepare, program
+from data import arrays, encoding, prepare, program, synthetic
 from data.store import open_store
 
 
@@ -124,7 +126,10 @@ def test_bad_input_is_one_line_and_leaves_no_store(tmp_path, capsys, case):
         (("--dataset=criteo", "--numeric_as=log"), "'log' is none of dense"),
         (("--dataset=criteo", "--name=No Name"), "no name for a data set"),
         (("--dataset=csv", "--categorical=c"), "Give --label=NAME"),
-        (("--dataset=csb",), "<frappe|criteo|avazu|movielens_100k|libfm|csv|parquet>"),
+        (
+            ("--dataset=csb",),
+            "<frappe|criteo|avazu|movielens_100k|libfm|csv|parquet|synthetic>",
+        ),
     ],
 )
 def test_a_mistake_in_the_flags_is_one_line(tmp_path, capsys, flags, told):
@@ -226,6 +231,94 @@ def test_an_interrupt_leaves_no_store(tmp_path, monkeypatch):
     source = tmp_path / "rows.csv"
     source.write_text("\n".join(csv_lines()))
     assert run(source, tmp_path / "data", *CSV) == 130
+    assert stored(tmp_path / "data") == []
+
+
+def test_synthetic_rows_are_drawn_as_in_memory_with_what_is_possible(tmp_path, capsys):
+    flags = ("--seed=3", "--rows=900,300", "--min_count=4")
+    arguments = ["prepare", "--dataset=synthetic", f"--data_dir={tmp_path}", *flags]
+    assert program.run(prepare.main, prepare.FLAGS, arguments) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["rows"] == {"train": 900, "validation": 300}
+    store = open_store(tmp_path, "synthetic")
+    rows = {"train": 900, "validation": 300}
+    expected = synthetic.make(3, rows=rows, min_count=4)
+    assert store.schema == expected.schema
+    for split in rows:
+        np.testing.assert_array_equal(
+            store.splits[split].ids, expected.splits[split].ids
+        )
+        np.testing.assert_array_equal(
+            store.probabilities[split], expected.probabilities[split]
+        )
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--source=x",), "--source has no meaning for synthetic, which is drawn."),
+        (("--label=y",), "--label has no meaning for synthetic; its options are seed"),
+        (("--seed=-1",), "--seed=-1, expected at least 0."),
+        (("--rows=9",), "--rows=9, expected how many rows for train, validation"),
+        (("--rows=9,0",), "--rows=9,0, expected how many"),
+        (("--rows=9,x",), "--rows=9,x: expected numbers"),
+    ],
+)
+def test_a_mistake_in_the_flags_of_synthetic_is_one_line(tmp_path, capsys, flags, told):
+    arguments = ["prepare", "--dataset=synthetic", f"--data_dir={tmp_path}/data"]
+    assert program.run(prepare.main, prepare.FLAGS, [*arguments, *flags]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(told)
+    assert len(err.splitlines()) == 1
+    assert stored(tmp_path / "data") == []
+
+
+def test_all_other_datasets_need_a_source(tmp_path, capsys):
+    arguments = ["prepare", "--dataset=csv", f"--data_dir={tmp_path}/data"]
+    assert program.run(prepare.main, prepare.FLAGS, arguments) == 2
+    assert capsys.readouterr().err.startswith("--source is required: File or folder")
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of one megabyte; only root may make one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("a file system cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+# Full at the first folder, in the spill, in the records.
+@pytest.mark.parametrize("free", [0, 120_000, 500_000])
+def test_a_full_disk_is_one_line_and_leaves_no_store(
+    tmp_path, small_disk, capsys, free
+):
+    source = tmp_path / "rows.txt"
+    source.write_text("\n".join(criteo_lines(1_500)))
+    (small_disk / "other").write_bytes(bytes(2**20 - free))
+    assert run(source, small_disk / "data", "--dataset=criteo") == 2
+    out, err = capsys.readouterr()
+    assert "No space left on device; make some, or write elsewhere.\n" in err
+    assert len(err.splitlines()) == 1
+    assert not out
+    assert stored(small_disk / "data") == []
+
+
+def test_a_store_that_could_not_be_checked_is_not_kept(tmp_path, capsys, monkeypatch):
+    def full(path, *arguments, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    source = tmp_path / "rows.csv"
+    source.write_text("\n".join(csv_lines()))
+    monkeypatch.setattr(arrays, "_write_split", full)
+    assert run(source, tmp_path / "data", *CSV) == 2
+    assert "incomplete" in capsys.readouterr().err
     assert stored(tmp_path / "data") == []
 
 

@@ -15,12 +15,9 @@ pytest.importorskip("tensorflow_datasets", reason="needs the extra 'data'")
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from data import builder
-from data.store import open_store
-from data.synthetic import synthetic_dataset_builder
+from data import prepare, program
 
 ROOT = pathlib.Path(__file__).parents[2]
-ROWS = {"train": 600, "validation": 300, "test": 300}
 
 # Hidden as if not installed: an import raises, importlib.util.find_spec gives None.
 PROGRAM = """
@@ -86,12 +83,8 @@ def hidden_modules():
 def test_training_evaluation_and_resume_need_no_extra(tmp_path):
     hidden = hidden_modules()
     assert {"tensorflow_datasets", "array_record", "polars", "pytest"} <= set(hidden)
-    builder.build(
-        synthetic_dataset_builder.Builder,
-        data_dir=tmp_path,
-        options={"rows": ROWS, "min_count": 3},
-    )
-    open_store(tmp_path, "synthetic")  # becomes .npy files, which does need an extra
+    flags = ["--dataset=synthetic", f"--data_dir={tmp_path}", "--rows=600,300,300"]
+    assert program.run(prepare.main, prepare.FLAGS, ["prepare", *flags]) == 0
     done = subprocess.run(
         [
             *(sys.executable, "-W", "error", "-c", PROGRAM, json.dumps(hidden)),
