@@ -1,16 +1,34 @@
-"""Attention over the pairs of fields."""
+"""Attention over the pairs of fields.
+
+The functions have implementations that agree:
+
+- 'reference': einsums over the products of all pairs of the whole batch; the
+  definition, and what forward-mode and second derivatives need.
+- 'blocked': walks the batch in blocks that stay in the cache; see
+  `blocked_attention`.
+- 'auto': 'blocked' on a CPU, 'reference' elsewhere.
+"""
+
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
-from afm_jax.ops import interactions
+from afm_jax.ops import blocked_attention, interactions
+
+Implementation = Literal["auto", "reference", "blocked"]
 
 # The GPU's default for float32 products, TF32, keeps 10 bits of the mantissa only.
 _PRECISION = jax.lax.Precision.HIGHEST
 
 
 def attention_weights(
-    embeddings: jax.Array, kernel: jax.Array, bias: jax.Array, query: jax.Array
+    embeddings: jax.Array,
+    kernel: jax.Array,
+    bias: jax.Array,
+    query: jax.Array,
+    *,
+    implementation: Implementation = "auto",
 ) -> jax.Array:
     """How much each pair of fields counts: the softmax of a score over the pairs.
 
@@ -22,6 +40,7 @@ def attention_weights(
         kernel: float [k, t], the paper's W.
         bias: float [t], b.
         query: float [t], h.
+        implementation: 'auto', 'reference' or 'blocked'.
 
     Returns:
         float [batch..., P], P = F (F - 1) / 2, positive and of sum 1 over the pairs,
@@ -29,9 +48,13 @@ def attention_weights(
 
     Raises:
         InputError: fewer than two fields, so that there is no pair.
-        ValueError: shapes that do not match.
+        ValueError: shapes that do not match, or an unknown implementation.
     """
     _check_shapes(embeddings, kernel, bias, query)
+    if choose(implementation) == "blocked":
+        network = blocked_attention.Network(kernel, bias, query)
+        weights = blocked_attention.attention_weights(_flat(embeddings), network)
+        return weights.reshape(*embeddings.shape[:-2], weights.shape[-1])
     pairs = interactions.pair_products(embeddings)
     return _weights(pairs, kernel, bias, query)
 
@@ -44,6 +67,7 @@ def attention_pooling(
     *,
     dropout_rate: float = 0.0,
     key: jax.Array | None = None,
+    implementation: Implementation = "auto",
 ) -> jax.Array:
     """Mean of the pair products, each weighted by its attention.
 
@@ -58,21 +82,57 @@ def attention_pooling(
         query: float [t], h.
         dropout_rate: chance in [0, 1) that a weight is set to 0; those that are left
             are divided by 1 - dropout_rate.
-        key: random key of the dropout; needed if `dropout_rate` is above 0.
+        key: random key of the dropout; needed if `dropout_rate` is above 0. The same
+            weights are dropped by every implementation.
+        implementation: 'auto', 'reference' or 'blocked'.
 
     Returns:
         float [batch..., k].
 
     Raises:
         InputError: fewer than two fields, so that there is no pair.
-        ValueError: shapes that do not match, or a dropout rate without a key.
+        ValueError: shapes that do not match, a dropout rate without a key, or an
+            unknown implementation.
     """
     _check_shapes(embeddings, kernel, bias, query)
+    *batch, num_fields, k = embeddings.shape
+    num_pairs = num_fields * (num_fields - 1) // 2
+    scale = None
+    if dropout_rate > 0:
+        scale = _dropout_scale(key, dropout_rate, (*batch, num_pairs))
+    if choose(implementation) == "blocked":
+        network = blocked_attention.Network(kernel, bias, query)
+        pooled = blocked_attention.attention_pooling(
+            _flat(embeddings),
+            network,
+            None if scale is None else scale.reshape(-1, num_pairs),
+        )
+        return pooled.reshape(*batch, k)
     pairs = interactions.pair_products(embeddings)
     weights = _weights(pairs, kernel, bias, query)
-    if dropout_rate > 0:
-        weights = weights * _dropout_scale(key, dropout_rate, weights.shape)
+    if scale is not None:
+        weights = weights * scale
     return jnp.einsum("...p,...pk->...k", weights, pairs, precision=_PRECISION)
+
+
+def choose(implementation: Implementation) -> Literal["reference", "blocked"]:
+    """The implementation that 'auto' stands for on this machine, or the named one.
+
+    Raises:
+        ValueError: an unknown implementation.
+    """
+    if implementation == "auto":
+        return "blocked" if jax.default_backend() == "cpu" else "reference"
+    if implementation not in ("reference", "blocked"):
+        raise ValueError(
+            f"implementation must be 'auto', 'reference' or 'blocked', found {implementation!r}"
+        )
+    return implementation
+
+
+def _flat(embeddings: jax.Array) -> jax.Array:
+    """The same with one batch axis."""
+    return embeddings.reshape(-1, *embeddings.shape[-2:])
 
 
 def _weights(

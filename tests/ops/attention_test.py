@@ -1,3 +1,6 @@
+import functools
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,18 +20,30 @@ def random_inputs(num_rows, num_fields, k, t):
     return tuple(rng.normal(size=shape).astype(np.float32) for shape in shapes)
 
 
-def test_by_hand():
+@pytest.fixture(params=["reference", "blocked"])
+def attend(request):
+    """The functions of `attention` in one of their implementations."""
+    functions = (attention.attention_weights, attention.attention_pooling)
+    return types.SimpleNamespace(
+        **{
+            function.__name__: functools.partial(function, implementation=request.param)
+            for function in functions
+        }
+    )
+
+
+def test_by_hand(attend):
     # One dimension, products 1 * 2 = 2, 1 * 3 = 3, 2 * 3 = 6. W = 1, b = -2, h = log 2:
     # scores log 2 times 0, 1, 4, so weights 1/19, 2/19, 16/19.
     embeddings = np.array([[[1.0], [2.0], [3.0]]], np.float32)
     parameters = (np.ones((1, 1)), np.array([-2.0]), np.array([np.log(2)]))
     np.testing.assert_allclose(
-        attention.attention_weights(embeddings, *parameters),
+        attend.attention_weights(embeddings, *parameters),
         [[1 / 19, 2 / 19, 16 / 19]],
         rtol=1e-6,
     )
     np.testing.assert_allclose(
-        attention.attention_pooling(embeddings, *parameters),
+        attend.attention_pooling(embeddings, *parameters),
         [[(1 * 2 + 2 * 3 + 16 * 6) / 19]],
         rtol=1e-6,
     )
@@ -36,17 +51,17 @@ def test_by_hand():
 
 @pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize("name", ["attention_weights", "attention_pooling"])
-def test_equals_the_double_loop(name, sizes):
+def test_equals_the_double_loop(attend, name, sizes):
     inputs = random_inputs(*sizes)
     np.testing.assert_allclose(
-        getattr(attention, name)(*inputs),
+        getattr(attend, name)(*inputs),
         getattr(references, name)(*inputs),
         rtol=1e-5,
         atol=1e-5,
     )
 
 
-def test_equals_the_formula_at_real_size():
+def test_equals_the_formula_at_real_size(attend):
     inputs = random_inputs(4096, 10, 8, 16)
     v, kernel, bias, query = (x.astype(np.float64) for x in inputs)
     first, second = interactions.pair_indices(10)
@@ -54,34 +69,36 @@ def test_equals_the_formula_at_real_size():
     weights = np.exp(np.maximum(pairs @ kernel + bias, 0) @ query)
     weights /= weights.sum(axis=1, keepdims=True)
     expected = (weights[:, :, None] * pairs).sum(axis=1)
-    found = jax.jit(attention.attention_pooling)(*inputs)
+    found = jax.jit(attend.attention_pooling)(*inputs)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_weights_sum_to_one_over_the_pairs_and_differ_between_them():
+def test_weights_sum_to_one_over_the_pairs_and_differ_between_them(attend):
     inputs = random_inputs(6, 5, 4, 3)
-    weights = attention.attention_weights(*inputs)
+    weights = attend.attention_weights(*inputs)
     assert weights.shape == (6, 10)
     assert (weights > 0).all()
     np.testing.assert_allclose(weights.sum(axis=1), np.ones(6), rtol=1e-5)
     assert (weights.std(axis=1) > 0.01).all()
 
 
-def test_weights_of_a_row_do_not_depend_on_other_rows():
+def test_weights_of_a_row_do_not_depend_on_other_rows(attend):
     embeddings, *parameters = random_inputs(6, 5, 4, 3)
-    alone = attention.attention_weights(embeddings[2:3], *parameters)
-    together = attention.attention_weights(embeddings, *parameters)[2:3]
+    alone = attend.attention_weights(embeddings[2:3], *parameters)
+    together = attend.attention_weights(embeddings, *parameters)[2:3]
     np.testing.assert_allclose(alone, together, rtol=1e-6)
 
 
 @pytest.mark.parametrize("argument", [1, 2, 3], ids=["kernel", "bias", "query"])
-def test_attention_parameters_receive_the_gradient_of_finite_differences(argument):
+def test_attention_parameters_receive_the_gradient_of_finite_differences(
+    attend, argument
+):
     inputs = random_inputs(4, 5, 3, 6)
     direction = np.random.default_rng(1).normal(size=(4, 3))
 
     def objective(x):
         changed = (*inputs[:argument], x, *inputs[argument + 1 :])
-        return (attention.attention_pooling(*changed) * direction).sum()
+        return (attend.attention_pooling(*changed) * direction).sum()
 
     def reference(x):
         changed = (*inputs[:argument], x, *inputs[argument + 1 :])
@@ -98,32 +115,32 @@ def test_attention_parameters_receive_the_gradient_of_finite_differences(argumen
     np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_equal_scores_give_the_mean_of_the_pair_products():
+def test_equal_scores_give_the_mean_of_the_pair_products(attend):
     embeddings, kernel, bias, query = random_inputs(4, 6, 5, 3)
-    pooled = attention.attention_pooling(embeddings, kernel, bias, np.zeros_like(query))
+    pooled = attend.attention_pooling(embeddings, kernel, bias, np.zeros_like(query))
     np.testing.assert_allclose(
         pooled, interactions.bi_interaction(embeddings) / 15, rtol=1e-4, atol=1e-5
     )
 
 
-def test_one_pair_has_weight_one():
+def test_one_pair_has_weight_one(attend):
     inputs = random_inputs(4, 2, 5, 3)
-    np.testing.assert_array_equal(attention.attention_weights(*inputs), np.ones((4, 1)))
+    np.testing.assert_array_equal(attend.attention_weights(*inputs), np.ones((4, 1)))
 
 
-def test_huge_scores_stay_finite():
+def test_huge_scores_stay_finite(attend):
     embeddings, kernel, bias, query = random_inputs(4, 5, 3, 6)
-    weights = attention.attention_weights(embeddings, kernel, bias, 1e4 * query)
+    weights = attend.attention_weights(embeddings, kernel, bias, 1e4 * query)
     assert np.isfinite(weights).all()
     np.testing.assert_allclose(weights.sum(axis=1), np.ones(4), rtol=1e-5)
 
 
-def test_dropout_sets_weights_to_zero_and_keeps_the_mean():
+def test_dropout_sets_weights_to_zero_and_keeps_the_mean(attend):
     inputs = random_inputs(2, 4, 3, 5)
-    plain = attention.attention_pooling(*inputs)
+    plain = attend.attention_pooling(*inputs)
 
     def dropped(key):
-        return attention.attention_pooling(*inputs, dropout_rate=0.4, key=key)
+        return attend.attention_pooling(*inputs, dropout_rate=0.4, key=key)
 
     draws = jax.vmap(dropped)(jax.random.split(jax.random.key(0), 20_000))
     error = np.abs(draws.mean(axis=0) - plain) / (draws.std(axis=0) / np.sqrt(20_000))
@@ -135,22 +152,47 @@ def test_dropout_sets_weights_to_zero_and_keeps_the_mean():
     )
 
 
-def test_dropout_without_a_key_is_refused():
+def test_dropout_without_a_key_is_refused(attend):
     with pytest.raises(ValueError, match=r"dropout_rate is 0\.4, so a key is needed"):
-        attention.attention_pooling(*random_inputs(2, 4, 3, 5), dropout_rate=0.4)
+        attend.attention_pooling(*random_inputs(2, 4, 3, 5), dropout_rate=0.4)
 
 
-def test_one_field_is_refused():
+def test_one_field_is_refused(attend):
     embeddings, *parameters = random_inputs(2, 1, 3, 5)
     with pytest.raises(errors.InputError, match="found 1"):
-        attention.attention_pooling(embeddings, *parameters)
+        attend.attention_pooling(embeddings, *parameters)
 
 
-def test_shapes_that_do_not_match_are_refused():
+def test_shapes_that_do_not_match_are_refused(attend):
     embeddings, kernel, bias, query = random_inputs(2, 4, 3, 5)
     with pytest.raises(ValueError, match=r"expected kernel \[3, t\]"):
-        attention.attention_weights(embeddings, kernel.T, bias, query)
+        attend.attention_weights(embeddings, kernel.T, bias, query)
     with pytest.raises(ValueError, match="bias"):
-        attention.attention_pooling(embeddings, kernel, bias[None], query)
+        attend.attention_pooling(embeddings, kernel, bias[None], query)
     with pytest.raises(ValueError, match="bias"):
-        attention.attention_pooling(embeddings, kernel, jnp.zeros(1), query)
+        attend.attention_pooling(embeddings, kernel, jnp.zeros(1), query)
+
+
+def test_auto_is_blocked_on_a_cpu():
+    assert attention.choose("auto") == "blocked"
+    assert attention.choose("reference") == "reference"
+
+
+def test_an_unknown_implementation_is_refused():
+    with pytest.raises(ValueError, match=r"implementation must be .* found 'fast'"):
+        attention.attention_pooling(*random_inputs(2, 4, 3, 5), implementation="fast")
+
+
+def test_rows_may_have_any_number_of_batch_axes(attend):
+    embeddings, *parameters = random_inputs(6, 5, 4, 3)
+    for name in ("attention_weights", "attention_pooling"):
+        function = getattr(attend, name)
+        rows = function(embeddings, *parameters)
+        np.testing.assert_allclose(
+            function(embeddings.reshape(2, 3, 5, 4), *parameters),
+            rows.reshape(2, 3, -1),
+            rtol=1e-6,
+        )
+        np.testing.assert_allclose(
+            function(embeddings[4], *parameters), rows[4], rtol=1e-6
+        )

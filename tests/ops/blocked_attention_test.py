@@ -1,0 +1,145 @@
+import jax
+import numpy as np
+import pytest
+
+from afm_jax.ops import attention, blocked_attention
+
+# Rows, fields, k, t, rows of a block: odd and even fields, one block and several, rows
+# that fill the last block and rows that do not.
+SIZES = [
+    (1, 2, 1, 1, 16),
+    (37, 5, 3, 7, 16),
+    (64, 6, 4, 4, 16),
+    (100, 7, 9, 2, 32),
+    (50, 10, 10, 16, 64),
+]
+
+
+def random_inputs(num_rows, num_fields, k, t):
+    """Embeddings and network, all different."""
+    rng = np.random.default_rng(num_rows)
+    shapes = ((num_rows, num_fields, k), (k, t), (t,), (t,))
+    embeddings, *network = (
+        rng.normal(size=shape).astype(np.float32) for shape in shapes
+    )
+    return embeddings, blocked_attention.Network(*network)
+
+
+def value_and_gradients(pooling, embeddings, network, seed=0):
+    direction = np.random.default_rng(seed).normal(size=embeddings[:, 0].shape)
+
+    def objective(embeddings, network):
+        return (pooling(embeddings, network) * direction.astype(np.float32)).sum()
+
+    pooled = pooling(embeddings, network)
+    return pooled, jax.jit(jax.grad(objective, argnums=(0, 1)))(embeddings, network)
+
+
+def assert_equal(found, expected):
+    """To 1e-5 of the largest entry of each array."""
+    for ours, theirs in zip(
+        jax.tree.leaves(found), jax.tree.leaves(expected), strict=True
+    ):
+        np.testing.assert_allclose(
+            ours, theirs, rtol=0, atol=1e-5 * np.abs(theirs).max()
+        )
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("dropout_rate", [0.0, 0.4])
+def test_value_and_gradients_equal_the_reference(sizes, dropout_rate):
+    *shape, rows = sizes
+    inputs = random_inputs(*shape)
+    num_pairs = shape[1] * (shape[1] - 1) // 2
+    key, scale = jax.random.key(3), None
+    if dropout_rate:
+        kept = jax.random.bernoulli(key, 1 - dropout_rate, (shape[0], num_pairs))
+        scale = kept / (1 - dropout_rate)
+
+    def blocked(embeddings, network):
+        return blocked_attention.attention_pooling(embeddings, network, scale, rows)
+
+    def reference(embeddings, network):
+        return attention.attention_pooling(
+            embeddings,
+            *network,
+            dropout_rate=dropout_rate,
+            key=key,
+            implementation="reference",
+        )
+
+    assert_equal(
+        value_and_gradients(blocked, *inputs), value_and_gradients(reference, *inputs)
+    )
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_weights_equal_the_reference(sizes):
+    *shape, rows = sizes
+    embeddings, network = random_inputs(*shape)
+    np.testing.assert_allclose(
+        blocked_attention.attention_weights(embeddings, network, rows),
+        attention.attention_weights(embeddings, *network, implementation="reference"),
+        rtol=1e-5,
+    )
+
+
+def test_the_same_weights_are_dropped_by_every_implementation():
+    embeddings, network = random_inputs(40, 6, 4, 3)
+    assert_equal(
+        *(
+            attention.attention_pooling(
+                embeddings,
+                *network,
+                dropout_rate=0.5,
+                key=jax.random.key(1),
+                implementation=implementation,
+            )
+            for implementation in ("blocked", "reference")
+        )
+    )
+
+
+def test_value_and_gradients_equal_the_reference_at_real_size():
+    embeddings, network = random_inputs(4096, 26, 16, 16)
+    embeddings, network = 0.3 * embeddings, network._replace(query=network.query / 4)
+
+    def pooling(implementation):
+        return lambda embeddings, network: attention.attention_pooling(
+            embeddings, *network, implementation=implementation
+        )
+
+    found, expected = (
+        value_and_gradients(pooling(name), embeddings, network)
+        for name in ("blocked", "reference")
+    )
+    # The reference sums 1.3 million terms in float32 and is the less exact of the two.
+    query = (found[1][1].query, expected[1][1].query)
+    np.testing.assert_allclose(*query, rtol=0, atol=1e-4 * np.abs(query[1]).max())
+    assert_equal(
+        (found[0], found[1][0], found[1][1][:2]),
+        (expected[0], expected[1][0], expected[1][1][:2]),
+    )
+
+
+def test_memory_of_the_gradient_is_a_twentieth_of_the_references():
+    shapes = random_inputs(4096, 39, 16, 16)
+
+    def temporary_bytes(implementation):
+        def objective(embeddings, network):
+            return attention.attention_pooling(
+                embeddings, *network, implementation=implementation
+            ).sum()
+
+        compiled = jax.jit(jax.grad(objective, argnums=(0, 1))).lower(*shapes).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    assert temporary_bytes("blocked") <= temporary_bytes("reference") / 20
+
+
+@pytest.mark.parametrize(
+    ("sizes", "rows"),
+    [((26, 16, 16), 128), ((39, 16, 16), 64), ((10, 10, 128), 128), ((3, 4, 4), 1024)],
+)
+def test_the_largest_array_of_a_block_takes_about_3_mib(sizes, rows):
+    assert blocked_attention.block_rows(*sizes) == rows
