@@ -9,7 +9,7 @@ from afm_jax.ops import field_pairs
 
 
 class Model(nn.Module):
-    """logits = w_0 + sum_i w_i x_i + sum_{i<j} <v_{i,j}, v_{j,i}> x_i x_j (eq. 4).
+    """logits = w_0 + sum_i w_i x_i + sum_{i<j} <v_{i,j}, v_{j,i}> x_i x_j.
 
     v_{i,j} is the vector that the feature of field i has for products with field j:
     each feature has F of them, the rows of the table being F k wide. The pairs are

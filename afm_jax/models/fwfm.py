@@ -11,7 +11,7 @@ from afm_jax.ops import field_pairs, interactions
 class Model(nn.Module):
     """logits = w_0 + sum_i w_i x_i + sum_{i<j} r_ij <v_i, v_j> x_i x_j.
 
-    r_ij is one number for each pair of fields (eq. 5). The pairs are pairs of fields: a
+    r_ij is one number for each pair of fields. The pairs are pairs of fields: a
     multi-valued field has one vector, the mean over its slots. Dense columns enter the
     first-order part alone.
 

@@ -14,7 +14,7 @@ class Model(nn.Module):
         + sum_{i<j<l} <v_i, v_j, v_l> x_i x_j x_l.
 
     <v_i, v_j, v_l> is the sum of the element-wise product. The vectors u of order 2 and
-    v of order 3 are separate (the paper's eq. 4 with m = 3), the two halves of a row of
+    v of order 3 are separate, as in the paper's first form, the two halves of a row of
     the table. The sets are sets of fields: a multi-valued field has one vector, the
     mean over its slots. Dense columns enter the first-order part alone. The paper has
     no bias w_0.

@@ -16,12 +16,12 @@ class Model(nn.Module):
 
     p is made of the vectors f_i = v_i x_i: the inner products <f_i, f_j> of all pairs
     (IPNN), the outer product of sum_i f_i with itself (OPNN), or both (PNN*). The first
-    layer over the concatenation is the paper's l_z + l_p + b_1 (eq. 2).
+    layer over the concatenation is the paper's l_z + l_p + b_1.
 
     Departures from the paper: <f_i, f_i> is left out of the inner products, and of each
     symmetric matrix one half is kept, as the weights of equal inputs are one weight.
-    The weights of p are whole, not of rank 1 as in the paper's eq. 9, which saves
-    memory only. The dropout, 0.5 there, is 0 until it is asked for.
+    The weights of p are whole, not of rank 1 as in the paper's IPNN, which saves
+    memory and time. The dropout, 0.5 there, is 0 until it is asked for.
 
     Attributes:
         vocab_size: feature ids of all fields together.

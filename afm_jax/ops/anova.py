@@ -8,7 +8,7 @@ def anova_kernel(embeddings: jax.Array, order: int) -> jax.Array:
     """Sum of the element-wise products of all sets of `order` fields.
 
     A^m = sum_{i_1 < ... < i_m} v_{i_1} * ... * v_{i_m}, the kernel of higher-order
-    factorization machines (Blondel et al. 2016, section 3). Computed from the power
+    factorization machines (Blondel et al. 2016). Computed from the power
     sums D_t = sum_i v_i^t by Newton's identities,
 
         A^m = (D_1 A^{m-1} - D_2 A^{m-2} + ... +- D_m) / m,  A^0 = 1,

@@ -15,7 +15,7 @@ def squeeze_excitation(
     """The field vectors, each times a weight that depends on all of them.
 
     V = (a_1 e_1, ..., a_F e_F) with a = relu(W_2 relu(W_1 z)) and z_i the mean of e_i:
-    the SENET layer of FiBiNET (Huang et al. 2019, eq. 3 to 5).
+    the SENET layer of FiBiNET (Huang et al. 2019).
 
     Args:
         embeddings: float [batch..., F, k], feature values multiplied in.
@@ -44,7 +44,7 @@ def bilinear_interaction(embeddings: jax.Array, kernel: jax.Array) -> jax.Array:
     """Product of every pair of fields, the first of the two through a matrix.
 
     p_ij = (v_i W) * v_j for i < j, the bilinear-interaction layer of FiBiNET (Huang et
-    al. 2019, eq. 6 to 8). The shape of the kernel tells its type: one W for all pairs,
+    al. 2019). The shape of the kernel tells its type: one W for all pairs,
     one W_i for each first field, or one W_ij for each pair. W = I gives
     `interactions.pair_products`.
 

@@ -10,7 +10,7 @@ def weighted_pair_term(embeddings: jax.Array, weights: jax.Array) -> jax.Array:
     """Sum of the inner products of all pairs of fields, each with its pair's weight.
 
     sum_{i<j} r_ij <v_i, v_j> x_i x_j, the second-order term of field-weighted
-    factorization machines (Pan et al. 2018, eq. 5). All weights 1 give
+    factorization machines (Pan et al. 2018). All weights 1 give
     `interactions.fm_pair_term`.
 
     Args:
@@ -43,7 +43,7 @@ def field_aware_pair_term(embeddings: jax.Array) -> jax.Array:
     """Sum of the inner products of the vectors that two fields have for one another.
 
     sum_{i<j} <v_{i,j}, v_{j,i}> x_i x_j, the second-order term of field-aware
-    factorization machines (Juan et al. 2016, eq. 4). The vectors v_{i,i} are not used.
+    factorization machines (Juan et al. 2016). The vectors v_{i,i} are not used.
     If v_{i,j} is the same for all j, this is `interactions.fm_pair_term`.
 
     Args:

@@ -10,8 +10,7 @@ from afm_jax.ops import interactions
 def inner_products(embeddings: jax.Array) -> jax.Array:
     """The inner product of every pair of fields.
 
-    p_ij = <f_i, f_j> for i < j, the product layer of IPNN (Qu et al. 2016, section
-    III-A).
+    p_ij = <f_i, f_j> for i < j, the product layer of IPNN (Qu et al. 2016).
 
     Args:
         embeddings: float [batch..., F, k], feature values multiplied in.
@@ -36,7 +35,7 @@ def outer_product_of_sum(embeddings: jax.Array) -> jax.Array:
     """The outer product of the sum of the field vectors with itself.
 
     p = sum_i sum_j f_i f_j^T = f_s f_s^T with f_s = sum_i f_i, the product layer of
-    OPNN with superposition (Qu et al. 2016, section III-B). Symmetric, so that the
+    OPNN with superposition (Qu et al. 2016). Symmetric, so that the
     entries on and above the diagonal are all there is.
 
     Args:
