@@ -58,7 +58,7 @@ def random_features(kind, *, seed=0, num_rows=6):
 
 
 def narrow(model):
-    """The model with layers of 24 units at most, no two of `*_dims` alike.
+    """The model with layers of 24 units and 2 heads at most, no two of `*_dims` alike.
 
     Random parameters then give logits of the size of 1 to 100, where float32 has digits
     to compare, and tests are fast; and 24 units of relu are not all 0 in a row, which
@@ -71,6 +71,8 @@ def narrow(model):
             widths[field.name] = tuple(24 - i for i in range(len(default)))
         elif field.name.endswith("_dim") and default is not None:
             widths[field.name] = min(default, 8)
+        elif field.name == "num_heads":
+            widths[field.name] = min(default, 2)
     return model.clone(**widths)
 
 

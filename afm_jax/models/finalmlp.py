@@ -55,9 +55,14 @@ class Model(nn.Module):
     conditioned on, the user's and the item's say, or a learned vector. Each o_s is cut
     into `num_heads` parts o_sj for the bilinear fusion.
 
-    Departures: the fields of a gate have the vectors of the table that all share, where
-    the authors' code has further tables for them. The paper tunes widths and heads on
-    each data set; the defaults are hidden layers of 400, as in DeepFM, and one head.
+    Departure: the fields of a gate have the vectors of the table that all share, where
+    the authors' code has further tables for them.
+
+    The paper tunes widths and heads on each data set. The authors' best runs fuse
+    streams of 400 and 1000 in 200 parts for Criteo and of 400 and 100 in 5 parts for
+    Frappe; the defaults lie between. With few heads of wide streams W has so many
+    entries that the first steps of Adam throw the logits far off: 400 by 400 in one
+    part, normalized by batch, at a learning rate of 0.001, took the loss from 0.9 to 5.
 
     Attributes:
         vocab_size: feature ids of all fields together.
@@ -79,11 +84,11 @@ class Model(nn.Module):
     slot_fields: tuple[int, ...] | None = None
     embedding_dim: int = 16
     first_hidden_dims: tuple[int, ...] = (400, 400, 400)
-    second_hidden_dims: tuple[int, ...] = (400, 400, 400)
+    second_hidden_dims: tuple[int, ...] = (400,)
     gate_hidden_dims: tuple[int, ...] = (400,)
     first_gate_fields: tuple[int, ...] = ()
     second_gate_fields: tuple[int, ...] = ()
-    num_heads: int = 1
+    num_heads: int = 50
     normalization: mlp.Normalization = None
     first_dropout_rate: float = 0.0
     second_dropout_rate: float = 0.0

@@ -18,6 +18,7 @@ def make(kind, **hyperparameters):
             "first_hidden_dims": (7, 4),
             "second_hidden_dims": (5, 6),
             "gate_hidden_dims": (8,),
+            "num_heads": 2,
         }
         | hyperparameters,
     )
