@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 SYNTHETIC = "synthetic"
 
-_CONFIG = "config.json"
+CONFIG = "config.json"
 _SCHEMA = "schema.json"
 _RESULT = "result.json"
 _NEEDED = ("model", "set", "dataset", "data_dir", "loss")
@@ -110,7 +110,7 @@ def start(
         InputError: there is a run already and `resume` is False; or there is none, or
             one of another config, and it is True; or there can be no such folder.
     """
-    path = workdir / _CONFIG
+    path = workdir / CONFIG
     if resume:
         saved = read_config(workdir)
         for name in config:
@@ -127,13 +127,13 @@ def start(
     except OSError as error:
         raise InputError(f"--workdir={workdir}: {error.strerror}.") from None
     (workdir / _RESULT).unlink(missing_ok=True)
-    _write(workdir / _SCHEMA, schema.to_json())
-    _write(path, json.dumps(dict(config), indent=1))
+    write_text(workdir / _SCHEMA, schema.to_json())
+    write_text(path, json.dumps(dict(config), indent=1))
 
 
 def finish(workdir: pathlib.Path, result: Mapping[str, Any]) -> None:
     """Writes the result of a run, the last thing that it does."""
-    _write(workdir / _RESULT, json.dumps(dict(result), indent=1))
+    write_text(workdir / _RESULT, json.dumps(dict(result), indent=1))
 
 
 def finished(
@@ -169,9 +169,9 @@ def read_config(workdir: pathlib.Path) -> dict[str, Any]:
     Raises:
         InputError: there is no run, or its config is damaged.
     """
-    path = workdir / _CONFIG
+    path = workdir / CONFIG
     if not path.is_file():
-        raise InputError(f"No run in {workdir}: there is no {_CONFIG}.")
+        raise InputError(f"No run in {workdir}: there is no {CONFIG}.")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
@@ -242,7 +242,7 @@ def _tables(params: Any) -> dict[str, Any]:
     return {n: leaf for n, leaf in leaves.by_name(params).items() if is_one[n]}
 
 
-def _write(path: pathlib.Path, text: str) -> None:
+def write_text(path: pathlib.Path, text: str) -> None:
     """Writes a file whole or, if the process is killed, not at all."""
     temporary = path.with_suffix(".tmp")
     temporary.write_text(text, encoding="utf-8")

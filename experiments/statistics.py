@@ -156,7 +156,7 @@ def difference(
         draws = draws + np.sqrt(of_seeds / seeds) * t
     low, high = np.quantile(draws, [LEVEL / 2, 1 - LEVEL / 2])
     beyond = min(np.count_nonzero(draws <= 0), np.count_nonzero(draws >= 0))
-    p = min(1.0, 2 * (1 + beyond) / (1 + draws.size))
+    p = min(1.0, float(2 * (1 + beyond) / (1 + draws.size)))
     return Difference(float(by_seed.mean()), float(low), float(high), p)
 
 

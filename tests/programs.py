@@ -1,11 +1,14 @@
-"""Programs in this process, on planted data of few rows."""
+"""Programs in this process, on planted data of few rows; and runs without training."""
 
 import functools
+import pathlib
 
+import numpy as np
 import pytest
 
+from afm_jax.training import evaluation
 from data import program, synthetic
-from experiments import runs
+from experiments import report, runs
 
 
 @functools.cache
@@ -21,3 +24,29 @@ def run(module, *arguments, store=None):
         patch.setattr(runs, "open_data", lambda dataset, data_dir: found)
         program.parse(module.FLAGS, [module.__name__, *arguments])
         return module.main()
+
+
+def made_up_runs(strengths, *, seeds=4, loss="sigmoid_cross_entropy"):
+    """Runs whose logits separate the labels by each strength; and the labels."""
+    rng = np.random.default_rng(0)
+    labels = (rng.random(600) < 0.4).astype(np.float32)
+    shared = rng.normal(size=600)
+    compared = {}
+    for name, strength in strengths.items():
+        compared[name] = []
+        for seed in range(seeds):
+            logits = strength * (labels - 0.5) + shared + 0.1 * rng.normal(size=600)
+            logits = logits.astype(np.float32)
+            result = {
+                "validation": None,
+                "test": evaluation.metrics_of(logits, labels, loss=loss),
+                "best_possible": {"test": {"auc": 0.9, "log_loss": 0.3, "rmse": 0.2}},
+                "steps": 10 * (seed + 1),
+                "examples_per_second": None if seed == 1 else 50,
+                "params": 1234,
+            }
+            config = {"dataset": "toy", "batch_size": 20, "loss": loss}
+            compared[name].append(
+                report.Run(pathlib.Path(name), seed, config, result, logits)
+            )
+    return compared, labels

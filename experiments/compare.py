@@ -1,0 +1,217 @@
+"""Trains several models with several seeds each, and says which is better.
+
+    python -m experiments.compare --models=lr,fm,afm --seeds=3 --workdir=runs/compare
+    python -m experiments.compare --flagfiles=one.flags,two.flags --data_dir=prepared \\
+        --workdir=runs/compare
+
+A model is compared with the defaults of experiments.train, or as a preset has it: a
+flagfile with --model, --set and whatever else, which is called by its file's name. Other
+flags of experiments.train hold for all models, and over what a preset says. The same
+command again goes on where it was stopped or killed.
+
+Runs are trained in this process, one after another. Processes of their own would start
+and compile anew each time, and one that outlives a killed comparison would go on
+writing into a folder that the next one resumes.
+"""
+
+import contextlib
+import copy
+import logging
+import pathlib
+import sys
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from absl import flags
+
+from afm_jax.errors import InputError
+from afm_jax.training import parallel, records
+from data import program
+from data.store import Store
+from experiments import plots, report, runs, train
+
+FLAGS = flags.FlagValues()
+
+_MODELS = flags.DEFINE_list(
+    "models", [], "Names of models, separated by commas.", flag_values=FLAGS
+)
+_FLAGFILES = flags.DEFINE_list(
+    "flagfiles",
+    [],
+    "Presets of experiments.train, or folders of them, separated by commas.",
+    flag_values=FLAGS,
+)
+_SEEDS = flags.DEFINE_integer(
+    "seeds",
+    5,
+    "How often each model is trained, with --seed=0, 1 and so on.",
+    lower_bound=1,
+    flag_values=FLAGS,
+)
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder of runs and report.", flag_values=FLAGS, required=True
+)
+_REFERENCE = flags.DEFINE_string(
+    "reference",
+    None,
+    "The model or preset that the others are compared with; by default the first.",
+    flag_values=FLAGS,
+)
+_RESAMPLES = flags.DEFINE_integer(
+    "resamples",
+    2000,
+    "How often the rows are resampled for intervals and p-values.",
+    lower_bound=100,
+    flag_values=FLAGS,
+)
+_PLOTS = flags.DEFINE_boolean("plots", True, "Whether to draw.", flag_values=FLAGS)
+
+_OF_TRAIN = tuple(
+    name
+    for name in train.FLAGS
+    if name not in (*FLAGS, "model", "seed", "resume", "undefok")
+)
+for _name in _OF_TRAIN:
+    FLAGS[_name] = copy.deepcopy(train.FLAGS[_name])
+
+_log = logging.getLogger(__name__)
+
+
+class Entry(NamedTuple):
+    """What is compared: its name, and the flags that make it."""
+
+    name: str
+    arguments: tuple[str, ...]
+
+
+def main() -> dict[str, Any]:
+    """Trains, compares and reports as the flags say; returns the summary."""
+    parallel.check_sums()
+    if _PLOTS.value:
+        plots.check()
+    workdir = pathlib.Path(_WORKDIR.value)
+    entries = _entries()
+    names = [entry.name for entry in entries]
+    reference = _REFERENCE.value or names[0]
+    if reference not in names:
+        raise InputError(f"--reference={reference} is none of {tuple(names)}.")
+    store = _open_data(entries, workdir)
+    split = next((name for name in ("test", "validation") if name in store.splits), "")
+    if not split:
+        raise InputError("The data have neither a test nor a validation split.")
+    labels = store.splits[split].labels
+    if labels.min() == labels.max():
+        raise InputError(f"The {split} split is all of one class: nothing to compare.")
+    compared = _train_all(entries, workdir, store, split)
+    _log.info("Resampling %d rows %d times.", len(labels), _RESAMPLES.value)
+    summary = report.summarize(
+        compared, labels, split, reference, resamples=_RESAMPLES.value
+    )
+    report.write(workdir, summary, compared)
+    if _PLOTS.value:
+        plots.draw(workdir, summary, compared)
+    return {**summary, "workdir": str(workdir)}
+
+
+def _entries() -> list[Entry]:
+    entries = [Entry(name, (f"--model={name}",)) for name in _MODELS.value]
+    for text in _FLAGFILES.value:
+        path = pathlib.Path(text)
+        files = sorted(path.glob("*.flags")) if path.is_dir() else [path]
+        if not files:
+            raise InputError(f"--flagfiles: the folder {path} holds no *.flags.")
+        for file in files:
+            if not file.is_file():
+                raise InputError(f"--flagfiles: there is no file {file}.")
+            entries.append(Entry(file.stem, (f"--flagfile={file}",)))
+    names = [entry.name for entry in entries]
+    if not names:
+        raise InputError("Nothing to compare: name --models, --flagfiles or both.")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"{twice[0]!r} is there twice; a name stands for one thing.")
+    return entries
+
+
+def _open_data(entries: list[Entry], workdir: pathlib.Path) -> Store:
+    """The data of all entries, whose flags are checked before anything is trained."""
+    asked: dict[tuple[str, str | None], str] = {}
+    models = {}
+    for entry in entries:
+        _parse(entry, 0, workdir)
+        config = train.config()
+        asked.setdefault((config["dataset"], config["data_dir"]), entry.name)
+        models[entry.name] = config["model"], config["set"]
+    if len(asked) > 1:
+        told = ", ".join(f"{name} on {data}" for (data, _), name in asked.items())
+        raise InputError(f"All models must be trained on the same data, found {told}.")
+    store = runs.open_data(*next(iter(asked)))
+    for name, (model, settings) in models.items():
+        with _told_of(name):
+            runs.make_model(model, settings, store.schema)
+    return store
+
+
+def _train_all(
+    entries: list[Entry], workdir: pathlib.Path, store: Store, split: str
+) -> dict[str, list[report.Run]]:
+    """Trains what is missing, seed by seed, so that the first seed gives a first look."""
+    compared: dict[str, list[report.Run]] = {entry.name: [] for entry in entries}
+    failed = {}
+    for seed in range(_SEEDS.value):
+        for entry in entries:
+            folder = _parse(entry, seed, workdir)
+            title = f"{entry.name}, seed {seed}"
+            result = runs.finished(folder, train.config(), store.schema)
+            if result is None:
+                _log.info("Training %s.", title)
+                if (folder / runs.CONFIG).exists():
+                    _parse(entry, seed, workdir, "--resume")
+                try:
+                    result = train.main()
+                except InputError as error:
+                    failed[title] = str(error)
+                    continue
+                except KeyboardInterrupt:
+                    _log.info("The same command goes on with %s.", title)
+                    raise
+                jax.clear_caches()  # Of no use to the next run, whatever it is.
+            logits = np.load(records.logits_file(folder, split))
+            run = report.Run(folder, seed, train.config(), result, logits)
+            compared[entry.name].append(run)
+    if failed:
+        title, error = next(iter(failed.items()))
+        raise InputError(
+            f"{len(failed)} of {len(entries) * _SEEDS.value} runs failed, the others are kept; {title}: {error}"
+        )
+    return compared
+
+
+def _parse(entry: Entry, seed: int, workdir: pathlib.Path, *more: str) -> pathlib.Path:
+    """Sets the flags of experiments.train for a run; returns the run's folder."""
+    folder = workdir / entry.name / f"seed_{seed}"
+    shared = [
+        text
+        for name in _OF_TRAIN
+        if FLAGS[name].present
+        for text in FLAGS[name].serialize().split("\n")
+    ]
+    last = (f"--seed={seed}", f"--workdir={folder}", "--noresume", *more)
+    with _told_of(entry.name):
+        program.parse(train.FLAGS, ["train", *entry.arguments, *shared, *last])
+    return folder
+
+
+@contextlib.contextmanager
+def _told_of(name: str) -> Iterator[None]:
+    """Errors within say which model they are about."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+
+
+if __name__ == "__main__":
+    sys.exit(program.run(main, FLAGS))

@@ -1,0 +1,250 @@
+"""A comparison in numbers: summary, table.md, results.jsonl."""
+
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments import runs, statistics
+
+METRICS = ("auc", "log_loss")
+"""The metrics whose differences are tested."""
+
+_TITLES = {"auc": "AUC", "log_loss": "log loss", "rmse": "RMSE"}
+_UNDECIDED = "no difference shown"
+
+
+class Run(NamedTuple):
+    """A finished run.
+
+    Attributes:
+        workdir: its folder.
+        seed: its seed.
+        config: its config.json.
+        result: its result.json.
+        logits: on the reported split, float32 [N].
+    """
+
+    workdir: pathlib.Path
+    seed: int
+    config: Mapping[str, Any]
+    result: Mapping[str, Any]
+    logits: np.ndarray
+
+    @property
+    def seconds(self) -> float | None:
+        """Time in training steps, evaluation and compilation left out."""
+        rate = self.result["examples_per_second"]
+        rows = self.result["steps"] * self.config["batch_size"]
+        return rows / rate if rate else None
+
+
+def summarize(
+    compared: Mapping[str, Sequence[Run]],
+    labels: np.ndarray,
+    split: str,
+    reference: str,
+    *,
+    resamples: int,
+) -> dict[str, Any]:
+    """Means over seeds, and differences to the reference with their certainty.
+
+    Args:
+        compared: the runs of each model, with the same seeds in the same order.
+        labels: of the reported split, [N].
+        split: its name.
+        reference: one of the models.
+        resamples: of the rows, for intervals and p-values.
+
+    Returns:
+        'dataset', 'split', 'rows', 'seeds' (how many), 'resamples', 'reference',
+        'models' (for each, 'auc', 'log_loss', 'rmse' and 'seconds' as {'mean', 'sd'},
+        'params'), 'differences' (for each but the reference, for each of METRICS, see
+        `statistics.difference`; 'p_holm', corrected for the number of models;
+        'verdict') and 'best_possible'. What there is not is None: the sd of one seed,
+        the log loss of a regression.
+    """
+    first = compared[reference][0]
+    by_metric = _draws(compared, labels, resamples)
+    return {
+        "dataset": first.config["dataset"],
+        "split": split,
+        "rows": len(labels),
+        "seeds": len(compared[reference]),
+        "resamples": resamples,
+        "reference": reference,
+        "models": {name: _means(several, split) for name, several in compared.items()},
+        "differences": _differences(compared, by_metric, split, reference),
+        "best_possible": (first.result["best_possible"] or {}).get(split),
+    }
+
+
+def _means(several: Sequence[Run], split: str) -> dict[str, Any]:
+    columns: dict[str, list[float | None]] = {
+        metric: [run.result[split][metric] for run in several] for metric in _TITLES
+    }
+    columns["seconds"] = [run.seconds for run in several]
+    means: dict[str, Any] = {}
+    for name, column in columns.items():
+        values = [value for value in column if value is not None]
+        sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        mean = float(np.mean(values)) if values else None
+        means[name] = {"mean": mean, "sd": sd}
+    return {**means, "params": several[0].result["params"]}
+
+
+def _draws(
+    compared: Mapping[str, Sequence[Run]], labels: np.ndarray, resamples: int
+) -> dict[str, dict[str, np.ndarray]]:
+    """For each metric and model, its values on resampled rows, [seeds, R]."""
+    logits = [run.logits for several in compared.values() for run in several]
+    both = statistics.bootstrap(logits, labels, resamples=resamples, seed=0)
+    return {
+        metric: dict(zip(compared, np.split(draws, len(compared)), strict=True))
+        for metric, draws in zip(METRICS, both, strict=True)
+    }
+
+
+def _differences(
+    compared: Mapping[str, Sequence[Run]],
+    by_metric: Mapping[str, Mapping[str, np.ndarray]],
+    split: str,
+    reference: str,
+) -> dict[str, dict[str, Any]]:
+    others = [name for name in compared if name != reference]
+    found: dict[str, dict[str, Any]] = {name: {} for name in others}
+    for metric, draws in by_metric.items():
+        values = {
+            name: [run.result[split][metric] for run in several]
+            for name, several in compared.items()
+        }
+        tested = [
+            name for name in others if None not in values[name] + values[reference]
+        ]
+        results = [
+            statistics.difference(
+                values[name],
+                values[reference],
+                draws[name],
+                draws[reference],
+                seed=1,
+            )
+            for name in tested
+        ]
+        corrected = statistics.holm([result.p for result in results])
+        for name in others:
+            found[name][metric] = None
+        for name, result, p_holm in zip(tested, results, corrected, strict=True):
+            found[name][metric] = {
+                **result._asdict(),
+                "p_holm": p_holm,
+                "verdict": verdict(metric, result, p_holm, len(values[name])),
+            }
+    return found
+
+
+def verdict(
+    metric: str, found: statistics.Difference, p_holm: float, seeds: int
+) -> str:
+    """'better' or 'worse' if interval and corrected p both say so, and not of one seed."""
+    sure = p_holm < statistics.LEVEL and (found.low > 0 or found.high < 0)
+    if not sure or seeds < 2:
+        return _UNDECIDED
+    return "better" if (found.mean > 0) == (metric == "auc") else "worse"
+
+
+def write(
+    workdir: pathlib.Path,
+    summary: Mapping[str, Any],
+    compared: Mapping[str, Sequence[Run]],
+) -> None:
+    """Writes table.md and results.jsonl, one line for each run."""
+    runs.write_text(workdir / "table.md", table(summary))
+    lines = [
+        {
+            "name": name,
+            "seed": run.seed,
+            **run.result,
+            "seconds": run.seconds,
+            "config": run.config,
+        }
+        for name, several in compared.items()
+        for run in several
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    runs.write_text(workdir / "results.jsonl", text)
+
+
+def table(summary: Mapping[str, Any]) -> str:
+    """The summary as Markdown."""
+    seeds, split, reference = (summary[k] for k in ("seeds", "split", "reference"))
+    chosen = (
+        "the epoch of each run is the best on validation."
+        if split == "test"
+        else "there is no test split; the epoch of each run is the best on the same rows, so that all figures are a little too good."
+    )
+    lines = [
+        f"# {summary['dataset']}: {len(summary['models'])} models, {seeds} seed{'s' * (seeds > 1)}",
+        "",
+        f"Reported split: {split}, {summary['rows']:,} rows; {chosen}",
+        "Mean ± standard deviation over seeds; seconds are those in training steps.",
+        "",
+        "| model | AUC | log loss | RMSE | parameters | seconds |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, model in summary["models"].items():
+        metrics = [_mean(model[metric], 5) for metric in _TITLES]
+        cells = [name, *metrics, f"{model['params']:,}", _mean(model["seconds"], 1)]
+        lines.append(_row(cells))
+    if summary["best_possible"]:
+        best = [_number(summary["best_possible"][metric], 5) for metric in _TITLES]
+        lines.append(_row(["best possible", *best, "", ""]))
+    if summary["differences"]:
+        lines += _difference_lines(summary, reference)
+    return "\n".join(lines) + "\n"
+
+
+def _difference_lines(summary: Mapping[str, Any], reference: str) -> list[str]:
+    sure = (
+        f"A model is better or worse if its corrected p is below {statistics.LEVEL} and its interval leaves out 0."
+        if summary["seeds"] > 1
+        else "With one seed the luck of the seed is in no interval: nothing is called better or worse."
+    )
+    lines = [
+        "",
+        f"## Differences to {reference}",
+        "",
+        f"95% intervals over rows ({summary['resamples']} paired resamples) and seeds; p two-sided, Holm-corrected for the number of models.",
+        sure,
+        "",
+        "| model | AUC | p | | log loss | p | |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, by_metric in summary["differences"].items():
+        cells = [name]
+        for metric in METRICS:
+            found = by_metric[metric]
+            if found is None:
+                cells += ["-", "", ""]
+                continue
+            ends = ", ".join(f"{found[end]:+.5f}" for end in ("low", "high"))
+            p = f"{found['p_holm']:.3g}"
+            cells += [f"{found['mean']:+.5f} [{ends}]", p, found["verdict"]]
+        lines.append(_row(cells))
+    return lines
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _mean(value: Mapping[str, float | None], digits: int) -> str:
+    if value["sd"] is None:
+        return _number(value["mean"], digits)
+    return f"{value['mean']:.{digits}f} ± {value['sd']:.{digits}f}"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
