@@ -15,8 +15,8 @@ def edge_weights(
     """How much each field receives from every other.
 
     alpha_ij = softmax_{j != i}(leaky_relu(<w_r, e_i> + <w_s, e_j>)), alpha_ii = 0, the
-    attentional edge weights of Fi-GNN (Li et al. 2019, section 3.4); the slope of the
-    leaky relu is 0.01.
+    attentional edge weights of Fi-GNN (Li et al. 2019); the slope of the leaky relu is
+    0.01.
 
     Args:
         embeddings: float [batch..., F, k].
@@ -55,9 +55,8 @@ def neighbour_sums(
 ) -> jax.Array:
     """What each field receives from the others.
 
-    a_i = W_in^i sum_j alpha_ij W_out^j h_j, the aggregation of Fi-GNN (Li et al. 2019,
-    section 3.4) without its bias: F matrices out and F in, instead of F (F - 1) for the
-    edges.
+    a_i = W_in^i sum_j alpha_ij W_out^j h_j, the aggregation of Fi-GNN (Li et al. 2019)
+    without its bias: F matrices out and F in, instead of F (F - 1) for the edges.
 
     Args:
         weights: float [batch..., F, F], alpha as in `edge_weights`.

@@ -24,7 +24,7 @@ def power_products(
     """Products of the fields, each to a power of its own.
 
     y_n = exp(b_n + sum_f w_{fn} ln e_f) = exp(b_n) prod_f e_f^{w_fn}, element by
-    element: the logarithmic neurons of AFN (Cheng et al. 2020, eq. 5). w of 1 or 0 make
+    element: the logarithmic neurons of AFN (Cheng et al. 2020). w of 1 or 0 make
     y a cross feature of the fields with 1; other powers are learned likewise.
 
     Args:

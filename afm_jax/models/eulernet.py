@@ -1,0 +1,150 @@
+"""EulerNet: interactions of complex vectors in polar form (Tian et al. 2023)."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from afm_jax.features import Features
+from afm_jax.modules import dense_embedding, embedding
+from afm_jax.ops import euler
+
+Normalization = Literal["layer"] | None
+
+
+def init_orders(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
+    """Powers [F, N] to start from: vector n takes one field alone.
+
+    The n-th if F = N, else one drawn for each n (ties apart): a softmax over the fields
+    of N(0, 100), as in the authors' code.
+    """
+    if shape[0] == shape[1]:
+        return jnp.eye(shape[0])
+    return jax.nn.softmax(100 * jax.random.normal(key, shape), axis=0)
+
+
+class EulerLayer(nn.Module):
+    """Explicit and implicit interactions of complex vectors z_j, added.
+
+    o_n = prod_j z_j^alpha_jn e^(delta_n + i delta'_n) + relu(U Re z + c)_n
+          + i relu(U Im z + c)_n.
+
+    Parameters: `orders` float32 [F, N], alpha (see `init_orders`); `log_modulus_bias`
+    and `phase_bias` float32 [N, k], delta and delta', N(0, 0.01); `implicit`, the dense
+    layer U, c; with normalization `real_norm` and `imaginary_norm` of the result, over
+    the k dimensions.
+
+    Attributes:
+        num_vectors: N.
+        normalization: 'layer' or None.
+        explicit_dropout_rate: of each log modulus and of each phase.
+        implicit_dropout_rate: of each input of the dense layer.
+    """
+
+    num_vectors: int
+    normalization: Normalization = None
+    explicit_dropout_rate: float = 0.0
+    implicit_dropout_rate: float = 0.0
+
+    @nn.compact
+    def __call__(self, vectors: euler.Complex, *, train: bool = False) -> euler.Complex:
+        """The new vectors, [B, N, k], of complex vectors [B, F, k]."""
+        num_rows, num_fields, k = vectors.real.shape
+        shape = (self.num_vectors, k)
+        orders = self.param("orders", init_orders, (num_fields, self.num_vectors))
+        small = nn.initializers.normal(0.01)
+        biases = [
+            self.param(name, small, shape)
+            for name in ("log_modulus_bias", "phase_bias")
+        ]
+        drop_explicit, drop_implicit = (
+            nn.Dropout(rate, deterministic=not train, name=name)
+            for name, rate in (
+                ("explicit_dropout", self.explicit_dropout_rate),
+                ("implicit_dropout", self.implicit_dropout_rate),
+            )
+        )
+        log_modulus, phase = euler.to_log_polar(vectors)
+        explicit = euler.complex_products(
+            drop_explicit(log_modulus), drop_explicit(phase), orders, *biases
+        )
+        dense = nn.Dense(
+            self.num_vectors * k,
+            kernel_init=nn.initializers.xavier_normal(),
+            name="implicit",
+        )
+        parts = []
+        for name, own, product in zip(
+            ("real_norm", "imaginary_norm"), vectors, explicit, strict=True
+        ):
+            hidden = nn.relu(dense(drop_implicit(own).reshape(num_rows, -1)))
+            part = product + hidden.reshape(num_rows, *shape)
+            if self.normalization == "layer":
+                part = nn.LayerNorm(epsilon=1e-5, name=name)(part)
+            parts.append(part)
+        return euler.Complex(*parts)
+
+
+class Model(nn.Module):
+    """logits = w^T (Re o + Im o) + b, o the vectors of the last `EulerLayer`.
+
+    The first layer sees z_j = mu_j e^(i v_j): the vectors v of the fields and d_j u_j of
+    the dense columns d are phases, in radians, all dimensions of a field with one
+    modulus mu_j. Without `order_dims` there is no interaction. Products of complex
+    vectors to learned powers need no positive vectors, as those of `models.afn` do.
+
+    Attributes:
+        vocab_size: feature ids of all fields together.
+        slot_fields: the field of each slot; None means one slot per field.
+        embedding_dim: k.
+        order_dims: number of vectors, and so of interactions, of each layer; as many as
+            fields in the authors' settings, where alpha starts as the identity.
+        normalization: 'layer' or None, of the vectors of each layer.
+        explicit_dropout_rate: of the moduli and phases in the products.
+        implicit_dropout_rate: of the inputs of the dense layers.
+        init_stddev: standard deviation of the initial table.
+    """
+
+    vocab_size: int
+    slot_fields: tuple[int, ...] | None = None
+    embedding_dim: int = 16
+    order_dims: tuple[int, ...] = (32,)
+    normalization: Normalization = None
+    explicit_dropout_rate: float = 0.0
+    implicit_dropout_rate: float = 0.0
+    init_stddev: float = 0.01
+
+    @nn.compact
+    def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
+        """The logits, float32 [B]; random in training through the rng 'dropout'."""
+        vectors = embedding.FieldEmbedding(
+            self.vocab_size,
+            self.embedding_dim,
+            self.slot_fields,
+            self.init_stddev,
+            name="embedding",
+        )(features)
+        dense_vectors = dense_embedding.DenseEmbedding(
+            self.embedding_dim, self.init_stddev, name="dense_embedding"
+        )(features.dense)
+        phases = jnp.concatenate([vectors, dense_vectors], axis=1)
+        modulus = self.param("modulus", nn.initializers.ones, (phases.shape[1],))
+        layer = euler.from_polar(
+            jnp.broadcast_to(modulus[:, None], phases.shape), phases
+        )
+        for i, num_vectors in enumerate(self.order_dims):
+            layer = EulerLayer(
+                num_vectors,
+                self.normalization,
+                self.explicit_dropout_rate,
+                self.implicit_dropout_rate,
+                name=f"euler_{i}",
+            )(layer, train=train)
+        logits = nn.Dense(
+            1,
+            kernel_init=nn.initializers.xavier_normal(),
+            precision=jax.lax.Precision.HIGHEST,
+            name="output",
+        )((layer.real + layer.imaginary).reshape(len(phases), -1))
+        return logits[:, 0]
