@@ -12,6 +12,13 @@ def test_names_are_the_files_of_the_package():
     assert {"lr", "fm", "afm", "afm_deep"} <= set(models.names())
 
 
+def test_the_table_of_the_readme_has_a_row_for_every_model_and_no_other():
+    readme = pathlib.Path(__file__).parents[2] / "README.md"
+    section = readme.read_text().partition("## Models\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \|.*\|$", section, re.MULTILINE)
+    assert sorted(rows) == list(models.names())
+
+
 def test_make_sets_hyperparameters():
     model = models.make("fm", vocab_size=9, embedding_dim=3, first_order_inputs="dense")
     assert (model.vocab_size, model.embedding_dim) == (9, 3)
