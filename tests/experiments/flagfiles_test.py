@@ -1,0 +1,81 @@
+"""Every preset parses, builds its model, and says what to expect of it."""
+
+import pathlib
+import shlex
+
+import jax
+import numpy as np
+import pytest
+
+from afm_jax.features import DenseColumn, Features, Field, Schema
+from data import prepare, program
+from experiments import runs, train
+
+FOLDER = pathlib.Path(train.__file__).parent / "flagfiles"
+FILES = sorted(FOLDER.glob("*.flags"))
+
+NUM_FIELDS = {
+    **{"criteo_x4_001": 39, "criteo_x1": 26, "avazu_x4_001": 24, "frappe": 10},
+    **{"movielenslatest_x1": 3, "synthetic": 26},
+}
+NUM_DENSE = {"criteo_x1": 13, "synthetic": 13}
+
+
+def parse(path):
+    program.parse(train.FLAGS, ["train", f"--flagfile={path}"])
+    return train.config()
+
+
+def header_of(path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [line[2:] for line in lines if line.startswith("# ")]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_preset_builds_its_model(path):
+    config = parse(path)
+    fields = NUM_FIELDS.get(config["dataset"], 8)
+    dense = NUM_DENSE.get(config["dataset"], 0)
+    schema = Schema(
+        config["dataset"],
+        tuple(Field(f"C{i}", "categorical", 5, 5 * i) for i in range(fields)),
+        tuple(DenseColumn(f"I{i}", "none") for i in range(dense)),
+    )
+    model = runs.make_model(config["model"], config["set"], schema)
+    features = Features(
+        np.zeros((2, fields), np.int32), None, np.zeros((2, dense), np.float32)
+    )
+    logits = jax.eval_shape(
+        lambda key: model.init_with_output(key, features)[0], jax.random.key(0)
+    )
+    assert logits.shape == (2,)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_preset_is_named_after_its_model(path):
+    assert f"_{parse(path)['model']}_" in f"{path.stem}_"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_header_states_the_command_and_what_to_expect(path, monkeypatch):
+    header = header_of(path)
+    python, dash_m, name, *arguments = shlex.split(header[0])
+    assert (python, dash_m, name) == ("python", "-m", "experiments.train")
+    expected = parse(path)
+    monkeypatch.chdir(FOLDER.parents[1])
+    program.parse(train.FLAGS, [name, *arguments])
+    assert train.config() | {"data_dir": None} == expected
+    assert any(line.startswith("Expected: ") for line in header)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in FILES if "data.prepare" in path.read_text(encoding="utf-8")],
+    ids=lambda path: path.stem,
+)
+def test_the_command_that_prepares_the_data_makes_those_of_the_preset(path):
+    (line,) = [line for line in header_of(path) if line.startswith("Data: ")]
+    _, _, _, name, *arguments = shlex.split(line)
+    assert name == "data.prepare"
+    program.parse(prepare.FLAGS, [name, *arguments])
+    assert prepare.FLAGS["name"].value == parse(path)["dataset"]
