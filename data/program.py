@@ -39,9 +39,14 @@ SUCCESS, MISTAKE, INTERRUPTED = 0, 2, 130
 
 _LOGGERS = ("afm_jax", "data", "experiments", "__main__")
 _SECONDS_BETWEEN_LINES = 10.0
-_REQUIRED = re.compile(  # what absl says
+# What absl says, and Python's int and float.
+_REQUIRED = re.compile(
     r"flag --(\w+)=None: Flag --\1 must have a value other than None\."
 )
+_NO_NUMBER = {
+    "invalid literal for int() with base 10:": "expected a whole number, found",
+    "could not convert string to float:": "expected a number, found",
+}
 _HELP = ("--help", "-help", "-h")
 
 _log = logging.getLogger(__name__)
@@ -110,13 +115,13 @@ def parse(flag_values: flags.FlagValues, argv: Sequence[str]) -> None:
         hint = f"did you mean --{close[0]}?" if close else "--help lists the flags."
         raise InputError(f"Unknown flag --{unknown.flagname}; {hint}") from None
     except flags.Error as error:
-        text = str(error).removeprefix("ERROR:: ")
-        raise InputError(
-            _REQUIRED.sub(
-                lambda flag: f"--{flag[1]} is required: {flag_values[flag[1]].help}",
-                text,
-            )
-        ) from None
+        text = _REQUIRED.sub(
+            lambda flag: f"--{flag[1]} is required: {flag_values[flag[1]].help}",
+            str(error).removeprefix("ERROR:: "),
+        )
+        for pattern, told in _NO_NUMBER.items():
+            text = text.replace(pattern, told)
+        raise InputError(text) from None
     if extra:
         raise InputError(f"Unexpected {extra[0]!r}; flags are written --name=value.")
     for name in flag_values:

@@ -99,7 +99,7 @@ class RawBuilder(BlockBuilder):
         strange = [name for name in self.options if name not in known]
         if strange:
             raise InputError(
-                f"--{strange[0]} has no meaning for {self.name}; its options are {', '.join(known)}."
+                f"--{strange[0]} has no meaning for {type(self).name}; its options are {', '.join(known)}."
             )
         options = {**DEFAULTS, **self.defaults, **self.options}
         if options["split"] not in (None, "random", "time"):

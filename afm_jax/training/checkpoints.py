@@ -55,9 +55,11 @@ class Checkpoints:
             mode: 'max' or 'min', the better end of the metric.
 
         Raises:
-            InputError: `read_only` and there is no checkpoint.
+            InputError: a file of this name, or `read_only` and there is no checkpoint.
         """
         self._directory = pathlib.Path(directory).absolute()
+        if self._directory.exists() and not self._directory.is_dir():
+            raise InputError(f"{self._directory} is a file, expected a folder.")
         self._schema = schema
         self._best = Best(metric, mode)
         self._damaged: set[int] = set()

@@ -39,6 +39,10 @@ def open_reader(
     sizes = tuple(options["field_sizes"])
     count = len(sizes) or _features_of_first_row(paths[0])
     names = options["field_names"] or tuple(f"field_{i}" for i in range(count))
+    if len(set(names)) < len(names) or min(sizes, default=1) < 1:
+        raise InputError(
+            f"Field names {','.join(names)} and sizes {','.join(map(str, sizes))}: expected names that differ and sizes of 1 or more."
+        )
     if len(names) != count:
         raise InputError(
             f"{paths[0]}: {count} fields, expected {len(names)} ({', '.join(names)})."

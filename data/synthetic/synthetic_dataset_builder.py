@@ -33,7 +33,7 @@ class Builder(BlockBuilder):
         for name in options:
             if name not in _OPTIONS:
                 raise InputError(
-                    f"--{name} has no meaning for {self.name}; its options are {', '.join(_OPTIONS)}."
+                    f"--{name} has no meaning for synthetic; its options are {', '.join(_OPTIONS)}."
                 )
         for name, least in (("seed", 0), ("min_count", 1)):
             if options.get(name, least) < least:

@@ -118,6 +118,10 @@ def test_bad_input_is_one_line_and_leaves_no_store(tmp_path, capsys, case):
     ("flags", "told"),
     [
         (("--dataset=criteo", "--label=y"), "--label has no meaning for criteo"),
+        (
+            ("--dataset=criteo", "--label=y", "--name=x"),
+            "--label has no meaning for criteo",
+        ),
         (("--dataset=criteo", "--fractions=0.8,x"), "--fractions=0.8,x: expected"),
         (("--dataset=criteo", "--fractions=0.8,0.1"), "sum to 1"),
         (("--dataset=criteo", "--fractions=nan,0.1"), "sum to 1"),

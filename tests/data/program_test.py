@@ -54,7 +54,8 @@ def test_a_flagfile_gives_flags_and_later_flags_win(tmp_path, capsys):
     [
         (["--loss=bce", "--epoch=5"], "Unknown flag --epoch; did you mean --epochs?"),
         (["--loss=bce", "--zzz"], "Unknown flag --zzz; --help lists the flags."),
-        (["--loss=bce", "--epochs=many"], "--epochs=many"),
+        (["--loss=bce", "--epochs=many"], "expected a whole number, found 'many'"),
+        (["--loss=bce", "--rate=high"], "expected a number, found 'high'"),
         (["--loss=hinge"], "<bce|squared>"),
         (["--epochs=5"], "--loss is required: <bce|squared>: Loss."),
         (

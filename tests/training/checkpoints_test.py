@@ -360,6 +360,13 @@ def test_another_schema_is_refused_by_the_field_that_differs(saved):
         assert checkpoints.schema(1) == SCHEMA
 
 
+def test_a_file_is_no_folder_of_checkpoints(tmp_path):
+    (tmp_path / "file").write_text("x")
+    for read_only in (True, False):
+        with pytest.raises(InputError, match="file is a file, expected a folder"):
+            Checkpoints(tmp_path / "file", SCHEMA, read_only=read_only)
+
+
 def test_what_is_not_there_is_named(saved, tmp_path):
     missing = tmp_path / "missing"
     for folder in (tmp_path, missing):

@@ -107,3 +107,12 @@ def test_names_must_be_as_many_as_fields(tmp_path):
         opened(path, "1 7:1 8:1\n", field_names=("user",))
     with pytest.raises(InputError, match="line 1: no features"):
         opened(path, "1\n")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"field_names": ("a", "a")}, {"field_sizes": (9, 0)}, {"field_sizes": (-1, 9)}],
+)
+def test_names_differ_and_sizes_are_positive(tmp_path, options):
+    with pytest.raises(InputError, match="expected names that differ and sizes of 1"):
+        opened(tmp_path / "rows.libfm", "1 7:1 8:1\n", **options)
