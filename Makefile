@@ -1,7 +1,8 @@
 # `make train` and `make test` set up a virtual environment and need git and Python only.
 
 PYTHON ?= python3
-VENV ?= .venv
+# Another Python gets an environment of its own: an old one would be taken as it is.
+VENV ?= .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 EXTRAS ?= data,plots,test,lint
 
 .PHONY: setup train test lint clean
