@@ -34,8 +34,8 @@ def auc(
     wins, positive, negative = _pairs(
         _starts(scores[order]), (weights * labels)[order], weights[order]
     )
-    pairs = positive.sum() * negative.sum()
-    return float(wins.sum() / pairs) if pairs > 0 else None
+    pairs = float(positive.sum()) * float(negative.sum())
+    return float(wins.sum()) / pairs if pairs > 0 else None
 
 
 def gauc(
