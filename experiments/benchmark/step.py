@@ -56,8 +56,9 @@ def run(
         seconds: as in `timing.interleaved`.
 
     Returns:
-        For each case 'ms' of a step; 'examples_per_second'; 'of_smallest', the time
-        over that of the smallest vocabulary, else alike; 'of_memory', the speed over
+        For each case 'ms' of a step; 'processor_ms', of all threads together;
+        'examples_per_second'; 'of_smallest', the time over that of the smallest
+        vocabulary, else alike, and 'processor_of_smallest'; 'of_memory', the speed over
         that of source 'memory', else alike; 'first_step_s', with compilation;
         'distinct', ids in the first batch.
     """
@@ -91,12 +92,16 @@ def run(
                     "vocab_size": vocab_size,
                     "table_update": update,
                     "source": source,
-                    "ms": timing.spread(1e3 * each),
-                    "examples_per_second": timing.spread(batch_size / each),
-                    "of_smallest": timing.spread(each / smallest),
+                    "ms": timing.spread(1e3 * each.seconds),
+                    "processor_ms": timing.spread(1e3 * each.processor_seconds),
+                    "examples_per_second": timing.spread(batch_size / each.seconds),
+                    "of_smallest": timing.spread(each.seconds / smallest.seconds),
+                    "processor_of_smallest": timing.spread(
+                        each.processor_seconds / smallest.processor_seconds
+                    ),
                     "of_memory": None
                     if memory is None
-                    else timing.spread(memory / each),
+                    else timing.spread(memory.seconds / each.seconds),
                     "first_step_s": run.first_step_seconds,
                     "distinct": run.distinct,
                 }

@@ -1,22 +1,39 @@
 """Times that can be compared although the machine is not quiet.
 
 Cases are timed in turn, A B C A B C ..., so that what slows the machine for a while
-slows all of them, and ratios are taken within a turn.
+slows all of them, and ratios are taken within a turn. Beside the time that passes, the time
+that processors spend on this process is taken: it hardly changes when others use them.
 """
 
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 Work = Callable[[int], None]
 """Does its work that many times and waits until it is done."""
 
 
+class Times(NamedTuple):
+    """How long one repetition took in each window.
+
+    Attributes:
+        seconds: float64 [windows], time that passed.
+        processor_seconds: float64 [windows], time on processors, of all threads
+            together.
+    """
+
+    seconds: np.ndarray
+    processor_seconds: np.ndarray
+
+
 def interleaved(
-    works: Mapping[str, Work], *, windows: int, seconds: float
-) -> dict[str, np.ndarray]:
+    works: Mapping[T, Work], *, windows: int, seconds: float
+) -> dict[T, Times]:
     """Times each work in every turn.
 
     A work is first done twice, untimed, so that what is done once (compilation) is
@@ -28,18 +45,18 @@ def interleaved(
         seconds: length of a window; a work that takes longer is done once.
 
     Returns:
-        For each name float64 [windows], seconds of one repetition.
+        For each name its times.
     """
     repeats = {}
     for name, work in works.items():
         work(1)
-        once = _seconds(work, 1)
+        once, _ = _time(work, 1)
         repeats[name] = max(1, math.ceil(seconds / max(once, 1e-9)))
-    times: dict[str, list[float]] = {name: [] for name in works}
+    times: dict[T, list[tuple[float, float]]] = {name: [] for name in works}
     for _ in range(windows):
         for name, work in works.items():
-            times[name].append(_seconds(work, repeats[name]) / repeats[name])
-    return {name: np.array(values) for name, values in times.items()}
+            times[name].append(_time(work, repeats[name]))
+    return {name: Times(*np.transpose(pairs)) for name, pairs in times.items()}
 
 
 def spread(values: Sequence[float] | np.ndarray) -> dict[str, float]:
@@ -50,7 +67,11 @@ def spread(values: Sequence[float] | np.ndarray) -> dict[str, float]:
     return {"median": median, "low": low, "high": high}
 
 
-def _seconds(work: Work, repeats: int) -> float:
-    start = time.perf_counter()
+def _time(work: Work, repeats: int) -> tuple[float, float]:
+    """Seconds, and processor seconds, of one repetition."""
+    start, on_processors = time.perf_counter(), time.process_time()
     work(repeats)
-    return time.perf_counter() - start
+    return (
+        (time.perf_counter() - start) / repeats,
+        (time.process_time() - on_processors) / repeats,
+    )

@@ -42,7 +42,7 @@ def test_step(capsys):
     assert len(cases) == 2 * 2 * 3
     assert {case["distinct"] for case in cases} == {cases[0]["distinct"]}
     for case in cases:
-        for name in ("ms", "examples_per_second", "of_smallest", "of_memory"):
+        for name in ("ms", "processor_ms", "of_smallest", "of_memory"):
             assert_spread(case[name])
         if case["vocab_size"] == 52:
             assert case["of_smallest"]["median"] == 1

@@ -10,6 +10,7 @@ def test_cases_take_turns_and_fill_their_windows(monkeypatch):
     """A clock that the works move: 2 s and 5 s each time, windows of 6 s."""
     now, calls = [0.0], []
     monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(timing.time, "process_time", lambda: now[0] / 10)
 
     def work(name, seconds):
         def do(count):
@@ -25,8 +26,9 @@ def test_cases_take_turns_and_fill_their_windows(monkeypatch):
         *[("a", 1), ("a", 1), ("b", 1), ("b", 1)],
         *[("a", 3), ("b", 2), ("a", 3), ("b", 2)],
     ]
-    np.testing.assert_allclose(times["a"], [2.0, 2.0])
-    np.testing.assert_allclose(times["b"], [5.0, 5.0])
+    np.testing.assert_allclose(times["a"].seconds, [2.0, 2.0])
+    np.testing.assert_allclose(times["b"].seconds, [5.0, 5.0])
+    np.testing.assert_allclose(times["b"].processor_seconds, [0.5, 0.5])
 
 
 def test_a_spread_is_the_median_and_the_quartiles():
