@@ -30,7 +30,7 @@ from afm_jax.errors import InputError
 from afm_jax.training import parallel, records
 from data import program
 from data.store import Store
-from experiments import plots, report, runs, train
+from experiments import host_memory, plots, report, runs, train
 
 FLAGS = flags.FlagValues()
 
@@ -88,6 +88,7 @@ class Entry(NamedTuple):
 
 def main() -> dict[str, Any]:
     """Trains, compares and reports as the flags say; returns the summary."""
+    host_memory.keep_freed()
     parallel.check_sums()
     if _PLOTS.value:
         plots.check()
