@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import subprocess
 
 import pytest
 
@@ -30,3 +31,18 @@ def real_data() -> pathlib.Path:
     if not folder:
         pytest.skip("AFM_JAX_REAL_DATA names no folder of real data")
     return pathlib.Path(folder)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of one megabyte; only root may make one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("a file system cannot be mounted here")
+    yield folder
+    # Lazily: tensorboardX leaves a file open that it could not flush.
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)

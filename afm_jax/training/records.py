@@ -53,9 +53,11 @@ class Records:
 
     def close(self) -> None:
         """Closes the files."""
-        self._file.close()
-        if self._events is not None:
-            self._events.close()
+        try:
+            self._file.close()
+        finally:
+            if self._events is not None:
+                self._events.close()
 
 
 def logits_file(workdir: pathlib.Path, split: str) -> pathlib.Path:

@@ -284,20 +284,6 @@ def test_all_other_datasets_need_a_source(tmp_path, capsys):
     assert not (tmp_path / "data").exists()
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of one megabyte; only root may make one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    try:
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("a file system cannot be mounted here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
 # Full at the first folder, in the spill, in the records.
 @pytest.mark.parametrize("free", [0, 120_000, 500_000])
 def test_a_full_disk_is_one_line_and_leaves_no_store(
