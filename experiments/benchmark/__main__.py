@@ -14,12 +14,14 @@ so that they hold on a machine that others use, as times do not.
 
 import os
 import sys
+import typing
 from typing import Any
 
 from absl import flags
 
 from afm_jax import models
 from afm_jax.errors import InputError
+from afm_jax.ops import attention as ops_attention
 from afm_jax.training import optimizers, parallel, steps
 from data import program
 from experiments import host_memory, runs
@@ -40,6 +42,7 @@ def _flag(define: Any, name: str, default: Any, text: str, *args: Any, **kwargs:
     return define(name, default, *args, text, flag_values=FLAGS, **kwargs)
 
 
+_ATTENTIONS = typing.get_args(ops_attention.Implementation)
 _SUITES = ("attention", "epoch", "evaluation", "loader", "prepare", "step")
 
 _SUITE = _flag(flags.DEFINE_enum, "suite", None, "What to time.", _SUITES)
@@ -90,7 +93,10 @@ _ROWS = _flag(
     "prepare (1000000,4000000), loader (2000000), evaluation (5000000, of the AUC).",
 )
 _IMPLEMENTATIONS = _flag(
-    flags.DEFINE_list, "implementations", ["reference", "blocked"], "attention."
+    flags.DEFINE_list,
+    "implementations",
+    ["reference", "blocked"],
+    f"attention: of {_ATTENTIONS}.",
 )
 _NUMS_FIELDS = _flag(
     flags.DEFINE_list, "nums_fields", ["26", "39"], "attention: F, fields."
@@ -149,7 +155,7 @@ def _run(suite: str) -> list[dict[str, Any]]:
         )
     if suite == "attention":
         return attention.run(
-            implementations=_IMPLEMENTATIONS.value,
+            implementations=_choices("implementations", _ATTENTIONS),
             batch_sizes=batch_sizes,
             nums_fields=_numbers("nums_fields"),
             embedding_dims=_numbers("embedding_dims"),

@@ -51,6 +51,25 @@ def test_step(capsys):
         assert case["first_step_s"] > 0
 
 
+def test_attention(capsys):
+    cases = run(
+        capsys,
+        *("--suite=attention", "--implementations=reference,blocked", *QUICK),
+        *("--batch_sizes=8", "--nums_fields=4", "--embedding_dims=3", "--device=cpu"),
+    )
+    assert [(case["what"], case["implementation"]) for case in cases] == [
+        ("value", "reference"),
+        ("value", "blocked"),
+        ("gradient", "reference"),
+        ("gradient", "blocked"),
+    ]
+    for case in cases:
+        for name in ("ms", "processor_ms", "of_first"):
+            assert_spread(case[name])
+        assert case["temp_mb"] > 0
+        assert case["gflops"] > 0
+
+
 def test_loader(capsys):
     cases = run(capsys, "--suite=loader", "--rows=1000", "--batch_sizes=64", *QUICK)
     assert [case["order"] for case in cases] == ["in order", "shuffled"]
@@ -105,6 +124,10 @@ def test_epoch(capsys):
         (("--suite=step", "--batch_sizes=many"), "--batch_sizes=many: expected"),
         (("--suite=step", "--vocab_sizes=0"), "--vocab_sizes=0: expected"),
         (("--suite=step", "--set=embeding_dim=3"), "'embeding_dim'"),
+        (
+            ("--suite=attention", "--implementations=fast"),
+            "--implementations=fast: choose",
+        ),
         (("--suite=epoch", "--train_flag=--modl=fm"), "did you mean --model?"),
     ],
 )
