@@ -20,11 +20,17 @@ class Model(nn.Module):
     since February 2018, so that all weights are 1; p, W and h start Xavier normal and b
     at 0, where the code's p starts at ones and its W, b, h normal.
 
+    The mean over P = F (F - 1) / 2 products of small numbers makes the pair term, and
+    what the tables learn from it, P times smaller than FM's. The authors start from the
+    tables of a trained FM; `pooling='sum'` takes the factor P back instead.
+
     Attributes:
         vocab_size: feature ids of all fields together.
         slot_fields: the field of each slot; None means one slot per field.
         embedding_dim: k.
         attention_dim: t, the width of the attention network.
+        attention_weights: 'learned', 'frozen' or 'uniform'; see `modules.attention`.
+        pooling: 'mean' or 'sum'; see `modules.attention`.
         attention_dropout_rate: of the weight a_ij of each pair.
         pooling_dropout_rate: of each dimension of the pooled vector.
         first_order_inputs: 'all', 'fields' or 'dense'; see `modules.first_order`.
@@ -35,6 +41,8 @@ class Model(nn.Module):
     slot_fields: tuple[int, ...] | None = None
     embedding_dim: int = 16
     attention_dim: int = 16
+    attention_weights: attention.Weights = "learned"
+    pooling: attention.Pooling = "mean"
     attention_dropout_rate: float = 0.0
     pooling_dropout_rate: float = 0.0
     first_order_inputs: first_order.Inputs = "all"
@@ -58,7 +66,11 @@ class Model(nn.Module):
             name="embedding",
         )(features)
         pooled = attention.AttentionPooling(
-            self.attention_dim, self.attention_dropout_rate, name="attention"
+            self.attention_dim,
+            self.attention_dropout_rate,
+            self.attention_weights,
+            self.pooling,
+            name="attention",
         )(vectors, train=train)
         pooled = nn.Dropout(
             self.pooling_dropout_rate, deterministic=not train, name="pooling_dropout"

@@ -1,7 +1,5 @@
 """AFM with a deep part on top of its attention pooling."""
 
-from typing import Literal
-
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -33,8 +31,8 @@ class Model(nn.Module):
         embedding_dim: k.
         attention_dim: t, the width of the attention network.
         hidden_dims: width of each hidden layer of the MLP.
-        pooling: 'sum' multiplies the pooled vector by the number of pairs; 'mean' is
-            the plain attention pooling.
+        attention_weights: 'learned', 'frozen' or 'uniform'; see `modules.attention`.
+        pooling: 'sum' or 'mean'; see `modules.attention`.
         normalization: 'batch', 'layer' or None; see `modules.mlp`.
         attention_dropout_rate: of the weight a_ij of each pair.
         pooling_dropout_rate: of each dimension of the pooled vector.
@@ -49,7 +47,8 @@ class Model(nn.Module):
     embedding_dim: int = 16
     attention_dim: int = 16
     hidden_dims: tuple[int, ...] = (128, 64)
-    pooling: Literal["sum", "mean"] = "sum"
+    attention_weights: attention.Weights = "learned"
+    pooling: attention.Pooling = "sum"
     normalization: mlp.Normalization = None
     attention_dropout_rate: float = 0.0
     pooling_dropout_rate: float = 0.0
@@ -76,11 +75,12 @@ class Model(nn.Module):
             name="embedding",
         )(features)
         pooled = attention.AttentionPooling(
-            self.attention_dim, self.attention_dropout_rate, name="attention"
+            self.attention_dim,
+            self.attention_dropout_rate,
+            self.attention_weights,
+            self.pooling,
+            name="attention",
         )(vectors, train=train)
-        if self.pooling == "sum":
-            num_fields = vectors.shape[1]
-            pooled = pooled * (num_fields * (num_fields - 1) / 2)
         pooled = nn.Dropout(
             self.pooling_dropout_rate, deterministic=not train, name="pooling_dropout"
         )(pooled)

@@ -1,9 +1,15 @@
 """Attention pooling with its parameters."""
 
+from typing import Literal
+
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
 from afm_jax.ops import attention
+
+Weights = Literal["learned", "frozen", "uniform"]
+Pooling = Literal["mean", "sum"]
 
 
 class AttentionPooling(nn.Module):
@@ -20,10 +26,16 @@ class AttentionPooling(nn.Module):
     Attributes:
         attention_dim: t, the width of the attention network.
         dropout_rate: chance that the weight of a pair is set to 0 in training.
+        weights: 'learned'; or, to see what learning it brings, 'frozen', which keeps the
+            network as it was drawn, or 'uniform', whose scores are all 0.
+        pooling: 'mean' is the plain attention pooling, 'sum' that times the number of
+            pairs: at uniform attention, NFM's sum over the pairs.
     """
 
     attention_dim: int
     dropout_rate: float = 0.0
+    weights: Weights = "learned"
+    pooling: Pooling = "mean"
 
     @nn.compact
     def __call__(self, embeddings: jax.Array, *, train: bool = False) -> jax.Array:
@@ -39,11 +51,19 @@ class AttentionPooling(nn.Module):
         query = self.param(
             "query", lambda key, size: xavier(key, (size, 1))[:, 0], self.attention_dim
         )
+        if self.weights == "frozen":
+            kernel, bias, query = jax.lax.stop_gradient((kernel, bias, query))
+        elif self.weights == "uniform":
+            query = jnp.zeros_like(query)
         if self.is_mutable_collection("intermediates"):
             weights = attention.attention_weights(embeddings, kernel, bias, query)
             self.sow("intermediates", "weights", weights)
         rate = self.dropout_rate if train else 0.0
         key = self.make_rng("dropout") if rate > 0 else None
-        return attention.attention_pooling(
+        pooled = attention.attention_pooling(
             embeddings, kernel, bias, query, dropout_rate=rate, key=key
         )
+        if self.pooling == "sum":
+            num_fields = embeddings.shape[-2]
+            pooled = pooled * (num_fields * (num_fields - 1) / 2)
+        return pooled

@@ -6,17 +6,23 @@ The functions have implementations that agree:
   definition, and what forward-mode and second derivatives need.
 - 'blocked': walks the batch in blocks that stay in the cache; see
   `blocked_attention`.
+- 'pallas': one GPU kernel; see `pallas_attention`. One GPU only, since the compiler
+  does not split a kernel over devices.
 - 'auto': 'blocked' on a CPU, 'reference' elsewhere.
 """
 
+import typing
+from collections.abc import Callable
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
-from afm_jax.ops import blocked_attention, interactions
+from afm_jax.ops import blocked_attention, interactions, pallas_attention
 
-Implementation = Literal["auto", "reference", "blocked"]
+Implementation = Literal["auto", "reference", "blocked", "pallas"]
+
+_IMPLEMENTATIONS = typing.get_args(Implementation)
 
 # The GPU's default for float32 products, TF32, keeps 10 bits of the mantissa only.
 _PRECISION = jax.lax.Precision.HIGHEST
@@ -40,7 +46,7 @@ def attention_weights(
         kernel: float [k, t], the paper's W.
         bias: float [t], b.
         query: float [t], h.
-        implementation: 'auto', 'reference' or 'blocked'.
+        implementation: one of `Implementation`.
 
     Returns:
         float [batch..., P], P = F (F - 1) / 2, positive and of sum 1 over the pairs,
@@ -51,7 +57,8 @@ def attention_weights(
         ValueError: shapes that do not match, or an unknown implementation.
     """
     _check_shapes(embeddings, kernel, bias, query)
-    if choose(implementation) == "blocked":
+    # A kernel that writes the weights would save nothing: they are its largest array.
+    if choose(implementation) != "reference":
         network = blocked_attention.Network(kernel, bias, query)
         weights = blocked_attention.attention_weights(_flat(embeddings), network)
         return weights.reshape(*embeddings.shape[:-2], weights.shape[-1])
@@ -84,7 +91,7 @@ def attention_pooling(
             are divided by 1 - dropout_rate.
         key: random key of the dropout; needed if `dropout_rate` is above 0. The same
             weights are dropped by every implementation.
-        implementation: 'auto', 'reference' or 'blocked'.
+        implementation: one of `Implementation`.
 
     Returns:
         float [batch..., k].
@@ -100,11 +107,14 @@ def attention_pooling(
     scale = None
     if dropout_rate > 0:
         scale = _dropout_scale(key, dropout_rate, (*batch, num_pairs))
-    if choose(implementation) == "blocked":
-        network = blocked_attention.Network(kernel, bias, query)
-        pooled = blocked_attention.attention_pooling(
+    chosen = choose(implementation)
+    if chosen != "reference":
+        pooling: Callable[..., jax.Array] = blocked_attention.attention_pooling
+        if chosen == "pallas":
+            pooling = pallas_attention.attention_pooling
+        pooled = pooling(
             _flat(embeddings),
-            network,
+            blocked_attention.Network(kernel, bias, query),
             None if scale is None else scale.reshape(-1, num_pairs),
         )
         return pooled.reshape(*batch, k)
@@ -115,19 +125,21 @@ def attention_pooling(
     return jnp.einsum("...p,...pk->...k", weights, pairs, precision=_PRECISION)
 
 
-def choose(implementation: Implementation) -> Literal["reference", "blocked"]:
+def choose(
+    implementation: Implementation,
+) -> Literal["reference", "blocked", "pallas"]:
     """The implementation that 'auto' stands for on this machine, or the named one.
 
     Raises:
         ValueError: an unknown implementation.
     """
-    if implementation == "auto":
-        return "blocked" if jax.default_backend() == "cpu" else "reference"
-    if implementation not in ("reference", "blocked"):
+    if implementation not in _IMPLEMENTATIONS:
         raise ValueError(
-            f"implementation must be 'auto', 'reference' or 'blocked', found {implementation!r}"
+            f"implementation must be one of {_IMPLEMENTATIONS}, found {implementation!r}"
         )
-    return implementation
+    if implementation != "auto":
+        return implementation
+    return "blocked" if jax.default_backend() == "cpu" else "reference"
 
 
 def _flat(embeddings: jax.Array) -> jax.Array:

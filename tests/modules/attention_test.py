@@ -1,9 +1,11 @@
 import examples
 import jax
 import numpy as np
+import pytest
 import references
 
 from afm_jax.modules import attention
+from afm_jax.ops import interactions
 
 EMBEDDINGS = np.random.default_rng(0).normal(size=(6, 5, 4)).astype(np.float32)
 
@@ -57,3 +59,42 @@ def test_starts_xavier_normal_with_zero_bias():
     # 500 draws: standard error 3%.
     np.testing.assert_allclose(params["query"].std(), np.sqrt(2 / 501), rtol=0.1)
     np.testing.assert_array_equal(params["bias"], np.zeros(500))
+
+
+def test_sum_is_mean_times_the_number_of_pairs():
+    module = attention.AttentionPooling(3)
+    variables = examples.random_variables(module, EMBEDDINGS)
+    np.testing.assert_allclose(
+        module.clone(pooling="sum").apply(variables, EMBEDDINGS),
+        10 * module.apply(variables, EMBEDDINGS),
+        rtol=1e-6,
+    )
+
+
+def test_uniform_weights_are_equal_and_frozen_ones_are_those_of_the_network():
+    module = attention.AttentionPooling(3)
+    variables = examples.random_variables(module, EMBEDDINGS)
+    np.testing.assert_allclose(
+        module.clone(weights="uniform").apply(variables, EMBEDDINGS),
+        interactions.bi_interaction(EMBEDDINGS) / 10,
+        rtol=1e-4,
+        atol=1e-6,
+    )
+    np.testing.assert_array_equal(
+        module.clone(weights="frozen").apply(variables, EMBEDDINGS),
+        module.apply(variables, EMBEDDINGS),
+    )
+
+
+@pytest.mark.parametrize("weights", ["frozen", "uniform"])
+def test_weights_that_are_not_learned_leave_the_network_without_gradient(weights):
+    module = attention.AttentionPooling(3, weights=weights)
+    variables = examples.random_variables(module, EMBEDDINGS)
+
+    def objective(variables, embeddings):
+        return module.apply(variables, embeddings).sum()
+
+    network, vectors = jax.grad(objective, argnums=(0, 1))(variables, EMBEDDINGS)
+    for leaf in jax.tree.leaves(network):
+        np.testing.assert_array_equal(leaf, np.zeros(leaf.shape))
+    assert (vectors != 0).all()

@@ -1,0 +1,273 @@
+"""Attention pooling as a GPU kernel (Pallas, Triton): no pair product leaves the chip.
+
+A program takes a tile of rows and walks the pairs of fields. The product of a pair, its
+hidden layer and its score live in registers; the softmax over the pairs is updated from
+pair to pair (online softmax), so that the forward pass reads the embeddings and writes
+the pooled vectors and nothing of the size of the pairs. The backward pass computes the
+products anew, in the letters of `blocked_attention`. It visits each pair from both of
+its fields, so that the gradient of a field is summed in registers, at the price of its
+matrix products being done twice.
+
+Per row and pair the forward pass makes one product of [k] x [k, t], the backward pass
+two visits with two, and one visit with a third: 2 k t (1 + 5) flops, for 4 F k bytes
+read in each pass (again from cache for each partner) and 4 F k bytes written.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.experimental import pallas as pl
+from jax.experimental.pallas import triton
+
+from afm_jax.ops.blocked_attention import Network
+
+# Sizes of arrays in a Triton kernel are powers of two, sides of its matrix products
+# at least 16.
+_SMALLEST_SIDE = 16
+_TILE_ROWS = 64
+_NUM_WARPS = 4
+
+
+def attention_pooling(
+    embeddings: jax.Array,
+    network: Network,
+    scale: jax.Array | None,
+    *,
+    interpret: bool = False,
+) -> jax.Array:
+    """As `attention.attention_pooling`.
+
+    Args:
+        embeddings: float32 [B, F, k].
+        network: the attention network.
+        scale: float32 [B, P], by which the weights are multiplied; None for ones.
+        interpret: whether to run the kernel by interpreting it, on any device.
+
+    Returns:
+        float32 [B, k].
+    """
+    num_rows, _, k = embeddings.shape
+    rows = -num_rows % _TILE_ROWS
+    columns, units = _side(k) - k, _side(network.query.shape[0])
+    units -= network.query.shape[0]
+    # Zeros change nothing: a column of zeros adds 0 to every score and product.
+    vectors = jnp.pad(embeddings, ((0, rows), (0, 0), (0, columns))).transpose(1, 0, 2)
+    network = Network(
+        jnp.pad(network.kernel, ((0, columns), (0, units))),
+        jnp.pad(network.bias, (0, units)),
+        jnp.pad(network.query, (0, units)),
+    )
+    if scale is not None:
+        scale = jnp.pad(scale, ((0, rows), (0, 0))).transpose()
+    return _pooling(interpret, vectors, network, scale)[:num_rows, :k]
+
+
+def _side(size: int) -> int:
+    """The power of two, 16 or more, to which an axis is filled up."""
+    return max(_SMALLEST_SIDE, 1 << (size - 1).bit_length())
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _pooling(
+    interpret: bool, vectors: jax.Array, network: Network, scale: jax.Array | None
+) -> jax.Array:
+    """[B, k] of vectors [F, B, k] and scale [P, B], all sizes filled up."""
+    return _forward(interpret, vectors, network, scale)[0]
+
+
+def _forward(interpret, vectors, network, scale):
+    num_fields, num_rows, k = vectors.shape
+    tiles = num_rows // _TILE_ROWS
+    shapes = (
+        jax.ShapeDtypeStruct((num_rows, k), jnp.float32),
+        jax.ShapeDtypeStruct((num_rows,), jnp.float32),
+    )
+    inputs = (vectors, *network, *_present(scale))
+    pooled, normalizer = _call(
+        functools.partial(_forward_kernel, interpret, num_fields, scale is not None),
+        tiles,
+        in_specs=_input_specs(vectors, network, scale),
+        out_specs=(_tile(k), _tile()),
+        out_shape=shapes,
+        interpret=interpret,
+    )(*inputs)
+    return pooled, (vectors, network, scale, pooled, normalizer)
+
+
+def _backward(interpret, residuals, gradient):
+    vectors, network, scale, pooled, normalizer = residuals
+    num_fields, num_rows, k = vectors.shape
+    t = network.query.shape[0]
+    tiles = num_rows // _TILE_ROWS
+    mean = (gradient * pooled).sum(axis=1)
+    inputs = (vectors, *network, normalizer, mean, gradient, *_present(scale))
+    specs = _input_specs(vectors, network, scale)
+    vectors_gradient, outer, total = _call(
+        functools.partial(_backward_kernel, interpret, num_fields, scale is not None),
+        tiles,
+        in_specs=(*specs[:4], _tile(), _tile(), _tile(k), *specs[4:]),
+        out_specs=(
+            _fields_tile(vectors),
+            pl.BlockSpec((1, k, t), lambda tile: (tile, 0, 0)),
+            pl.BlockSpec((1, t), lambda tile: (tile, 0)),
+        ),
+        out_shape=(
+            jax.ShapeDtypeStruct(vectors.shape, jnp.float32),
+            jax.ShapeDtypeStruct((tiles, k, t), jnp.float32),
+            jax.ShapeDtypeStruct((tiles, t), jnp.float32),
+        ),
+        interpret=interpret,
+    )(*inputs)
+    outer, total = outer.sum(axis=0), total.sum(axis=0)
+    network_gradient = Network(
+        kernel=outer * network.query[None],
+        bias=total * network.query,
+        query=(network.kernel * outer).sum(axis=0) + network.bias * total,
+    )
+    # Dropout draws the scale; nobody asks for its gradient.
+    scale_gradient = None if scale is None else jnp.zeros_like(scale)
+    return vectors_gradient, network_gradient, scale_gradient
+
+
+_pooling.defvjp(_forward, _backward)
+
+
+def _forward_kernel(interpret, num_fields, has_scale, *refs):
+    """Refs: vectors, kernel, bias, query, scale if any; pooled, normalizer."""
+    vectors, kernel, bias, query, *rest = refs
+    scale = rest.pop(0) if has_scale else None
+    pooled, normalizer = rest
+    weight, offset, h = kernel[:], bias[:], query[:]
+    tile = (pooled.shape[0],)
+
+    def first_field(i, carry):
+        first = vectors[i]
+
+        def second_field(j, carry):
+            largest, total, pooled = carry
+            product = first * vectors[j]
+            hidden = _hidden(product, weight, offset, interpret)
+            score = (jax.nn.relu(hidden) * h[None]).sum(axis=1)
+            new_largest = jnp.maximum(largest, score)
+            shrink = jnp.exp(largest - new_largest)
+            share = jnp.exp(score - new_largest)
+            total = total * shrink + share
+            if scale is not None:
+                share = share * scale[_pair(i, j, num_fields)]
+            pooled = pooled * shrink[:, None] + share[:, None] * product
+            return new_largest, total, pooled
+
+        return jax.lax.fori_loop(i + 1, num_fields, second_field, carry)
+
+    start = (
+        jnp.full(tile, -jnp.inf),
+        jnp.zeros(tile),
+        jnp.zeros(pooled.shape),
+    )
+    largest, total, result = jax.lax.fori_loop(0, num_fields - 1, first_field, start)
+    pooled[:, :] = result / total[:, None]
+    normalizer[:] = largest + jnp.log(total)
+
+
+def _backward_kernel(interpret, num_fields, has_scale, *refs):
+    """Refs: vectors, kernel, bias, query, normalizer, mean, gradient, scale if any;
+    gradient of the vectors, M and m of the tile."""
+    vectors, kernel, bias, query, normalizer, mean, gradient, *rest = refs
+    scale = rest.pop(0) if has_scale else None
+    vectors_gradient, outer, total = rest
+    weight, offset, h = kernel[:], bias[:], query[:]
+    back = (weight * h[None]).transpose()
+    upstream, of_mean, log_total = gradient[:, :], mean[:], normalizer[:]
+
+    def first_field(i, sums):
+        first = vectors[i]
+
+        def second_field(j, carry):
+            of_first, sums = carry
+            second = vectors[j]
+            product = first * second
+            hidden = _hidden(product, weight, offset, interpret)
+            score = (jax.nn.relu(hidden) * h[None]).sum(axis=1)
+            # A field is no pair with itself.
+            share = jnp.where(i == j, 0.0, jnp.exp(score - log_total))
+            of_share = (upstream * product).sum(axis=1)
+            scaled = share
+            if scale is not None:
+                pair = _pair(jnp.minimum(i, j), jnp.maximum(i, j), num_fields)
+                factor = scale[jnp.where(i == j, 0, pair)]
+                of_share, scaled = of_share * factor, share * factor
+            of_score = share * (of_share - of_mean)
+            of_hidden = jnp.where(hidden > 0, of_score[:, None], 0.0)
+            of_product = _dot(of_hidden, back, interpret) + scaled[:, None] * upstream
+            # Each pair comes twice; the network's gradient takes it once.
+            once = jnp.where(i < j, of_hidden, 0.0)
+            sums = (
+                sums[0] + _dot(product.transpose(), once, interpret),
+                sums[1] + once.sum(axis=0),
+            )
+            return of_first + of_product * second, sums
+
+        of_first, sums = jax.lax.fori_loop(
+            0, num_fields, second_field, (jnp.zeros_like(first), sums)
+        )
+        vectors_gradient[i] = of_first
+        return sums
+
+    start = (jnp.zeros(weight.shape), jnp.zeros(offset.shape))
+    outer[0], total[0] = jax.lax.fori_loop(0, num_fields, first_field, start)
+
+
+def _hidden(product, weight, offset, interpret):
+    return _dot(product, weight, interpret) + offset[None]
+
+
+def _dot(left: jax.Array, right: jax.Array, interpret: bool) -> jax.Array:
+    """A matrix product in float32; on tensor cores as three products of TF32."""
+    precision: Any = jax.lax.DotAlgorithmPreset.TF32_TF32_F32_X3
+    if interpret:
+        precision = jax.lax.Precision.HIGHEST
+    return jnp.dot(left, right, precision=precision)
+
+
+def _pair(first: jax.Array, second: jax.Array, num_fields: int) -> jax.Array:
+    """The place of the pair in the order of `interactions.pair_indices`."""
+    return first * num_fields - first * (first + 1) // 2 + second - first - 1
+
+
+def _present(scale: jax.Array | None) -> tuple[jax.Array, ...]:
+    return () if scale is None else (scale,)
+
+
+def _tile(*minor: int) -> pl.BlockSpec:
+    """The rows of the program's tile of an array [B, minor...]."""
+    return pl.BlockSpec((_TILE_ROWS, *minor), lambda tile: (tile, *(0 for _ in minor)))
+
+
+def _fields_tile(array: jax.Array) -> pl.BlockSpec:
+    """The rows of the program's tile of an array [F or P, B, minor...]."""
+    minor = array.shape[2:]
+    return pl.BlockSpec(
+        (array.shape[0], _TILE_ROWS, *minor),
+        lambda tile: (0, tile, *(0 for _ in minor)),
+    )
+
+
+def _input_specs(
+    vectors: jax.Array, network: Network, scale: jax.Array | None
+) -> tuple[pl.BlockSpec, ...]:
+    whole = (
+        pl.BlockSpec(array.shape, lambda tile, n=array.ndim: (0,) * n)
+        for array in network
+    )
+    return (_fields_tile(vectors), *whole, *map(_fields_tile, _present(scale)))
+
+
+def _call(kernel: Any, tiles: int, **settings: Any) -> Any:
+    return pl.pallas_call(
+        kernel,
+        grid=(tiles,),
+        compiler_params=triton.CompilerParams(num_warps=_NUM_WARPS),
+        **settings,
+    )
