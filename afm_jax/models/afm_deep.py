@@ -22,7 +22,7 @@ class Model(nn.Module):
     (`pooling='sum'`): at uniform attention, where training starts, the MLP sees NFM's
     bi-interaction vector, and attention then moves weight between pairs without
     shrinking the whole. The tables start larger than in the other models
-    (`init_stddev=0.05`) for the same reason: the pooled vector is of second order in
+    (`init_stddev=0.01`) for the same reason: the pooled vector is of second order in
     them.
 
     Attributes:
@@ -55,7 +55,7 @@ class Model(nn.Module):
     dropout_rate: float = 0.0
     first_order_inputs: first_order.Inputs = "all"
     dense_in_deep: bool = True
-    init_stddev: float = 0.05
+    init_stddev: float = 0.01
 
     @nn.compact
     def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
