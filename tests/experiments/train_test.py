@@ -172,9 +172,13 @@ def test_the_readme_commands_run(real_data, tmp_path):
         for line in block.splitlines()
         if line.startswith("python -m")
     ]
-    assert len(commands) == 4
+    assert len(commands) == 6
+    shortened = {
+        "experiments.train": ["--epochs=1"],
+        "experiments.compare": ["--epochs=1", "--resamples=50"],
+        "experiments.benchmark": ["--windows=1", "--seconds=0.1"],
+    }
     for command in commands:
         _, _, *arguments = shlex.split(command)
-        if arguments[0] == "experiments.train":
-            arguments.append("--epochs=1")
+        arguments += shortened.get(arguments[0], [])
         result_of(start(*arguments, cwd=tmp_path))

@@ -23,6 +23,10 @@ LAYOUTS = {
 }
 TX = optimizers.make("adagrad", 0.05)
 
+# A layout says where arrays lie, whatever computes on them: two models are trained on
+# all layouts, every model on the default.
+ON_EVERY_LAYOUT = ("fm", "afm_deep")
+
 
 def random_batch(seed, *, padding=0):
     features = examples.random_features("full", seed=seed, num_rows=16)
@@ -43,7 +47,7 @@ def make_devices(layout, vocab_size=examples.VOCAB_SIZE):
 
 def make_model(name):
     settings = {"init_stddev": 0.3, **examples.data_hyperparameters("full")}
-    model = models.make(name, **settings)
+    model = examples.narrow(models.make(name, **settings))
     if getattr(model, "normalization", None) == "batch":
         # Under pmap batch statistics are each device's own, and a bias that they cancel
         # moves by rounding errors alone.
@@ -52,9 +56,22 @@ def make_model(name):
 
 
 @functools.cache
+def initial_state(name):
+    """On the host; placed on every layout, since an initialisation compiles for long."""
+    devices = make_devices("one device")
+    return devices.gather_state(
+        devices.create_state(
+            make_model(name), TX, BATCHES[0].features, jax.random.key(0)
+        )
+    )
+
+
+@functools.cache
 def train(name, layout, table_update):
+    """The state after a few steps, their losses, and the logits of those models that
+    are trained on every layout."""
     devices, model = make_devices(layout), make_model(name)
-    run = devices.create_state(model, TX, BATCHES[0].features, jax.random.key(0))
+    run = devices.place_state(initial_state(name))
     sized = model.clone(vocab_size=devices.table_rows)
     step = devices.compile_train_step(
         steps.make_train_step(
@@ -71,8 +88,10 @@ def train(name, layout, table_update):
         ready = rows.compact(batch) if table_update == "rows" else batch
         run, metrics = step(run, devices.place_batch(ready))
         values.append(float(metrics["loss"]))
-    predict = devices.compile_predict(steps.make_predict(sized))
-    logits = np.asarray(predict(run.variables, devices.place_batch(BATCHES[0])))
+    logits = None
+    if name in ON_EVERY_LAYOUT:
+        predict = devices.compile_predict(steps.make_predict(sized))
+        logits = np.asarray(predict(run.variables, devices.place_batch(BATCHES[0])))
     return devices.gather_state(run), values, logits
 
 
@@ -84,9 +103,17 @@ def assert_close(ours, theirs):
     )
 
 
-@pytest.mark.parametrize("table_update", steps.TABLE_UPDATES)
-@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "one device"])
-@pytest.mark.parametrize("name", models.names())
+CASES = [
+    (name, layout, table_update)
+    for name in models.names()
+    for layout in LAYOUTS
+    for table_update in steps.TABLE_UPDATES
+    if layout != "one device"
+    if name in ON_EVERY_LAYOUT or (layout, table_update) == ("mesh", "rows")
+]
+
+
+@pytest.mark.parametrize(("name", "layout", "table_update"), CASES)
 def test_every_layout_computes_what_one_device_computes(name, layout, table_update):
     one = train(name, "one device", table_update)
     other = train(name, layout, table_update)
@@ -96,7 +123,7 @@ def test_every_layout_computes_what_one_device_computes(name, layout, table_upda
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_gathered_state_moves_to_every_layout(layout):
-    host, _, _ = train("afm", "rows", "rows")
+    host, _, _ = train("fm", "rows", "rows")
     devices = make_devices(layout)
     again = devices.gather_state(devices.place_state(host))
     jax.tree.map(np.testing.assert_array_equal, again, host)
@@ -157,7 +184,7 @@ def test_the_step_updates_tables_in_place(name):
     assert set(opcodes) <= {"parameter", "fusion", "scatter"}, opcodes
     pairs = set(re.findall(r"\{(\d+)\}: \((\d+), \{\}", text.splitlines()[0]))
     assert {(str(i), str(i)) for i in tables} <= pairs
-    table_bytes = num_ids * 16 * 4
+    table_bytes = num_ids * 8 * 4
     assert program.memory_analysis().temp_size_in_bytes < table_bytes / 10
 
 
