@@ -78,4 +78,5 @@ def test_the_command_that_prepares_the_data_makes_those_of_the_preset(path):
     _, _, _, name, *arguments = shlex.split(line)
     assert name == "data.prepare"
     program.parse(prepare.FLAGS, [name, *arguments])
-    assert prepare.FLAGS["name"].value == parse(path)["dataset"]
+    name = prepare.FLAGS["name"].value or prepare.FLAGS["dataset"].value
+    assert name == parse(path)["dataset"]
