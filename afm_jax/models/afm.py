@@ -17,12 +17,13 @@ class Model(nn.Module):
     Departures from the paper: its dropout on the pair products is two dropouts here, on
     the attention weights and on the pooled vector, as in its authors' code. From that
     code: the softmax runs over the pairs, where the code's runs over an axis of size 1
-    since February 2018, so that all weights are 1; p, W and h start Xavier normal and b
-    at 0, where the code's p starts at ones and its W, b, h normal.
+    since February 2018, so that all weights are 1; W and h start Xavier normal and b at
+    0, where the code's are normal. p starts at ones, as there.
 
     The mean over P = F (F - 1) / 2 products of small numbers makes the pair term, and
     what the tables learn from it, P times smaller than FM's. The authors start from the
-    tables of a trained FM; `pooling='sum'` takes the factor P back instead.
+    tables of a trained FM; `pooling='sum'` takes the factor P back instead, and then the
+    model starts as FM.
 
     Attributes:
         vocab_size: feature ids of all fields together.
@@ -78,7 +79,7 @@ class Model(nn.Module):
         projected = nn.Dense(
             1,
             use_bias=False,
-            kernel_init=nn.initializers.xavier_normal(),
+            kernel_init=nn.initializers.ones,
             precision=jax.lax.Precision.HIGHEST,
             name="output",
         )(pooled)

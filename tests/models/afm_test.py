@@ -67,6 +67,23 @@ def test_uniform_attention_and_projection_onto_ones_leave_fm_over_the_number_of_
     )
 
 
+def test_the_sum_over_pairs_starts_as_fm():
+    """Small tables make attention uniform. No first-order weights, which are larger."""
+    model, _, features = make("plain", pooling="sum", init_stddev=1e-3)
+    params = model.init(jax.random.key(0), features)["params"]
+    fm = models.make("fm", **examples.data_hyperparameters("plain"), embedding_dim=3)
+    shared = {name: params[name] for name in ("embedding", "first_order")}
+    table = shared["first_order"]["table"]
+    shared["first_order"]["table"] = params["first_order"]["table"] = 0 * table
+    expected = fm.apply({"params": shared}, features)
+    np.testing.assert_allclose(
+        model.apply({"params": params}, features),
+        expected,
+        rtol=0,
+        atol=1e-4 * np.abs(expected).max(),
+    )
+
+
 def test_attention_is_at_work():
     """Weights differ over the pairs, sum to 1, and change the logits."""
     model, params, features = make("full")
