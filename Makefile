@@ -20,7 +20,7 @@ train: setup
 	$(VENV)/bin/python -m experiments.train --model=afm_deep
 
 test: setup
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses=auto --dist=loadfile
 
 lint: setup
 	$(VENV)/bin/ruff format --check .

@@ -175,7 +175,7 @@ def test_the_readme_commands_run(real_data, tmp_path):
     assert len(commands) == 6
     shortened = {
         "experiments.train": ["--epochs=1"],
-        "experiments.compare": ["--epochs=1", "--resamples=50"],
+        "experiments.compare": ["--epochs=1", "--resamples=100"],
         "experiments.benchmark": ["--windows=1", "--seconds=0.1"],
     }
     for command in commands:

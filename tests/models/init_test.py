@@ -81,7 +81,7 @@ WHOLE = "a whole number, 1 or more"
         ("attention_dropout_rate", "0.1", "a number in [0, 1)"),
         ("init_stddev", 0, "a number above 0"),
         ("init_stddev", False, "a number above 0"),
-        ("pooling", "max", "one of ('sum', 'mean')"),
+        ("pooling", "max", "one of ('mean', 'sum')"),
         ("normalization", "group", "one of ('batch', 'layer') or None"),
         ("dense_in_deep", 1, "True or False"),
     ],
