@@ -24,4 +24,4 @@ def test_every_python_has_an_environment_of_its_own(arguments, environment):
         check=True,
         text=True,
     )
-    assert f"{environment}/bin/python -m pytest\n" in done.stdout
+    assert f"{environment}/bin/python -m pytest " in done.stdout
