@@ -5,9 +5,11 @@ one JSON text with its crc32: what Orbax does not check, shape, dtype and crc32 
 leaf, beside the run's progress, metrics and schema.
 """
 
+import errno
 import json
 import logging
 import pathlib
+import shutil
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeVar
@@ -100,6 +102,7 @@ class Checkpoints:
 
         Raises:
             RuntimeError: there is a checkpoint of this step or of a later one.
+            OSError: the disk has less space than the state takes uncompressed.
             Exception: what made the save before this one fail.
         """
         if self._schema is None:
@@ -111,6 +114,11 @@ class Checkpoints:
             "metrics": metrics,
             "schema": self._schema.to_json(),
         }
+        needed = sum(array.nbytes for array in arrays.values())
+        if shutil.disk_usage(self._directory).free < needed:
+            # Of a save that fails half-way, Orbax prints a traceback for each leaf.
+            full = "No space left on device"
+            raise OSError(errno.ENOSPC, full, str(self._directory))
         text = json.dumps(about)
         checked = {"text": text, "crc32": zlib.crc32(text.encode())}
         self.wait()
@@ -178,11 +186,6 @@ class Checkpoints:
             step, lambda s: self._load(s, example, fields=tuple(example))
         )
         return step, fields
-
-    def schema(self, step: int | None = None) -> Schema:
-        """The schema that a checkpoint carries; `step` as for `restore`."""
-        _, about = self._newest(step, self._read_about)
-        return Schema.from_json(about["schema"])
 
     def latest_step(self) -> int | None:
         """The newest step, or None."""

@@ -3,6 +3,7 @@
 import json
 import logging
 import pathlib
+import time
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,8 @@ class Records:
             for key, number in numbers.items():
                 if number is not None:
                     title = f"{name}/{key}" if key else name
-                    self._events.add_scalar(title, number, step)
+                    self._events.write(step, title, number)
+        self._events.flush()
 
     def close(self) -> None:
         """Closes the files."""
@@ -97,10 +99,42 @@ def _read(path: pathlib.Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _open_events(workdir: pathlib.Path, step: int) -> Any:
+def _open_events(workdir: pathlib.Path, step: int) -> "_Events | None":
     try:
-        import tensorboardX
+        return _Events(workdir, step)
     except ImportError:
         _log.info("No TensorBoard events: pip install 'afm_jax[plots]' for them.")
         return None
-    return tensorboardX.SummaryWriter(str(workdir), purge_step=step or None)
+
+
+class _Events:
+    """A file of TensorBoard events, written by the caller's thread.
+
+    tensorboardX's SummaryWriter writes in a thread of its own, which a full disk leaves
+    behind, to print a traceback when the process ends.
+    """
+
+    def __init__(self, workdir: pathlib.Path, step: int):
+        """Opens the file; TensorBoard is to forget what it was told after `step`."""
+        from tensorboardX import event_file_writer, summary
+        from tensorboardX.proto import event_pb2
+
+        self._summary, self._proto = summary, event_pb2
+        self._writer = event_file_writer.EventsWriter(str(workdir / "events"))
+        if step:
+            start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+            self._write(step, session_log=start)
+
+    def write(self, step: int, title: str, number: float) -> None:
+        self._write(step, summary=self._summary.scalar(title, number))
+
+    def _write(self, step: int, **content: Any) -> None:
+        self._writer.write_event(
+            self._proto.Event(wall_time=time.time(), step=step, **content)
+        )
+
+    def flush(self) -> None:
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()

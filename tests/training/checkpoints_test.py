@@ -1,5 +1,6 @@
 """What is restored is what was saved, or an error says why not."""
 
+import collections
 import dataclasses
 import logging
 import os
@@ -356,8 +357,19 @@ def test_another_schema_is_refused_by_the_field_that_differs(saved):
             checkpoints.restore(EXAMPLE)
         with pytest.raises(InputError, match="'item': vocab_size is 60 against 61"):
             checkpoints.restore_fields({"params": EXAMPLE.params})
-        assert checkpoints.schema() == SCHEMA
-        assert checkpoints.schema(1) == SCHEMA
+
+
+def test_a_state_that_the_disk_has_no_space_for_is_not_begun(tmp_path, monkeypatch):
+    needed = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(make_state(1)))
+    usage = collections.namedtuple("usage", "free")
+    with Checkpoints(tmp_path, SCHEMA) as checkpoints:
+        monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(needed - 1))
+        with pytest.raises(OSError, match="No space left on device"):
+            checkpoints.save(1, make_state(1), None)
+        assert not list(tmp_path.iterdir())
+        monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(needed))
+        checkpoints.save(1, make_state(1), None)
+        assert_same(checkpoints.restore(EXAMPLE)[1], make_state(1))
 
 
 def test_a_file_is_no_folder_of_checkpoints(tmp_path):

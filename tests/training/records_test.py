@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import struct
+import threading
 
 import numpy as np
 import pytest
@@ -43,6 +45,44 @@ def test_lines_are_appended_and_those_after_the_step_are_dropped(tmp_path):
     records.Records(tmp_path, step=9).close()
     found = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in found] == [1, 2, 3, 4, 5]
+
+
+def read_events(folder):
+    """(step, title, number) of each event, in the order of the files."""
+    pytest.importorskip("tensorboardX", reason="needs the extra 'plots'")
+    from tensorboardX.proto import event_pb2
+
+    found = []
+    for path in sorted(folder.glob("events.out.tfevents.*")):
+        data = path.read_bytes()
+        while data:
+            (length,) = struct.unpack("<Q", data[:8])
+            event = event_pb2.Event.FromString(data[12 : 12 + length])
+            data = data[16 + length :]
+            for value in event.summary.value:
+                found.append((event.step, value.tag, value.simple_value))
+            if event.session_log.status == event_pb2.SessionLog.START:
+                found.append((event.step, "start", None))
+    return found
+
+
+def test_numbers_are_events_too_at_once(tmp_path):
+    with contextlib.closing(records.Records(tmp_path, step=0)) as lines:
+        lines.write(3, {"loss": 0.5, "validation": {"auc": 0.75, "gauc": None}})
+        assert read_events(tmp_path) == [(3, "loss", 0.5), (3, "validation/auc", 0.75)]
+
+
+def test_events_after_the_step_that_a_run_goes_on_from_are_to_be_forgotten(tmp_path):
+    records.Records(tmp_path, step=7).close()
+    assert read_events(tmp_path) == [(7, "start", None)]
+
+
+def test_no_thread_outlives_the_records(tmp_path):
+    before = threading.active_count()
+    lines = records.Records(tmp_path, step=0)
+    lines.write(1, {"loss": 0.5})
+    assert threading.active_count() == before
+    lines.close()
 
 
 @pytest.mark.parametrize(
