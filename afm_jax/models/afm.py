@@ -4,7 +4,7 @@ import jax
 from flax import linen as nn
 
 from afm_jax.features import Features
-from afm_jax.modules import attention, embedding, first_order
+from afm_jax.modules import attention, embedding, first_order, output
 
 
 class Model(nn.Module):
@@ -76,11 +76,7 @@ class Model(nn.Module):
         pooled = nn.Dropout(
             self.pooling_dropout_rate, deterministic=not train, name="pooling_dropout"
         )(pooled)
-        projected = nn.Dense(
-            1,
-            use_bias=False,
-            kernel_init=nn.initializers.ones,
-            precision=jax.lax.Precision.HIGHEST,
-            name="output",
+        projected = output.Output(
+            use_bias=False, kernel_init=nn.initializers.ones, name="output"
         )(pooled)
-        return logits + projected[:, 0]
+        return logits + projected

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from afm_jax.features import Features
-from afm_jax.modules import attention, embedding, first_order, mlp
+from afm_jax.modules import attention, embedding, first_order, mlp, output
 
 
 class Model(nn.Module):
@@ -21,7 +21,7 @@ class Model(nn.Module):
     the gradients that reach the tables through the MLP. By default s = P
     (`pooling='sum'`): at uniform attention, where training starts, the MLP sees NFM's
     bi-interaction vector, and attention then moves weight between pairs without
-    shrinking the whole. The tables start larger than in the other models
+    shrinking the whole. The tables start larger than in FM and AFM
     (`init_stddev=0.01`) for the same reason: the pooled vector is of second order in
     them.
 
@@ -89,11 +89,4 @@ class Model(nn.Module):
         hidden = mlp.MLP(
             self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
         )(pooled, train=train)
-        projected = nn.Dense(
-            1,
-            use_bias=False,
-            kernel_init=nn.initializers.xavier_normal(),
-            precision=jax.lax.Precision.HIGHEST,
-            name="output",
-        )(hidden)
-        return logits + projected[:, 0]
+        return logits + output.Output(use_bias=False, name="output")(hidden)

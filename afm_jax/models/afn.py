@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from afm_jax.features import Features
-from afm_jax.modules import embedding, mlp
-from afm_jax.ops import logarithmic
+from afm_jax.modules import embedding, mlp, output
+from afm_jax.ops import flat, logarithmic
 
 Normalization = Literal["batch"] | None
 
@@ -111,16 +111,9 @@ class Model(nn.Module):
             parts.append(("deep_mlp", self.deep_hidden_dims, deep))
         hidden = []
         for name, hidden_dims, inputs in parts:
-            flat = inputs.reshape(len(inputs), -1)
             hidden.append(
                 mlp.MLP(hidden_dims, self.dropout_rate, self.normalization, name=name)(
-                    jnp.concatenate([flat, features.dense], axis=1), train=train
+                    flat.flat_inputs(inputs, features.dense), train=train
                 )
             )
-        logits = nn.Dense(
-            1,
-            kernel_init=nn.initializers.xavier_normal(),
-            precision=jax.lax.Precision.HIGHEST,
-            name="output",
-        )(jnp.concatenate(hidden, axis=1))
-        return logits[:, 0]
+        return output.Output(name="output")(jnp.concatenate(hidden, axis=1))

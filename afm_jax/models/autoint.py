@@ -6,8 +6,8 @@ from flax import linen as nn
 
 from afm_jax import errors
 from afm_jax.features import Features
-from afm_jax.modules import dense_embedding, embedding, mlp
-from afm_jax.ops import self_attention
+from afm_jax.modules import dense_embedding, embedding, mlp, output
+from afm_jax.ops import flat, self_attention
 
 
 class InteractingLayer(nn.Module):
@@ -117,16 +117,9 @@ class Model(nn.Module):
             )(fields, train=train)
         parts = [fields.reshape(len(fields), -1)]
         if self.hidden_dims:
-            flat = vectors.reshape(len(vectors), -1)
             parts.append(
                 mlp.MLP(
                     self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
-                )(jnp.concatenate([flat, features.dense], axis=1), train=train)
+                )(flat.flat_inputs(vectors, features.dense), train=train)
             )
-        logits = nn.Dense(
-            1,
-            kernel_init=nn.initializers.xavier_normal(),
-            precision=jax.lax.Precision.HIGHEST,
-            name="output",
-        )(jnp.concatenate(parts, axis=1))
-        return logits[:, 0]
+        return output.Output(name="output")(jnp.concatenate(parts, axis=1))

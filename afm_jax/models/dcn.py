@@ -5,8 +5,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from afm_jax.features import Features
-from afm_jax.modules import embedding, mlp
-from afm_jax.ops import cross
+from afm_jax.modules import embedding, mlp, output
+from afm_jax.ops import cross, flat
 
 
 class CrossLayer(nn.Module):
@@ -64,18 +64,11 @@ class Model(nn.Module):
             self.init_stddev,
             name="embedding",
         )(features)
-        x0 = jnp.concatenate(
-            [vectors.reshape(len(vectors), -1), features.dense], axis=1
-        )
+        x0 = flat.flat_inputs(vectors, features.dense)
         crossed = x0
         for layer in range(self.num_cross_layers):
             crossed = CrossLayer(name=f"cross_{layer}")(x0, crossed)
         hidden = mlp.MLP(
             self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
         )(x0, train=train)
-        return nn.Dense(
-            1,
-            kernel_init=nn.initializers.xavier_normal(),
-            precision=jax.lax.Precision.HIGHEST,
-            name="output",
-        )(jnp.concatenate([crossed, hidden], axis=1))[:, 0]
+        return output.Output(name="output")(jnp.concatenate([crossed, hidden], axis=1))

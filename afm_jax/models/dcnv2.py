@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from afm_jax.features import Features
-from afm_jax.modules import embedding, mlp
-from afm_jax.ops import cross
+from afm_jax.modules import embedding, mlp, output
+from afm_jax.ops import cross, flat
 
 
 class MatrixCross(nn.Module):
@@ -105,9 +105,7 @@ class Model(nn.Module):
             self.init_stddev,
             name="embedding",
         )(features)
-        x0 = jnp.concatenate(
-            [vectors.reshape(len(vectors), -1), features.dense], axis=1
-        )
+        x0 = flat.flat_inputs(vectors, features.dense)
         crossed = x0
         for layer in range(self.num_cross_layers):
             name = f"cross_{layer}"
@@ -124,9 +122,4 @@ class Model(nn.Module):
             hidden = jnp.concatenate([crossed, deep(x0, train=train)], axis=1)
         else:
             hidden = deep(crossed, train=train)
-        return nn.Dense(
-            1,
-            kernel_init=nn.initializers.xavier_normal(),
-            precision=jax.lax.Precision.HIGHEST,
-            name="output",
-        )(hidden)[:, 0]
+        return output.Output(name="output")(hidden)

@@ -1,12 +1,11 @@
 """DeepFM (Guo et al. 2017)."""
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 
 from afm_jax.features import Features
-from afm_jax.modules import embedding, first_order, mlp
-from afm_jax.ops import interactions
+from afm_jax.modules import embedding, first_order, mlp, output
+from afm_jax.ops import flat, interactions
 
 
 class Model(nn.Module):
@@ -56,17 +55,9 @@ class Model(nn.Module):
             self.init_stddev,
             name="embedding",
         )(features)
-        inputs = jnp.concatenate(
-            [vectors.reshape(len(vectors), -1), features.dense], axis=1
-        )
+        inputs = flat.flat_inputs(vectors, features.dense)
         hidden = mlp.MLP(
             self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
         )(inputs, train=train)
-        projected = nn.Dense(
-            1,
-            use_bias=False,
-            kernel_init=nn.initializers.xavier_normal(),
-            precision=jax.lax.Precision.HIGHEST,
-            name="output",
-        )(hidden)
-        return logits + interactions.fm_pair_term(vectors) + projected[:, 0]
+        projected = output.Output(use_bias=False, name="output")(hidden)
+        return logits + interactions.fm_pair_term(vectors) + projected

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from afm_jax.features import Features
-from afm_jax.modules import embedding, mlp
+from afm_jax.modules import embedding, mlp, output
 from afm_jax.ops import products
 
 
@@ -69,9 +69,4 @@ class Model(nn.Module):
         hidden = mlp.MLP(
             self.top_hidden_dims, self.dropout_rate, self.normalization, name="top_mlp"
         )(inputs, train=train)
-        return nn.Dense(
-            1,
-            kernel_init=nn.initializers.xavier_normal(),
-            precision=jax.lax.Precision.HIGHEST,
-            name="output",
-        )(hidden)[:, 0]
+        return output.Output(name="output")(hidden)

@@ -1,11 +1,11 @@
 """Plain deep network over the embeddings, the deep part of the other models alone."""
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 
 from afm_jax.features import Features
-from afm_jax.modules import embedding, mlp
+from afm_jax.modules import embedding, mlp, output
+from afm_jax.ops import flat
 
 
 class Model(nn.Module):
@@ -42,15 +42,8 @@ class Model(nn.Module):
             self.init_stddev,
             name="embedding",
         )(features)
-        inputs = jnp.concatenate(
-            [vectors.reshape(len(vectors), -1), features.dense], axis=1
-        )
+        inputs = flat.flat_inputs(vectors, features.dense)
         hidden = mlp.MLP(
             self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
         )(inputs, train=train)
-        return nn.Dense(
-            1,
-            kernel_init=nn.initializers.xavier_normal(),
-            precision=jax.lax.Precision.HIGHEST,
-            name="output",
-        )(hidden)[:, 0]
+        return output.Output(name="output")(hidden)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from afm_jax.features import Features
-from afm_jax.modules import dense_embedding, embedding
+from afm_jax.modules import dense_embedding, embedding, output
 from afm_jax.ops import euler
 
 Normalization = Literal["layer"] | None
@@ -141,10 +141,6 @@ class Model(nn.Module):
                 self.implicit_dropout_rate,
                 name=f"euler_{i}",
             )(layer, train=train)
-        logits = nn.Dense(
-            1,
-            kernel_init=nn.initializers.xavier_normal(),
-            precision=jax.lax.Precision.HIGHEST,
-            name="output",
-        )((layer.real + layer.imaginary).reshape(len(phases), -1))
-        return logits[:, 0]
+        return output.Output(name="output")(
+            (layer.real + layer.imaginary).reshape(len(phases), -1)
+        )

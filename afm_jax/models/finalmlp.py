@@ -6,8 +6,8 @@ from flax import linen as nn
 
 from afm_jax import errors
 from afm_jax.features import Features
-from afm_jax.modules import embedding, mlp
-from afm_jax.ops import fusion
+from afm_jax.modules import embedding, mlp, output
+from afm_jax.ops import flat, fusion
 
 
 class FeatureGate(nn.Module):
@@ -109,9 +109,7 @@ class Model(nn.Module):
             self.init_stddev,
             name="embedding",
         )(features)
-        inputs = jnp.concatenate(
-            [vectors.reshape(len(vectors), -1), features.dense], axis=1
-        )
+        inputs = flat.flat_inputs(vectors, features.dense)
 
         def stream(
             name: str, fields: tuple[int, ...], dims: tuple[int, ...], rate: float
@@ -132,13 +130,8 @@ class Model(nn.Module):
             self.second_hidden_dims,
             self.second_dropout_rate,
         )
-        linear = nn.Dense(
-            1,
-            kernel_init=nn.initializers.xavier_normal(),
-            precision=jax.lax.Precision.HIGHEST,
-            name="output",
-        )(jnp.concatenate([first, second], axis=1))
-        return linear[:, 0] + self._fuse(first, second)
+        linear = output.Output(name="output")(jnp.concatenate([first, second], axis=1))
+        return linear + self._fuse(first, second)
 
     def _fuse(self, first: jax.Array, second: jax.Array) -> jax.Array:
         """The bilinear part; its kernel starts as a layer of one output."""

@@ -8,7 +8,8 @@ from flax import linen as nn
 
 from afm_jax import errors
 from afm_jax.features import Features
-from afm_jax.modules import embedding, mlp
+from afm_jax.modules import embedding, mlp, output
+from afm_jax.ops import flat
 
 
 class MaskBlock(nn.Module):
@@ -104,8 +105,7 @@ class Model(nn.Module):
             epsilon=1e-5, feature_axes=(-2, -1), name="embedding_norm"
         )(vectors)
         instance, first_inputs = (
-            jnp.concatenate([fields.reshape(len(fields), -1), features.dense], axis=1)
-            for fields in (vectors, normalized)
+            flat.flat_inputs(fields, features.dense) for fields in (vectors, normalized)
         )
         outputs: list[jax.Array] = []
         for i, width in enumerate(self.block_dims):
@@ -123,9 +123,4 @@ class Model(nn.Module):
         hidden = mlp.MLP(
             self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
         )(inputs, train=train)
-        return nn.Dense(
-            1,
-            kernel_init=nn.initializers.xavier_normal(),
-            precision=jax.lax.Precision.HIGHEST,
-            name="output",
-        )(hidden)[:, 0]
+        return output.Output(name="output")(hidden)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from afm_jax.features import Features
-from afm_jax.modules import embedding, first_order, mlp
+from afm_jax.modules import embedding, first_order, mlp, output
 from afm_jax.ops import interactions
 
 
@@ -76,11 +76,4 @@ class Model(nn.Module):
         hidden = mlp.MLP(
             self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
         )(pooled, train=train)
-        projected = nn.Dense(
-            1,
-            use_bias=False,
-            kernel_init=nn.initializers.xavier_normal(),
-            precision=jax.lax.Precision.HIGHEST,
-            name="output",
-        )(hidden)
-        return logits + projected[:, 0]
+        return logits + output.Output(use_bias=False, name="output")(hidden)

@@ -1,11 +1,11 @@
 """Wide & Deep (Cheng et al. 2016)."""
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 
 from afm_jax.features import Features
-from afm_jax.modules import embedding, first_order, mlp
+from afm_jax.modules import embedding, first_order, mlp, output
+from afm_jax.ops import flat
 
 
 class Model(nn.Module):
@@ -55,17 +55,8 @@ class Model(nn.Module):
             self.init_stddev,
             name="embedding",
         )(features)
-        inputs = jnp.concatenate(
-            [vectors.reshape(len(vectors), -1), features.dense], axis=1
-        )
+        inputs = flat.flat_inputs(vectors, features.dense)
         hidden = mlp.MLP(
             self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
         )(inputs, train=train)
-        projected = nn.Dense(
-            1,
-            use_bias=False,
-            kernel_init=nn.initializers.xavier_normal(),
-            precision=jax.lax.Precision.HIGHEST,
-            name="output",
-        )(hidden)
-        return logits + projected[:, 0]
+        return logits + output.Output(use_bias=False, name="output")(hidden)

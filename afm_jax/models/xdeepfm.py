@@ -6,8 +6,8 @@ from flax import linen as nn
 
 from afm_jax import errors
 from afm_jax.features import Features
-from afm_jax.modules import embedding, first_order, mlp
-from afm_jax.ops import compressed
+from afm_jax.modules import embedding, first_order, mlp, output
+from afm_jax.ops import compressed, flat
 
 
 class Model(nn.Module):
@@ -71,21 +71,16 @@ class Model(nn.Module):
             layer = compressed.compressed_interaction(layer, vectors, kernel)
             parts.append(layer.sum(axis=2))
         if self.hidden_dims:
-            flat = vectors.reshape(len(vectors), -1)
             parts.append(
                 mlp.MLP(
                     self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
-                )(jnp.concatenate([flat, features.dense], axis=1), train=train)
+                )(flat.flat_inputs(vectors, features.dense), train=train)
             )
         if not parts:
             raise errors.InputError(
                 "xdeepfm needs cin_dims, hidden_dims or both, found neither; choose lr for the first-order part alone."
             )
-        projected = nn.Dense(
-            1,
-            use_bias=False,
-            kernel_init=nn.initializers.xavier_normal(),
-            precision=jax.lax.Precision.HIGHEST,
-            name="output",
-        )(jnp.concatenate(parts, axis=1))
-        return logits + projected[:, 0]
+        projected = output.Output(use_bias=False, name="output")(
+            jnp.concatenate(parts, axis=1)
+        )
+        return logits + projected

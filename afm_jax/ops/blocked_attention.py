@@ -83,10 +83,7 @@ def attention_pooling(
     Returns:
         float32 [B, k].
     """
-    num_rows, num_fields, k = embeddings.shape
-    blocks = _Blocks.make(
-        num_rows, rows or block_rows(num_fields, k, network.query.shape[0])
-    )
+    blocks = _Blocks.make(embeddings, network, rows)
     if scale is not None:
         scale = blocks.split(scale)
     pooled = _pooling(blocks.split(embeddings), network, scale)
@@ -97,15 +94,23 @@ def attention_weights(
     embeddings: jax.Array, network: Network, rows: int | None = None
 ) -> jax.Array:
     """As `attention.attention_weights`, float32 [B, P] of embeddings [B, F, k]."""
-    num_rows, num_fields, k = embeddings.shape
-    blocks = _Blocks.make(
-        num_rows, rows or block_rows(num_fields, k, network.query.shape[0])
-    )
+    blocks = _Blocks.make(embeddings, network, rows)
     weights = jax.lax.map(
         lambda vectors: _weights(_hidden(_products(vectors), network), network.query),
         blocks.split(embeddings),
     )
     return blocks.join(weights)
+
+
+def gradient_of_network(
+    network: Network, outer: jax.Array, total: jax.Array
+) -> Network:
+    """Gradient of the network from M [k, t] and m [t]; see above."""
+    return Network(
+        kernel=outer * network.query[None],
+        bias=total * network.query,
+        query=(network.kernel * outer).sum(axis=0) + network.bias * total,
+    )
 
 
 class _Blocks(NamedTuple):
@@ -119,8 +124,12 @@ class _Blocks(NamedTuple):
     rows: int
 
     @classmethod
-    def make(cls, num_rows: int, rows: int) -> "_Blocks":
-        num = -(-num_rows // rows)
+    def make(
+        cls, embeddings: jax.Array, network: Network, rows: int | None
+    ) -> "_Blocks":
+        num_rows, num_fields, k = embeddings.shape
+        most = rows or block_rows(num_fields, k, network.query.shape[0])
+        num = -(-num_rows // most)
         if num == 1:
             return cls(num_rows, 1, num_rows)
         even = -(-num_rows // num)
@@ -169,11 +178,7 @@ def _pooling_backward(residuals, gradient):
     total, vectors_gradient = jax.lax.scan(
         block, jnp.zeros((k + 1, t), vectors.dtype), (vectors, scale, gradient)
     )
-    network_gradient = Network(
-        kernel=total[:k] * network.query[None],
-        bias=total[k] * network.query,
-        query=(network.kernel * total[:k]).sum(axis=0) + network.bias * total[k],
-    )
+    network_gradient = gradient_of_network(network, total[:k], total[k])
     # Dropout draws the scale; nobody asks for its gradient.
     scale_gradient = None if scale is None else jnp.zeros_like(scale)
     return vectors_gradient, network_gradient, scale_gradient

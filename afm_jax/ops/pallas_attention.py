@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
-from afm_jax.ops.blocked_attention import Network
+from afm_jax.ops.blocked_attention import Network, gradient_of_network
 
 # Sizes of arrays in a Triton kernel are powers of two, sides of its matrix products
 # at least 16.
@@ -120,11 +120,8 @@ def _backward(interpret, residuals, gradient):
         ),
         interpret=interpret,
     )(*inputs)
-    outer, total = outer.sum(axis=0), total.sum(axis=0)
-    network_gradient = Network(
-        kernel=outer * network.query[None],
-        bias=total * network.query,
-        query=(network.kernel * outer).sum(axis=0) + network.bias * total,
+    network_gradient = gradient_of_network(
+        network, outer.sum(axis=0), total.sum(axis=0)
     )
     # Dropout draws the scale; nobody asks for its gradient.
     scale_gradient = None if scale is None else jnp.zeros_like(scale)
