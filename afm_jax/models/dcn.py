@@ -9,19 +9,26 @@ from afm_jax.modules import embedding, mlp, output
 from afm_jax.ops import cross, flat
 
 
-class CrossLayer(nn.Module):
-    """A cross layer with its parameters.
+class CrossNetwork(nn.Module):
+    """The cross layers with their parameters.
 
-    Parameters: `kernel` float32 [d, 1], Xavier normal, and `bias` float32 [d], 0.
+    Parameters: `kernel` float32 [L, d], each row Xavier normal for d inputs and one
+    output, and `bias` float32 [L, d], 0.
+
+    Attributes:
+        num_layers: L.
     """
 
+    num_layers: int
+
     @nn.compact
-    def __call__(self, x0: jax.Array, x: jax.Array) -> jax.Array:
-        """float32 [B, d] of x0 and x float32 [B, d]; see `ops.cross.vector_cross`."""
-        size = x.shape[-1]
-        kernel = self.param("kernel", nn.initializers.xavier_normal(), (size, 1))
-        bias = self.param("bias", nn.initializers.zeros, (size,))
-        return cross.vector_cross(x0, x, kernel[:, 0], bias)
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        """float32 [B, d] of inputs float32 [B, d]; see `ops.cross.vector_crosses`."""
+        shape = (self.num_layers, inputs.shape[-1])
+        stddev = (2.0 / (shape[1] + 1)) ** 0.5
+        kernel = self.param("kernel", nn.initializers.normal(stddev), shape)
+        bias = self.param("bias", nn.initializers.zeros, shape)
+        return cross.vector_crosses(inputs, kernel, bias)
 
 
 class Model(nn.Module):
@@ -65,9 +72,7 @@ class Model(nn.Module):
             name="embedding",
         )(features)
         x0 = flat.flat_inputs(vectors, features.dense)
-        crossed = x0
-        for layer in range(self.num_cross_layers):
-            crossed = CrossLayer(name=f"cross_{layer}")(x0, crossed)
+        crossed = CrossNetwork(self.num_cross_layers, name="cross")(x0)
         hidden = mlp.MLP(
             self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
         )(x0, train=train)

@@ -11,22 +11,29 @@ import jax.numpy as jnp
 _PRECISION = jax.lax.Precision.HIGHEST
 
 
-def vector_cross(
-    x0: jax.Array, x: jax.Array, weight: jax.Array, bias: jax.Array
-) -> jax.Array:
-    """One cross layer of DCN: x0 (x^T w) + b + x (Wang et al. 2017, eq. 3).
+def vector_crosses(x0: jax.Array, weights: jax.Array, biases: jax.Array) -> jax.Array:
+    """The L cross layers of DCN: x_{l+1} = x0 (x_l^T w_l) + b_l + x_l.
+
+    Wang et al. 2017, eq. 3. Every x_l is a_l x0 + c_l with one number a_l for each row
+    and one vector c_l for all (Lian et al. 2018, theorem 2.1, shows it without biases):
+    a_{l+1} = a_l + a_l (x0^T w_l) + c_l^T w_l and c_{l+1} = c_l + b_l. So the layers
+    cost one product of x0 with all w_l and no [B, d] array but the last.
 
     Args:
         x0: float [B, d].
-        x: float [B, d].
-        weight: float [d], w.
-        bias: float [d], b.
+        weights: float [L, d], w_l.
+        biases: float [L, d], b_l.
 
     Returns:
-        float [B, d].
+        x_L, float [B, d].
     """
-    projected = jnp.dot(x, weight, precision=_PRECISION)
-    return x0 * projected[:, None] + bias[None, :] + x
+    projected = jnp.dot(x0, weights.T, precision=_PRECISION)
+    scale, shift = jnp.ones_like(x0[:, 0]), jnp.zeros_like(x0[0])
+    for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        constant = jnp.dot(shift, weight, precision=_PRECISION)
+        scale = scale + scale * projected[:, layer] + constant
+        shift = shift + bias
+    return x0 * scale[:, None] + shift[None, :]
 
 
 def matrix_cross(
@@ -34,7 +41,7 @@ def matrix_cross(
 ) -> jax.Array:
     """One cross layer of DCN-V2: x0 * (W x + b) + x (Wang et al. 2021, eq. 1).
 
-    With all columns of W^T equal and b = 0 this is `vector_cross` without its bias.
+    With all columns of W^T equal and b = 0 this is a layer of `vector_crosses`.
 
     Args:
         x0: float [B, d].

@@ -19,8 +19,8 @@ def embed_fields(
 
     Args:
         table: float [vocab_size, k], one row per feature id.
-        ids: int32 [B, S] in [0, vocab_size). An id at or above vocab_size gives NaN, so
-            that the loss shows it; a negative one counts from the end.
+        ids: int32 [B, S] in [0, vocab_size). An id outside gives the nearest row;
+            `training.steps` turns what comes of it into NaN.
         values: float [B, S] or None, as in `pool_slots`.
         slot_fields: as in `pool_slots`.
 
@@ -30,7 +30,8 @@ def embed_fields(
     Raises:
         ValueError: as `pool_slots`.
     """
-    vectors = jnp.take(table, ids, axis=0, mode="fill", fill_value=jnp.nan)
+    # Filling up what is outside would be a second pass over all vectors.
+    vectors = jnp.take(table, ids, axis=0, mode="clip")
     return pool_slots(vectors, values, slot_fields=slot_fields)
 
 

@@ -13,12 +13,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from afm_jax.features import Batch
+from afm_jax.features import Array, Batch
 from afm_jax.training.state import is_table
 
 T = TypeVar("T")
 
 _NO_ROW = np.iinfo(np.int32).max
+
+_FILLERS = 1 << 30
+"""From here on an int32 is no id: it fills up the rows of a batch."""
 
 
 def take_rows(tree: T, rows: jax.Array) -> T:
@@ -70,6 +73,12 @@ def put_rows(tree: T, small: T, rows: jax.Array) -> T:
         )
 
     return jax.tree_util.tree_map_with_path(put, tree, small)
+
+
+def outside(ids: Array, vocab_size: int) -> jax.Array:
+    """Which ids are of no table row, nor fill up a batch's `rows`; bool, like `ids`."""
+    ids = jnp.asarray(ids)
+    return (ids < 0) | ((ids >= vocab_size) & (ids < _FILLERS))
 
 
 def with_rows(batch: Batch) -> Batch:

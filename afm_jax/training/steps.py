@@ -40,7 +40,8 @@ def make_train_step(
 
     Returns:
         step(state, batch) -> (state, {'loss': float32 []}); the loss is the weighted
-        mean over the batch, before the update, without penalties.
+        mean over the batch, before the update, without penalties. It is NaN if a
+        feature id is outside the tables.
 
     Raises:
         ValueError: unknown `table_update`.
@@ -51,7 +52,11 @@ def make_train_step(
         )
 
     def dense_step(state, batch):
-        return _update(model, tx, loss, axis_name, state, batch)
+        state, metrics = _update(model, tx, loss, axis_name, state, batch)
+        wrong = jnp.any(row_updates.outside(batch.features.ids, model.vocab_size))
+        if axis_name is not None:
+            wrong = jax.lax.psum(wrong, axis_name) > 0
+        return state, _nan_if(wrong, metrics)
 
     def row_step(state, batch):
         if axis_name is not None and batch.rows is None:
@@ -60,9 +65,15 @@ def make_train_step(
         small_model = model.clone(vocab_size=batch.rows.shape[0])
         small = row_updates.take_rows(state, batch.rows)
         small, metrics = _update(small_model, tx, loss, axis_name, small, batch)
-        return row_updates.put_rows(state, small, batch.rows), metrics
+        state = row_updates.put_rows(state, small, batch.rows)
+        wrong = jnp.any(row_updates.outside(batch.rows, model.vocab_size))
+        return state, _nan_if(wrong, metrics)
 
     return dense_step if table_update == "dense" else row_step
+
+
+def _nan_if(wrong: jax.Array, metrics: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    return {name: jnp.where(wrong, jnp.nan, each) for name, each in metrics.items()}
 
 
 def _update(
@@ -113,11 +124,15 @@ def _update(
 def make_predict(model: nn.Module) -> Callable[[Any, Features], jax.Array]:
     """A function (variables, features) -> logits float32 [B], without dropout.
 
+    The logit of a row with a feature id outside the tables is NaN.
+
     Args:
         model: a model of `afm_jax.models`.
     """
 
     def predict(variables, features):
-        return model.apply(variables, features)
+        wrong = row_updates.outside(features.ids, model.vocab_size)
+        logits: Any = model.apply(variables, features)
+        return jnp.where(jnp.any(wrong, axis=1), jnp.nan, logits)
 
     return predict

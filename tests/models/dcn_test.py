@@ -27,10 +27,10 @@ def test_equals_the_formula(kind, num_cross_layers):
     )
     crossed = x0
     for layer in range(num_cross_layers):
-        cross = params[f"cross_{layer}"]
-        w = cross["kernel"][:, 0].astype(np.float64)
+        w = params["cross"]["kernel"][layer].astype(np.float64)
+        b = params["cross"]["bias"][layer]
         crossed = np.array(
-            [a * (x @ w) + cross["bias"] + x for a, x in zip(x0, crossed, strict=True)]
+            [a * (x @ w) + b + x for a, x in zip(x0, crossed, strict=True)]
         )
     hidden = references.mlp(params["mlp"], x0)
     np.testing.assert_allclose(

@@ -11,25 +11,26 @@ def draw(*shape):
     return RNG.normal(size=shape).astype(np.float32)
 
 
-def test_vector_cross_by_hand():
+def test_vector_crosses_by_hand():
     x0 = jnp.array([[1.0, 2.0]])
-    x = jnp.array([[3.0, -1.0]])
-    # x^T w = 3 * 2 - 1 * 4 = 2; x0 * 2 + b + x = (2 + 0.5 + 3, 4 + 0.25 - 1)
-    crossed = cross.vector_cross(x0, x, jnp.array([2.0, 4.0]), jnp.array([0.5, 0.25]))
-    np.testing.assert_array_equal(crossed, [[5.5, 3.25]])
+    weights = jnp.array([[2.0, 4.0], [1.0, -1.0]])
+    biases = jnp.array([[0.5, 0.25], [0.0, 1.0]])
+    # x0^T w_0 = 10, x_1 = (10 + 0.5 + 1, 20 + 0.25 + 2) = (11.5, 22.25);
+    # x_1^T w_1 = -10.75, x_2 = (-10.75 + 11.5, -21.5 + 1 + 22.25).
+    crossed = cross.vector_crosses(x0, weights, biases)
+    np.testing.assert_array_equal(crossed, [[0.75, 1.75]])
 
 
 @pytest.mark.parametrize("size", [1, 2, 9])
-def test_vector_cross_equals_the_loop(size):
-    x0, x = draw(5, size), draw(5, size)
-    weight, bias = draw(size), draw(size)
-    expected = np.zeros((5, size))
-    for b in range(5):
-        projected = sum(float(x[b, j]) * float(weight[j]) for j in range(size))
-        for i in range(size):
-            expected[b, i] = x0[b, i] * projected + bias[i] + x[b, i]
+@pytest.mark.parametrize("layers", [0, 1, 2, 4])
+def test_vector_crosses_equal_the_loop(size, layers):
+    x0, weights, biases = draw(5, size), draw(layers, size) / 2, draw(layers, size)
+    expected = x0.astype(np.float64)
+    for weight, bias in zip(weights, biases, strict=True):
+        for row, x in zip(expected, x0, strict=True):
+            row += x * (row @ weight.astype(np.float64)) + bias
     np.testing.assert_allclose(
-        cross.vector_cross(x0, x, weight, bias), expected, rtol=1e-5, atol=1e-5
+        cross.vector_crosses(x0, weights, biases), expected, rtol=1e-5, atol=1e-5
     )
 
 
@@ -52,11 +53,14 @@ def test_matrix_cross_equals_the_loop(size):
 
 
 def test_matrix_of_equal_columns_crosses_as_its_vector():
-    x0, x, weight, no_bias = draw(5, 4), draw(5, 4), draw(4), np.zeros(4, np.float32)
-    kernel = np.tile(weight[:, None], (1, 4))
+    x0, weights, no_bias = draw(5, 4), draw(2, 4), np.zeros(4, np.float32)
+    x = x0
+    for weight in weights:
+        kernel = np.tile(weight[:, None], (1, 4))
+        x = cross.matrix_cross(x0, x, kernel, no_bias)
     np.testing.assert_allclose(
-        cross.matrix_cross(x0, x, kernel, no_bias),
-        cross.vector_cross(x0, x, weight, no_bias),
+        x,
+        cross.vector_crosses(x0, weights, np.zeros((2, 4), np.float32)),
         rtol=1e-5,
         atol=1e-5,
     )

@@ -69,9 +69,10 @@ def test_ids_above_2_to_the_24_are_not_confused():
     )
 
 
-def test_an_id_past_the_table_gives_nan():
-    vectors = embedding.embed_fields(TABLE, np.array([[3], [4]], np.int32))
-    np.testing.assert_array_equal(np.isnan(vectors)[:, 0, 0], [False, True])
+def test_an_id_outside_the_table_gives_the_nearest_row():
+    outside = embedding.embed_fields(TABLE, np.array([[-1], [4]], np.int32))
+    ends = embedding.embed_fields(TABLE, np.array([[0], [3]], np.int32))
+    np.testing.assert_array_equal(outside, ends)
 
 
 @pytest.mark.parametrize(

@@ -183,3 +183,33 @@ def test_predict_is_the_model_without_dropout():
     np.testing.assert_array_equal(
         steps.make_predict(model)(variables, features), model.apply(variables, features)
     )
+
+
+@pytest.mark.parametrize(
+    ("table_update", "prepare"),
+    [("dense", lambda b: b), ("rows", lambda b: b), ("rows", rows.compact)],
+    ids=["dense", "rows_on_device", "rows_on_host"],
+)
+@pytest.mark.parametrize("wrong", [-1, examples.VOCAB_SIZE, (1 << 30) - 1])
+def test_an_id_outside_the_tables_makes_the_loss_nan(table_update, prepare, wrong):
+    batch = random_batch()
+    tx = optimizers.make("sgd", 0.1)
+    _, right = train([batch], tx=tx, table_update=table_update, prepare=prepare)
+    assert np.isfinite(right).all()
+    ids = batch.features.ids.copy()
+    ids[3, 1] = wrong
+    batch = batch._replace(features=batch.features._replace(ids=ids))
+    _, found = train([batch], tx=tx, table_update=table_update, prepare=prepare)
+    assert np.isnan(found).all()
+
+
+def test_predictions_of_rows_with_an_id_outside_the_tables_are_nan():
+    model, features = make_model(), random_batch().features
+    variables = examples.random_variables(model, features)
+    ids = features.ids.copy()
+    ids[3, 1], ids[5, 0] = -1, examples.VOCAB_SIZE
+    predict = steps.make_predict(model)
+    found = predict(variables, features._replace(ids=ids))
+    np.testing.assert_array_equal(np.flatnonzero(np.isnan(found)), [3, 5])
+    right = ~np.isnan(found)
+    np.testing.assert_array_equal(found[right], predict(variables, features)[right])
