@@ -27,10 +27,10 @@ import numpy as np
 from absl import flags
 
 from afm_jax.errors import InputError
-from afm_jax.training import parallel, records
+from afm_jax.training import records
 from data import program
 from data.store import Store
-from experiments import host_memory, plots, report, runs, train
+from experiments import plots, report, runs, startup, train
 
 FLAGS = flags.FlagValues()
 
@@ -88,8 +88,7 @@ class Entry(NamedTuple):
 
 def main() -> dict[str, Any]:
     """Trains, compares and reports as the flags say; returns the summary."""
-    host_memory.keep_freed()
-    parallel.check_sums()
+    startup.prepare()
     if _PLOTS.value:
         plots.check()
     workdir = pathlib.Path(_WORKDIR.value)

@@ -17,7 +17,7 @@ from afm_jax.errors import InputError
 from afm_jax.training import evaluation, parallel, steps
 from data import program
 from data.loader import Loader
-from experiments import host_memory, runs
+from experiments import runs, startup
 
 FLAGS = flags.FlagValues()
 
@@ -52,8 +52,7 @@ _GROUP_FIELD = flags.DEFINE_string(
 
 def main() -> dict[str, Any]:
     """Evaluates as the flags say; returns the metrics."""
-    host_memory.keep_freed()
-    parallel.check_sums()
+    startup.prepare()
     workdir = pathlib.Path(_WORKDIR.value)
     config = runs.read_config(workdir)
     dataset = _DATASET.value or config["dataset"]

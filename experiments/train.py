@@ -18,7 +18,7 @@ from afm_jax.errors import InputError
 from afm_jax.ops import losses
 from afm_jax.training import evaluation, loop, optimizers, parallel, progress, steps
 from data import program
-from experiments import host_memory, runs
+from experiments import runs, startup
 
 FLAGS = flags.FlagValues()
 
@@ -189,8 +189,7 @@ _SEED = _flag(
 
 def main() -> dict[str, Any]:
     """Trains as the flags say; returns the result."""
-    host_memory.keep_freed()
-    parallel.check_sums()
+    startup.prepare()
     store = runs.open_data(_DATASET.value, _DATA_DIR.value)
     schema = store.schema
     model = runs.make_model(_MODEL.value, _SET.value, schema)

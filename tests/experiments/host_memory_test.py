@@ -78,13 +78,6 @@ def test_the_heap_is_asked_to_be_in_large_pages():
         assert any("hg" in flags.split() for flags in heaps) == asked
 
 
-def test_programs_keep_freed_memory_before_they_allocate():
-    for program in ("train", "evaluate"):
-        text = (ROOT / f"experiments/{program}.py").read_text()
-        body = text.partition("def main()")[2]
-        assert -1 < body.find("host_memory.keep_freed()") < body.find("check_sums()")
-
-
 def test_nothing_is_kept_on_other_backends(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert not host_memory.keep_freed()

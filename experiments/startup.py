@@ -1,0 +1,44 @@
+"""What every program does before it computes."""
+
+import os
+import pathlib
+
+import jax
+
+from afm_jax.training import parallel
+from experiments import host_memory
+
+CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
+"""Environment variable of jax: the folder of compiled functions; empty for none."""
+
+_SECONDS = 0.1
+"""A function that compiles faster is not kept."""
+
+
+def prepare() -> None:
+    """Keeps freed memory, keeps compiled functions, and checks jaxlib.
+
+    Raises:
+        InputError: as `parallel.check_sums`.
+    """
+    host_memory.keep_freed()
+    keep_compiled()
+    parallel.check_sums()
+
+
+def keep_compiled() -> None:
+    """Makes jax keep compiled functions for the next run, in the user's cache folder.
+
+    They are found again by program, versions, flags and device, so that a second run of
+    a model starts at once. If `CACHE_VARIABLE` is set, it is left to decide.
+    """
+    if CACHE_VARIABLE in os.environ:
+        return
+    caches = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    try:
+        folder = caches.expanduser() / "afm_jax" / "compiled"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # no home, or none to write to
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", _SECONDS)

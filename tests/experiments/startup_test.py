@@ -1,0 +1,78 @@
+"""What programs do before they compute: the order of it, and the compile cache."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+COMPILE = """
+import jax, jax.numpy as jnp
+from experiments import startup
+startup.{call}()
+def slow(x):
+    for _ in range(60):
+        x = jnp.sort(jnp.sin(x)) + x[::-1]
+    return x
+jax.jit(slow).lower(jnp.arange(64.0)).compile()
+print(jax.config.jax_compilation_cache_dir)
+"""
+
+
+def compile_with(call="keep_compiled", **environment):
+    """Compiles in a process of its own; the folder that jax kept the function in."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("JAX_COMPILATION")}
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILE.format(call=call)],
+        cwd=ROOT,
+        env={**kept, **environment},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr == ""
+    return done.stdout.strip()
+
+
+def test_compiled_functions_are_kept_in_the_users_cache(tmp_path):
+    folder = tmp_path / "afm_jax" / "compiled"
+    assert compile_with("prepare", XDG_CACHE_HOME=str(tmp_path)) == str(folder)
+    files = {path: path.stat().st_mtime_ns for path in folder.glob("jit_slow-*-cache")}
+    assert files
+    compile_with(XDG_CACHE_HOME=str(tmp_path))
+    again = {path: path.stat().st_mtime_ns for path in folder.glob("jit_slow-*-cache")}
+    assert again == files
+
+
+def test_the_home_folder_has_the_cache_by_default(tmp_path):
+    found = compile_with(XDG_CACHE_HOME="", HOME=str(tmp_path))
+    assert found == str(tmp_path / ".cache" / "afm_jax" / "compiled")
+
+
+def test_the_variable_of_jax_decides(tmp_path):
+    own = str(tmp_path / "own")
+    set_to = {"XDG_CACHE_HOME": str(tmp_path), "JAX_COMPILATION_CACHE_DIR": own}
+    assert compile_with(**set_to) == own
+    assert compile_with(**{**set_to, "JAX_COMPILATION_CACHE_DIR": ""}) in ("", "None")
+    assert not (tmp_path / "afm_jax").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_done_without(tmp_path):
+    (tmp_path / "file").touch()
+    assert compile_with(XDG_CACHE_HOME=str(tmp_path / "file")) == "None"
+
+
+@pytest.mark.parametrize("program", ["train", "evaluate", "compare"])
+def test_programs_prepare_first(program):
+    text = (ROOT / f"experiments/{program}.py").read_text()
+    body = text.partition("def main()")[2].partition('"""\n')[2]
+    assert re.match(r"\s+startup\.prepare\(\)", body)
+
+
+def test_memory_is_kept_before_anything_is_allocated():
+    text = (ROOT / "experiments/startup.py").read_text()
+    body = text.partition("def prepare()")[2]
+    assert -1 < body.find("host_memory.keep_freed()") < body.find("check_sums()")
