@@ -63,7 +63,12 @@ class AttentionPooling(nn.Module):
         pooled = attention.attention_pooling(
             embeddings, kernel, bias, query, dropout_rate=rate, key=key
         )
-        if self.pooling == "sum":
-            num_fields = embeddings.shape[-2]
-            pooled = pooled * (num_fields * (num_fields - 1) / 2)
-        return pooled
+        return (
+            pooled
+            if self.pooling == "mean"
+            else pooled * self.scale(embeddings.shape[-2])
+        )
+
+    def scale(self, num_fields: int) -> float:
+        """The factor of the attention pooling: 1, or the number of pairs for 'sum'."""
+        return 1.0 if self.pooling == "mean" else num_fields * (num_fields - 1) / 2

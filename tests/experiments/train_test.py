@@ -172,7 +172,7 @@ def test_the_readme_commands_run(real_data, tmp_path):
         for line in block.splitlines()
         if line.startswith("python -m")
     ]
-    assert len(commands) == 6
+    assert len(commands) == 7
     shortened = {
         "experiments.train": ["--epochs=1"],
         "experiments.compare": ["--epochs=1", "--resamples=100"],
