@@ -1,6 +1,9 @@
 """Attentional factorization machine (Xiao et al. 2017)."""
 
+from typing import Literal
+
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
 from afm_jax.features import Features
@@ -18,12 +21,16 @@ class Model(nn.Module):
     the attention weights and on the pooled vector, as in its authors' code. From that
     code: the softmax runs over the pairs, where the code's runs over an axis of size 1
     since February 2018, so that all weights are 1; W and h start Xavier normal and b at
-    0, where the code's are normal. p starts at ones, as there.
+    0, where the code's are normal.
 
     The mean over P = F (F - 1) / 2 products of small numbers makes the pair term, and
     what the tables learn from it, P times smaller than FM's. The authors start from the
-    tables of a trained FM; `pooling='sum'` takes the factor P back instead, and then the
-    model starts as FM.
+    tables of a trained FM; `pooling='sum'` takes the factor P back instead.
+
+    The code starts p at ones: at uniform attention the pair term is then FM's, a sum of
+    inner products, and stays one, since p hardly crosses 0. By default p starts with
+    both signs here, so that the term can be any symmetric form of the two vectors. On
+    Frappe this, and not attention, is what takes AFM beyond FM.
 
     Attributes:
         vocab_size: feature ids of all fields together.
@@ -34,6 +41,8 @@ class Model(nn.Module):
         pooling: 'mean' or 'sum'; see `modules.attention`.
         attention_dropout_rate: of the weight a_ij of each pair.
         pooling_dropout_rate: of each dimension of the pooled vector.
+        projection: how p starts: 'signs' for 1, -1, 1, ...; 'ones', which goes with the
+            tables of a trained FM.
         first_order_inputs: 'all', 'fields' or 'dense'; see `modules.first_order`.
         init_stddev: standard deviation of the initial tables.
     """
@@ -46,6 +55,7 @@ class Model(nn.Module):
     pooling: attention.Pooling = "mean"
     attention_dropout_rate: float = 0.0
     pooling_dropout_rate: float = 0.0
+    projection: Literal["signs", "ones"] = "signs"
     first_order_inputs: first_order.Inputs = "all"
     init_stddev: float = 1e-4
 
@@ -76,7 +86,15 @@ class Model(nn.Module):
         pooled = nn.Dropout(
             self.pooling_dropout_rate, deterministic=not train, name="pooling_dropout"
         )(pooled)
+        ones = self.projection == "ones"
         projected = output.Output(
-            use_bias=False, kernel_init=nn.initializers.ones, name="output"
+            use_bias=False,
+            kernel_init=nn.initializers.ones if ones else _signs,
+            name="output",
         )(pooled)
         return logits + projected
+
+
+def _signs(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """1, -1, 1, ..., of any key."""
+    return (1.0 - 2.0 * (jnp.arange(shape[0]) % 2)).reshape(shape)

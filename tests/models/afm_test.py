@@ -16,9 +16,7 @@ def make(kind, **hyperparameters):
     model = models.make(
         "afm",
         **examples.data_hyperparameters(kind),
-        embedding_dim=3,
-        attention_dim=5,
-        **hyperparameters,
+        **{"embedding_dim": 3, "attention_dim": 5} | hyperparameters,
     )
     return model, examples.random_variables(model, features)["params"], features
 
@@ -67,9 +65,20 @@ def test_uniform_attention_and_projection_onto_ones_leave_fm_over_the_number_of_
     )
 
 
-def test_the_sum_over_pairs_starts_as_fm():
+@pytest.mark.parametrize("k", [1, 2, 7])
+def test_the_projection_starts_with_as_many_signs_of_each_kind(k):
+    model, _, features = make("plain", embedding_dim=k)
+    kernel = model.init(jax.random.key(0), features)["params"]["output"]["kernel"]
+    assert kernel.shape == (k, 1)
+    np.testing.assert_array_equal(np.abs(kernel), 1)
+    assert float(kernel.sum()) == k % 2
+
+
+def test_the_sum_over_pairs_starts_as_fm_if_the_projection_is_onto_ones():
     """Small tables make attention uniform. No first-order weights, which are larger."""
-    model, _, features = make("plain", pooling="sum", init_stddev=1e-3)
+    model, _, features = make(
+        "plain", pooling="sum", init_stddev=1e-3, projection="ones"
+    )
     params = model.init(jax.random.key(0), features)["params"]
     fm = models.make("fm", **examples.data_hyperparameters("plain"), embedding_dim=3)
     shared = {name: params[name] for name in ("embedding", "first_order")}
