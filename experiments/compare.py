@@ -105,10 +105,11 @@ def main() -> dict[str, Any]:
     if labels.min() == labels.max():
         raise InputError(f"The {split} split is all of one class: nothing to compare.")
     compared = _train_all(entries, workdir, store, split)
-    _log.info("Resampling %d rows %d times.", len(labels), _RESAMPLES.value)
-    summary = report.summarize(
-        compared, labels, split, reference, resamples=_RESAMPLES.value
-    )
+    resamples = _RESAMPLES.value
+    with program.progress("Resampling", resamples, "draws") as advance:
+        summary = report.summarize(
+            compared, labels, split, reference, resamples=resamples, advance=advance
+        )
     report.write(workdir, summary, compared)
     if _PLOTS.value:
         plots.draw(workdir, summary, compared)

@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,6 +48,7 @@ def summarize(
     reference: str,
     *,
     resamples: int,
+    advance: Callable[[int], None] = lambda resamples: None,
 ) -> dict[str, Any]:
     """Means over seeds, and differences to the reference with their certainty.
 
@@ -57,6 +58,7 @@ def summarize(
         split: its name.
         reference: one of the models.
         resamples: of the rows, for intervals and p-values.
+        advance: told the resamples that are done.
 
     Returns:
         'dataset', 'split', 'rows', 'seeds' (how many), 'resamples', 'reference',
@@ -67,7 +69,7 @@ def summarize(
         the log loss of a regression.
     """
     first = compared[reference][0]
-    by_metric = _draws(compared, labels, resamples)
+    by_metric = _draws(compared, labels, resamples, advance)
     return {
         "dataset": first.config["dataset"],
         "split": split,
@@ -96,11 +98,16 @@ def _means(several: Sequence[Run], split: str) -> dict[str, Any]:
 
 
 def _draws(
-    compared: Mapping[str, Sequence[Run]], labels: np.ndarray, resamples: int
+    compared: Mapping[str, Sequence[Run]],
+    labels: np.ndarray,
+    resamples: int,
+    advance: Callable[[int], None],
 ) -> dict[str, dict[str, np.ndarray]]:
     """For each metric and model, its values on resampled rows, [seeds, R]."""
     logits = [run.logits for several in compared.values() for run in several]
-    both = statistics.bootstrap(logits, labels, resamples=resamples, seed=0)
+    both = statistics.bootstrap(
+        logits, labels, resamples=resamples, seed=0, advance=advance
+    )
     return {
         metric: dict(zip(compared, np.split(draws, len(compared)), strict=True))
         for metric, draws in zip(METRICS, both, strict=True)

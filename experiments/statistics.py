@@ -1,6 +1,6 @@
 """Paired statistics of two models over rows and seeds: pure functions of NumPy arrays."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -80,7 +80,12 @@ def weighted_auc(ranking: Ranking, weights: np.ndarray) -> np.ndarray:
 
 
 def bootstrap(
-    logits: Sequence[np.ndarray], labels: np.ndarray, *, resamples: int, seed: int
+    logits: Sequence[np.ndarray],
+    labels: np.ndarray,
+    *,
+    resamples: int,
+    seed: int,
+    advance: Callable[[int], None] = lambda resamples: None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """AUC and log loss of several runs on resampled rows, the same rows for all runs.
 
@@ -90,6 +95,7 @@ def bootstrap(
         resamples: R, how often N rows are drawn with replacement. Draws without a row
             of each label are drawn again.
         seed: of the draws.
+        advance: told the resamples that are done.
 
     Returns:
         AUC and log loss in nats, float64 [runs, R] each.
@@ -111,6 +117,7 @@ def bootstrap(
             auc[run, here] = weighted_auc(ranking, counts)
         log_loss[:, here] = (counts.astype(np.float64) @ losses / labels.size).T
         done += len(counts)
+        advance(len(counts))
     return auc, log_loss
 
 
