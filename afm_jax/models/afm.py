@@ -30,7 +30,7 @@ class Model(nn.Module):
     The code starts p at ones: at uniform attention the pair term is then FM's, a sum of
     inner products, and stays one, since p hardly crosses 0. By default p starts with
     both signs here, so that the term can be any symmetric form of the two vectors. On
-    Frappe this, and not attention, is what takes AFM beyond FM.
+    Frappe attention takes AFM beyond FM only then.
 
     Attributes:
         vocab_size: feature ids of all fields together.
