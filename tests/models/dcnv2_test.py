@@ -92,12 +92,17 @@ def test_matrices_of_equal_columns_leave_dcn():
     """w_l = any column of W_l^T, without biases."""
     model, params, features = make("full")
     dcn_params = {name: params[name] for name in ("embedding", "mlp", "output")}
+    weights = []
     for name in ("cross_0", "cross_1"):
         weight = params[name]["kernel"][:, :1]
         no_bias = np.zeros_like(params[name]["bias"])
         kernel = np.repeat(weight, len(weight), axis=1)
         params[name] = {"kernel": kernel, "bias": no_bias}
-        dcn_params[name] = {"kernel": weight, "bias": no_bias}
+        weights.append(weight[:, 0])
+    dcn_params["cross"] = {
+        "kernel": np.stack(weights),
+        "bias": np.zeros((2, len(weight))),
+    }
     dcn = models.make(
         "dcn",
         **examples.data_hyperparameters("full"),
