@@ -1,5 +1,6 @@
 import pathlib
 import shutil
+import os
 import subprocess
 
 import pytest
@@ -18,8 +19,11 @@ ROOT = pathlib.Path(__file__).parents[1]
     ],
 )
 def test_every_python_has_an_environment_of_its_own(arguments, environment):
+    # A make that runs the tests hands its own variables down.
+    handed_down = ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "PYTHON", "VENV")
     done = subprocess.run(
         ["make", "--dry-run", "--directory", str(ROOT), "test", *arguments],
+        env={k: v for k, v in os.environ.items() if k not in handed_down},
         capture_output=True,
         check=True,
         text=True,
