@@ -1,6 +1,6 @@
+import os
 import pathlib
 import shutil
-import os
 import subprocess
 
 import pytest
