@@ -1,6 +1,7 @@
 import jax
 import numpy as np
 import pytest
+from jax.sharding import AbstractDevice, AbstractMesh, use_abstract_mesh
 
 from afm_jax.ops import attention, pallas_attention
 from afm_jax.ops.blocked_attention import Network
@@ -74,5 +75,7 @@ def test_the_kernels_compile_to_triton():
         ).sum()
 
     gradient = jax.jit(jax.grad(objective, argnums=(0, 1)))
-    program = gradient.trace(*inputs).lower(lowering_platforms=("cuda",)).as_text()
+    gpu = AbstractDevice("NVIDIA H100 80GB HBM3", None, "gpu")
+    with use_abstract_mesh(AbstractMesh((1,), ("data",), abstract_device=gpu)):
+        program = gradient.trace(*inputs).lower(lowering_platforms=("cuda",)).as_text()
     assert program.count("xla.gpu.triton") == 2
