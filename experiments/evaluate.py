@@ -13,7 +13,6 @@ from typing import Any
 
 from absl import flags
 
-from afm_jax.errors import InputError
 from afm_jax.training import evaluation, parallel, steps
 from data import program
 from data.loader import Loader
@@ -57,11 +56,7 @@ def main() -> dict[str, Any]:
     config = runs.read_config(workdir)
     dataset = _DATASET.value or config["dataset"]
     store = runs.open_data(dataset, _DATA_DIR.value or config["data_dir"])
-    if _SPLIT.value not in store.splits:
-        raise InputError(
-            f"{dataset} has no split {_SPLIT.value!r}; it has {tuple(store.splits)}."
-        )
-    rows = store.splits[_SPLIT.value]
+    rows = runs.rows_of(store, dataset, _SPLIT.value)
     loader = Loader(rows, _BATCH_SIZE.value, shuffle=False)
     devices = parallel.Devices(store.schema.vocab_size)
     devices.check_batch_size(_BATCH_SIZE.value)

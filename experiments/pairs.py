@@ -20,7 +20,6 @@ import scipy.stats
 from absl import flags
 from flax import linen as nn
 
-from afm_jax.errors import InputError
 from afm_jax.features import Batch, Schema
 from afm_jax.modules import pair_attention
 from afm_jax.ops import interactions
@@ -55,11 +54,8 @@ def main() -> dict[str, Any]:
     workdir = pathlib.Path(_WORKDIR.value)
     config = runs.read_config(workdir)
     store = runs.open_data(config["dataset"], config["data_dir"])
-    if _SPLIT.value not in store.splits:
-        raise InputError(
-            f"{config['dataset']} has no split {_SPLIT.value!r}; it has {tuple(store.splits)}."
-        )
-    loader = Loader(store.splits[_SPLIT.value], _BATCH_SIZE.value, shuffle=False)
+    rows = runs.rows_of(store, config["dataset"], _SPLIT.value)
+    loader = Loader(rows, _BATCH_SIZE.value, shuffle=False)
     model, step, variables = runs.restore(
         workdir, store.schema, loader.batch(0, 0).features, _STEP.value
     )
@@ -68,16 +64,17 @@ def main() -> dict[str, Any]:
     strengths = planted_strengths(store.schema) if store.probabilities else None
     pairs = _pairs(store.schema, attention, contribution, strengths)
     print(_table(pairs), file=sys.stderr)
+    scores = {"attention": attention, "contribution": contribution}
     return {
         "model": config["model"],
         "dataset": config["dataset"],
         "split": _SPLIT.value,
         "step": step,
         "pairs": pairs,
-        "attention": None if strengths is None else agreement(attention, strengths),
-        "contribution": None
-        if strengths is None
-        else agreement(contribution, strengths),
+        **{
+            name: None if strengths is None else agreement(each, strengths)
+            for name, each in scores.items()
+        },
     }
 
 

@@ -18,7 +18,7 @@ from afm_jax.training import leaves, loop, state
 from afm_jax.training.checkpoints import Checkpoints
 from data import synthetic
 from data.loader import Loader
-from data.store import Store, open_store
+from data.store import Rows, Store, open_store
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +48,19 @@ def open_data(dataset: str, data_dir: str | None) -> Store:
             f"--dataset={dataset} needs --data_dir, the folder that data.prepare wrote; without it there is --dataset={SYNTHETIC} only."
         )
     return synthetic.make()
+
+
+def rows_of(store: Store, dataset: str, split: str) -> Rows:
+    """The rows of a split.
+
+    Raises:
+        InputError: the store has no such split.
+    """
+    if split not in store.splits:
+        raise InputError(
+            f"{dataset} has no split {split!r}; it has {tuple(store.splits)}."
+        )
+    return store.splits[split]
 
 
 def loaders(store: Store, batch_size: int, seed: int) -> dict[str, Loader]:

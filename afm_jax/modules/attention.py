@@ -63,11 +63,7 @@ class AttentionPooling(nn.Module):
         pooled = attention.attention_pooling(
             embeddings, kernel, bias, query, dropout_rate=rate, key=key
         )
-        return (
-            pooled
-            if self.pooling == "mean"
-            else pooled * self.scale(embeddings.shape[-2])
-        )
+        return self.scale(embeddings.shape[-2]) * pooled
 
     def scale(self, num_fields: int) -> float:
         """The factor of the attention pooling: 1, or the number of pairs for 'sum'."""

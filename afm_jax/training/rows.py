@@ -20,9 +20,6 @@ T = TypeVar("T")
 
 _NO_ROW = np.iinfo(np.int32).max
 
-_FILLERS = 1 << 30
-"""From here on an int32 is no id: it fills up the rows of a batch."""
-
 
 def take_rows(tree: T, rows: jax.Array) -> T:
     """The same tree with only the given rows of every table.
@@ -76,9 +73,14 @@ def put_rows(tree: T, small: T, rows: jax.Array) -> T:
 
 
 def outside(ids: Array, vocab_size: int) -> jax.Array:
-    """Which ids are of no table row, nor fill up a batch's `rows`; bool, like `ids`."""
+    """Which ids are of no table row; bool, of the shape of `ids`."""
     ids = jnp.asarray(ids)
-    return (ids < 0) | ((ids >= vocab_size) & (ids < _FILLERS))
+    return (ids < 0) | (ids >= vocab_size)
+
+
+def fillers(rows: jax.Array) -> jax.Array:
+    """Which of a batch's `rows`, int32 [U], only fill them up; bool [U]."""
+    return rows >= _NO_ROW - rows.size
 
 
 def with_rows(batch: Batch) -> Batch:

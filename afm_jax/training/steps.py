@@ -66,8 +66,9 @@ def make_train_step(
         small = row_updates.take_rows(state, batch.rows)
         small, metrics = _update(small_model, tx, loss, axis_name, small, batch)
         state = row_updates.put_rows(state, small, batch.rows)
-        wrong = jnp.any(row_updates.outside(batch.rows, model.vocab_size))
-        return state, _nan_if(wrong, metrics)
+        wrong = row_updates.outside(batch.rows, model.vocab_size)
+        wrong &= ~row_updates.fillers(batch.rows)
+        return state, _nan_if(jnp.any(wrong), metrics)
 
     return dense_step if table_update == "dense" else row_step
 

@@ -65,7 +65,7 @@ def test_a_folder_that_cannot_be_made_is_done_without(tmp_path):
     assert compile_with(XDG_CACHE_HOME=str(tmp_path / "file")) == "None"
 
 
-@pytest.mark.parametrize("program", ["train", "evaluate", "compare"])
+@pytest.mark.parametrize("program", ["train", "evaluate", "compare", "pairs"])
 def test_programs_prepare_first(program):
     text = (ROOT / f"experiments/{program}.py").read_text()
     body = text.partition("def main()")[2].partition('"""\n')[2]

@@ -63,7 +63,7 @@ def test_value_and_gradients_equal_the_reference(sizes, dropout_rate):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * scale_of_array)
 
 
-# From jax 0.11 on; its successor, Mosaic GPU, is another kernel to write.
+# So newer jax says; the successor, Mosaic GPU, takes a kernel written anew.
 @pytest.mark.filterwarnings("ignore:The Pallas Triton backend is deprecated")
 def test_the_kernels_compile_to_triton():
     """Without a GPU: down to Triton's own language, where sizes and types are checked."""

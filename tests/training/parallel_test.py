@@ -121,6 +121,27 @@ def test_every_layout_computes_what_one_device_computes(name, layout, table_upda
         assert_close(ours, theirs)
 
 
+@pytest.mark.parametrize("table_update", steps.TABLE_UPDATES)
+@pytest.mark.parametrize("layout", ["mesh", "pmap"])
+def test_an_id_outside_the_tables_is_seen_on_every_device(layout, table_update):
+    devices, model = make_devices(layout), make_model("fm")
+    run = devices.place_state(initial_state("fm"))
+    step = steps.make_train_step(
+        model,
+        TX,
+        losses.sigmoid_cross_entropy,
+        table_update=table_update,
+        axis_name=devices.axis_name,
+    )
+    batch = BATCHES[0]
+    ids = batch.features.ids.copy()
+    ids[-1, 0] = examples.VOCAB_SIZE
+    batch = batch._replace(features=batch.features._replace(ids=ids))
+    ready = rows.compact(batch) if table_update == "rows" else batch
+    _, metrics = devices.compile_train_step(step, run)(run, devices.place_batch(ready))
+    assert np.isnan(metrics["loss"])
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_gathered_state_moves_to_every_layout(layout):
     host, _, _ = train("fm", "rows", "rows")
