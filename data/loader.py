@@ -85,19 +85,43 @@ class Loader:
         """
         if not 0 <= step < self.steps_per_epoch:
             raise IndexError(f"step {step} of {self.steps_per_epoch} an epoch")
-        start = step * self.batch_size
-        count = min(self.batch_size, self.num_rows - start)
-        places = np.arange(self.batch_size)[self._slice]
-        positions = start + places % count
-        if self._shuffle:
-            positions = permute(positions, self.num_rows, key=(self._seed, epoch))
+        positions = self._positions(epoch, np.arange(step, step + 1))[0]
+        places = step * self.batch_size + np.arange(self.batch_size)[self._slice]
         ids, values, dense, labels = (
             None if column is None else np.take(column, positions, axis=0)
             for column in self._rows
         )
+        weights = (places < self.num_rows).astype(np.float32)
+        return Batch(Features(ids, values, dense), labels, weights)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Which rows the batches of an epoch are of, by their place in `all_rows`.
+
+        Args:
+            epoch: from 0.
+
+        Returns:
+            int32 [steps_per_epoch, this process's share of batch_size]. The last batch
+            repeats rows, as in `batch`.
+        """
+        steps = np.arange(self.steps_per_epoch)
+        return self._positions(epoch, steps).astype(np.int32)
+
+    def all_rows(self) -> Batch:
+        """All rows of the split, in the order of the file."""
+        ids, values, dense, labels = self._rows
         return Batch(
-            Features(ids, values, dense), labels, (places < count).astype(np.float32)
+            Features(ids, values, dense), labels, np.ones(self.num_rows, np.float32)
         )
+
+    def _positions(self, epoch: int, steps: np.ndarray) -> np.ndarray:
+        """The rows of this process's slice of some batches, int64 [steps, share]."""
+        starts = steps[:, None] * self.batch_size
+        counts = np.minimum(self.batch_size, self.num_rows - starts)
+        positions = starts + np.arange(self.batch_size)[self._slice] % counts
+        if not self._shuffle:
+            return positions
+        return permute(positions, self.num_rows, key=(self._seed, epoch))
 
     def batches(
         self,

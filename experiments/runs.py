@@ -31,7 +31,7 @@ _NEEDED = ("model", "set", "dataset", "data_dir", "loss")
 # How long and on which devices, not what is computed.
 _MAY_CHANGE = (
     *("epochs", "patience", "checkpoint_every", "log_every"),
-    *("device_map", "table_sharding"),
+    *("device_map", "table_sharding", "data_placement"),
 )
 
 

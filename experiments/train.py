@@ -16,7 +16,15 @@ from absl import flags
 
 from afm_jax.errors import InputError
 from afm_jax.ops import losses
-from afm_jax.training import evaluation, loop, optimizers, parallel, progress, steps
+from afm_jax.training import (
+    evaluation,
+    loop,
+    optimizers,
+    parallel,
+    progress,
+    steps,
+    updates,
+)
 from data import program
 from experiments import runs, startup
 
@@ -142,6 +150,13 @@ _TABLE_SHARDING = _flag(
     "Tables whole on every device, or split by rows.",
     parallel.TABLE_SHARDINGS,
 )
+_DATA_PLACEMENT = _flag(
+    flags.DEFINE_enum,
+    "data_placement",
+    "auto",
+    "Training rows on the host, read ahead, or all on the device, where many steps run in one call; auto: on a device with the memory.",
+    updates.PLACEMENTS,
+)
 _PATIENCE = _flag(
     flags.DEFINE_integer,
     "patience",
@@ -219,6 +234,7 @@ def main() -> dict[str, Any]:
         patience=_PATIENCE.value,
         plateau_factor=_PLATEAU_FACTOR.value,
         checkpoint_every=_CHECKPOINT_EVERY.value,
+        data_placement=_DATA_PLACEMENT.value,
         log_every=_LOG_EVERY.value,
         group_slot=runs.group_slot(schema, _GROUP_FIELD.value),
         seed=_SEED.value,

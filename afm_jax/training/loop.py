@@ -6,9 +6,9 @@ import functools
 import logging
 import pathlib
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,34 +16,21 @@ import optax
 from flax import linen as nn
 
 from afm_jax.errors import InputError
-from afm_jax.features import Batch, Schema
+from afm_jax.features import Schema
 from afm_jax.ops import losses
-from afm_jax.training import evaluation, rows, steps
+from afm_jax.training import evaluation, steps, updates
 from afm_jax.training import state as states
 from afm_jax.training.checkpoints import Checkpoints
 from afm_jax.training.parallel import Devices
 from afm_jax.training.progress import Clock, Options, Progress
 from afm_jax.training.records import Records, write_logits
 from afm_jax.training.state import TrainState
+from afm_jax.training.updates import Batches
 
 _log = logging.getLogger(__name__)
 
 CHECKPOINTS = "checkpoints"
 """The folder of the checkpoints in a working directory."""
-
-
-class Batches(Protocol):
-    """A split as batches; see `data.loader.Loader`."""
-
-    num_rows: int
-    batch_size: int
-    steps_per_epoch: int
-
-    def batch(self, epoch: int, step: int) -> Batch: ...
-
-    def batches(
-        self, epoch: int, *, first_step: int = 0, transform: Callable[[Batch], Any]
-    ) -> Generator[Any, None, None]: ...
 
 
 class Interrupted(Exception):
@@ -99,15 +86,20 @@ def train_and_evaluate(
     key = jax.random.key(options.seed)
     state = devices.create_state(model, tx, first, key)
     sized = model.clone(vocab_size=devices.table_rows)
-    step_fn = devices.compile_train_step(
-        steps.make_train_step(
-            sized,
-            tx,
-            losses.make(options.loss),
-            table_update=options.table_update,
-            axis_name=devices.axis_name,
-        ),
+    step_fn = steps.make_train_step(
+        sized,
+        tx,
+        losses.make(options.loss),
+        table_update=options.table_update,
+        axis_name=devices.axis_name,
+    )
+    update = updates.make(
+        options.data_placement,
+        step_fn,
+        devices,
+        train,
         state,
+        table_update=options.table_update,
     )
     predict = devices.compile_predict(steps.make_predict(sized))
     example = devices.gather_state(state)
@@ -142,7 +134,7 @@ def train_and_evaluate(
                 state = _train_epoch(
                     state,
                     progress,
-                    step_fn,
+                    update,
                     learning_rate,
                     devices,
                     train,
@@ -192,7 +184,7 @@ def train_and_evaluate(
 def _train_epoch(
     state: TrainState,
     progress: Progress,
-    step_fn: steps.Step,
+    update: updates.Updates,
     learning_rate: optax.Schedule,
     devices: Devices,
     train: Batches,
@@ -208,35 +200,37 @@ def _train_epoch(
     step = int(np.ravel(state.step)[0])
     unchecked: list[tuple[int, jax.Array]] = []
 
-    def check_losses() -> float | None:
-        """The newest loss, all since the last check being finite."""
-        value = None
-        for at, loss in unchecked:
-            value = float(loss)
-            if not np.isfinite(value):
+    def check_losses() -> None:
+        """Stops if a loss since the last check is not finite."""
+        for first, losses in unchecked:
+            wrong = np.flatnonzero(~np.isfinite(np.ravel(losses)))
+            if wrong.size:
+                at = first + int(wrong[0])
                 rate = float(learning_rate(at)) * float(
                     np.ravel(state.learning_rate_scale)[0]
                 )
                 saved = checkpoints.latest_step()
                 last = "there is none yet" if saved is None else f"step {saved}"
                 raise InputError(
-                    f"The loss is {value} at step {at}, learning rate {rate:g}; last good checkpoint: {last}. Try a smaller learning rate or clip_norm."
+                    f"The loss is {np.ravel(losses)[wrong[0]]} at step {at}, learning rate {rate:g}; last good checkpoint: {last}. Try a smaller learning rate or clip_norm."
                 )
         unchecked.clear()
-        return value
 
-    def prepare(batch: Batch) -> Batch:
-        ready = rows.compact(batch) if options.table_update == "rows" else batch
-        return devices.place_batch(ready)
+    def pause(step: int) -> int:
+        """The next step of the epoch after which there is something to do."""
+        if not clock.warm:
+            return step + 1
+        every = filter(None, (options.log_every, options.checkpoint_every))
+        now = epoch * length + step
+        return min(now - now % each + each for each in every) - epoch * length
 
     started, timed_from = time.monotonic(), step
-    with contextlib.closing(
-        train.batches(epoch, first_step=step - epoch * length, transform=prepare)
-    ) as batches:
-        for batch in batches:
-            state, metrics = step_fn(state, batch)
-            unchecked.append((step, metrics["loss"]))
-            step += 1
+    calls = update.calls(epoch, step - epoch * length, pause)
+    with contextlib.closing(calls):
+        for call in calls:
+            state, losses = call.run(state)
+            unchecked.append((epoch * length + call.losses_from, losses))
+            step += call.steps
             if not clock.warm:
                 check_losses()
                 _log.info("First step: %.1f s.", time.monotonic() - started)
@@ -248,7 +242,7 @@ def _train_epoch(
                 state, line = _loss_line(state, step - 1, learning_rate)
                 records.write(step, {"epoch": epoch, **line})
                 note = f"loss {line['loss']:.4f}"
-            advance(train.batch_size, note)
+            advance(call.steps * train.batch_size, note)
             if step == (epoch + 1) * length:
                 continue
             due = options.checkpoint_every and step % options.checkpoint_every == 0

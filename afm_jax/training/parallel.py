@@ -15,7 +15,7 @@ from afm_jax.errors import InputError
 from afm_jax.features import Batch, Features
 from afm_jax.training import state as states
 from afm_jax.training.state import TrainState
-from afm_jax.training.steps import Step
+from afm_jax.training.steps import Step, Steps, make_train_steps
 
 T = TypeVar("T")
 
@@ -109,6 +109,23 @@ class Devices:
             else self._vocab_size
         )
 
+    @property
+    def host_finds_rows(self) -> bool:
+        """Whether the distinct ids of a batch are to be found before it is placed.
+
+        On a CPU the thread that reads ahead sorts faster than the compiled step, and
+        `jax.pmap` needs them before the batch is split. An accelerator needs a fraction
+        of a millisecond for what takes the host several.
+        """
+        return self._pmap or self._devices[0].platform == "cpu"
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes of memory for arrays on each device; None if that is the host's."""
+        if self._pmap or self._devices[0].platform == "cpu":
+            return None
+        return (self._devices[0].memory_stats() or {}).get("bytes_limit")
+
     def check_batch_size(self, batch_size: int) -> None:
         """Raises InputError if the devices cannot split such a batch evenly."""
         if batch_size % len(self._devices):
@@ -170,6 +187,16 @@ class Devices:
             shardings = shardings._replace(rows=whole)
         return jax.device_put(batch, shardings)
 
+    def place_rows(self, rows: T) -> T:
+        """Arrays of the host, whole on every device.
+
+        Raises:
+            InputError: under 'pmap', whose programs each have a batch of their own.
+        """
+        if self._pmap:
+            raise InputError("data_placement='device' needs device_map='mesh'.")
+        return jax.device_put(rows, self._sharding())
+
     def compile_train_step(self, step: Step, state: TrainState) -> Step:
         """The compiled step; it takes over the buffers of the state it is given.
 
@@ -190,6 +217,19 @@ class Devices:
             return state, jax.tree.map(lambda metric: metric[0], metrics)
 
         return self._one_at_a_time(first_metrics)
+
+    def compile_train_steps(self, step: Step, state: TrainState) -> Steps:
+        """As `compile_train_step`, many steps in one call; see `make_train_steps`."""
+        split = self._sharding(_AXIS)
+
+        def place(batch):
+            return jax.lax.with_sharding_constraint(batch, split)
+
+        shardings = (self._state_shardings(state), None)
+        compiled = jax.jit(
+            make_train_steps(step, place), donate_argnums=0, out_shardings=shardings
+        )
+        return self._one_at_a_time(compiled)
 
     def compile_predict(
         self, predict: Callable[[Any, Features], jax.Array]

@@ -18,6 +18,7 @@ class Options:
             evaluation; 1 leaves it.
         checkpoint_every: steps between checkpoints, beside the one after every
             evaluation; 0 for none between.
+        data_placement: 'auto', 'host' or 'device', see `training.updates`.
         log_every: steps between lines of the training loss.
         group_slot: slot whose ids are the groups of GAUC, or None.
         seed: of initialisation and dropout.
@@ -29,6 +30,7 @@ class Options:
     patience: int = 0
     plateau_factor: float = 1.0
     checkpoint_every: int = 0
+    data_placement: str = "auto"
     log_every: int = 100
     group_slot: int | None = None
     seed: int = 0

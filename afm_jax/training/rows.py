@@ -83,7 +83,7 @@ def fillers(rows: jax.Array) -> jax.Array:
     return rows >= _NO_ROW - rows.size
 
 
-def with_rows(batch: Batch) -> Batch:
+def with_rows(batch: Batch, vocab_size: int) -> Batch:
     """The batch with its distinct ids found on the device, unless it has them.
 
     One sort of all B x S ids: slow on a CPU, where `compact` is the better way.
@@ -91,11 +91,13 @@ def with_rows(batch: Batch) -> Batch:
     if batch.rows is not None:
         return batch
     ids = batch.features.ids
+    # Room for one id outside the tables, so that it is seen.
+    size = min(ids.size, vocab_size + 1)
     rows, positions = jnp.unique(
-        ids, size=ids.size, return_inverse=True, fill_value=_NO_ROW
+        ids, size=size, return_inverse=True, fill_value=_NO_ROW
     )
     # Fillers must differ, since the scatter is told that its rows do.
-    fillers = _NO_ROW - ids.size + jnp.arange(ids.size, dtype=jnp.int32)
+    fillers = _NO_ROW - size + jnp.arange(size, dtype=jnp.int32)
     rows = jnp.where(rows == _NO_ROW, fillers, rows)
     features = batch.features._replace(ids=positions.reshape(ids.shape))
     return batch._replace(features=features, rows=rows)

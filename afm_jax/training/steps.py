@@ -14,6 +14,7 @@ from afm_jax.training.state import TrainState
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
 Step = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
+Steps = Callable[[TrainState, Batch, jax.Array, int, int], tuple[TrainState, jax.Array]]
 
 TABLE_UPDATES = ("rows", "dense")
 
@@ -61,7 +62,7 @@ def make_train_step(
     def row_step(state, batch):
         if axis_name is not None and batch.rows is None:
             raise ValueError("under pmap, rows must be found before the batch is split")
-        batch = row_updates.with_rows(batch)
+        batch = row_updates.with_rows(batch, model.vocab_size)
         small_model = model.clone(vocab_size=batch.rows.shape[0])
         small = row_updates.take_rows(state, batch.rows)
         small, metrics = _update(small_model, tx, loss, axis_name, small, batch)
@@ -71,6 +72,39 @@ def make_train_step(
         return state, _nan_if(jnp.any(wrong), metrics)
 
     return dense_step if table_update == "dense" else row_step
+
+
+def make_train_steps(
+    step: Step, place: Callable[[Batch], Batch] = lambda batch: batch
+) -> Steps:
+    """A function that makes many updates, on rows that are on the device already.
+
+    Args:
+        step: one update, of `make_train_step`.
+        place: applied to every batch, to say how devices share it.
+
+    Returns:
+        steps(state, rows, order, first, last) -> (state, losses): the updates `first`
+        to `last` - 1 of an epoch. `rows` is a whole split, [N, ...]; `order`, int32 [S,
+        B], says of which rows the batch of each step is, its places from N on being of
+        weight 0. `losses`, float32 [S], is 0 where no update was made.
+    """
+
+    def steps(state, rows, order, first, last):
+        num_rows, batch_size = rows.labels.shape[0], order.shape[1]
+
+        def update(i, carry):
+            state, losses = carry
+            batch = jax.tree.map(lambda column: column[order[i]], rows)
+            real = i * batch_size + jnp.arange(batch_size) < num_rows
+            batch = place(batch._replace(weights=batch.weights * real))
+            state, metrics = step(state, batch)
+            return state, losses.at[i].set(metrics["loss"])
+
+        losses = jnp.zeros(order.shape[0])
+        return jax.lax.fori_loop(first, last, update, (state, losses))
+
+    return steps
 
 
 def _nan_if(wrong: jax.Array, metrics: dict[str, jax.Array]) -> dict[str, jax.Array]:

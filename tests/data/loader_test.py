@@ -3,6 +3,7 @@ import itertools
 import threading
 import time
 
+import jax
 import numpy as np
 import pytest
 
@@ -47,6 +48,10 @@ def assert_same(batch, other):
         np.testing.assert_array_equal(array, expected)
 
 
+def take(batch, positions):
+    return jax.tree.map(lambda column: column[positions], batch)
+
+
 @pytest.fixture
 def no_thread_is_left():
     before = threading.active_count()
@@ -69,6 +74,17 @@ def test_without_shuffle_rows_come_in_the_order_of_the_file(rows):
     for epoch in (0, 5):
         positions = real_positions(all_batches(loader, epoch))
         np.testing.assert_array_equal(positions, np.arange(N))
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("slices", [{}, {"process_index": 1, "process_count": 3}])
+def test_order_says_of_which_rows_the_batches_are(rows, shuffle, slices):
+    loader = Loader(rows, 96, seed=2, shuffle=shuffle, **slices)
+    whole = loader.all_rows()
+    order = loader.order(4)
+    assert order.dtype == np.int32
+    for positions, batch in zip(order, all_batches(loader, 4), strict=True):
+        assert_same(take(whole, positions)._replace(weights=batch.weights), batch)
 
 
 def test_columns_of_a_row_stay_together(rows):

@@ -20,6 +20,7 @@ from data import synthetic
 from data.loader import Loader
 
 ROWS = {"train": 1_110, "validation": 300, "test": 300}
+BATCH_SIZE = 256
 STEPS = 5  # an epoch, the last one ragged
 
 
@@ -70,7 +71,7 @@ def run(
         schedule,
         devices or make_devices(),
         {
-            name: Loader(rows, 256, seed=1, shuffle=name == "train")
+            name: Loader(rows, BATCH_SIZE, seed=1, shuffle=name == "train")
             for name, rows in store.splits.items()
         },
         store.schema,
@@ -114,13 +115,26 @@ def final_state(workdir, model, devices):
     return devices.gather_state(devices.place_state(host))
 
 
+@pytest.fixture(scope="module", params=["host", "device"])
+def placement(request):
+    """Where the training rows are."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(tmp_path_factory, placement):
     workdir = tmp_path_factory.mktemp("whole")
-    return workdir, run(workdir)
+    return workdir, run(workdir, data_placement=placement)
 
 
-def test_a_killed_run_resumes_to_the_bit(whole, tmp_path):
+def test_rows_on_the_device_train_the_same(tmp_path):
+    for name in ("host", "device"):
+        run(tmp_path / name, model=PLAIN, data_placement=name)
+    host, device = (numbers(tmp_path / name) for name in ("host", "device"))
+    assert device == pytest.approx(host, rel=1e-4)
+
+
+def test_a_killed_run_resumes_to_the_bit(whole, tmp_path, placement):
     """SIGKILL in a process of its own, in the second epoch, past a checkpoint."""
     workdir, result = whole
     script = f"""
@@ -130,33 +144,36 @@ import loop_test
 done = []
 def advance(rows, note):
     done.append(rows)
-    if len(done) == {2 * STEPS - 1}:
+    if sum(done) == {(2 * STEPS - 1) * BATCH_SIZE}:
         os.kill(os.getpid(), signal.SIGKILL)
-loop_test.run(pathlib.Path({str(tmp_path)!r}), advance=advance)
+loop_test.run(
+    pathlib.Path({str(tmp_path)!r}), advance=advance, data_placement={placement!r}
+)
 """
     killed = subprocess.run(
         [sys.executable, "-c", script], env=os.environ, capture_output=True, text=True
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert len(lines(tmp_path)) < len(lines(workdir))
-    resumed = run(tmp_path)
+    resumed = run(tmp_path, data_placement=placement)
     assert final_leaves(tmp_path) == final_leaves(workdir)
     assert lines(tmp_path) == lines(workdir)
     assert resumed["test"] == result["test"]
 
 
 @pytest.mark.parametrize("at", [2, STEPS, STEPS + 3])
-def test_a_stopped_run_resumes_to_the_bit(whole, tmp_path, at):
+def test_a_stopped_run_resumes_to_the_bit(whole, tmp_path, at, placement):
     workdir, _ = whole
     done = []
     with pytest.raises(loop.Interrupted):
         run(
             tmp_path,
             advance=lambda rows, note: done.append(rows),
-            stop_requested=lambda: len(done) >= at,
+            stop_requested=lambda: sum(done) >= at * BATCH_SIZE,
+            data_placement=placement,
         )
-    assert len(done) == at
-    run(tmp_path)
+    assert sum(done) == at * BATCH_SIZE
+    run(tmp_path, data_placement=placement)
     assert final_leaves(tmp_path) == final_leaves(workdir)
     assert lines(tmp_path) == lines(workdir)
 

@@ -103,6 +103,38 @@ def assert_close(ours, theirs):
     )
 
 
+@pytest.mark.parametrize("layout", ["one device", "mesh", "rows"])
+@pytest.mark.parametrize("table_update", steps.TABLE_UPDATES)
+def test_many_steps_in_one_call_are_the_same_steps(layout, table_update):
+    """Rows on the device, batches of 16 of them; the second half of them repeats rows."""
+    one, values, _ = train("afm_deep", "one device", table_update)
+    devices, model = make_devices(layout), make_model("afm_deep")
+    run = devices.place_state(initial_state("afm_deep"))
+    sized = model.clone(vocab_size=devices.table_rows)
+    step = steps.make_train_step(
+        sized, TX, losses.sigmoid_cross_entropy, table_update=table_update
+    )
+    columns = [batch._replace(rows=None) for batch in BATCHES]
+    whole = jax.tree.map(lambda *parts: np.concatenate(parts), *columns)
+    num_rows = int(whole.weights.sum())
+    assert num_rows == 43
+    whole = jax.tree.map(lambda column: column[:num_rows], whole)
+    order = np.arange(48, dtype=np.int32).reshape(3, 16)
+    order[2, 11:] = order[2, :5]
+    run_steps = devices.compile_train_steps(step, run)
+    placed = (devices.place_rows(whole), devices.place_rows(order))
+    run, first = run_steps(run, *placed, 0, 1)
+    run, rest = run_steps(run, *placed, 1, 3)
+    np.testing.assert_array_equal(np.asarray(first)[1:], 0)
+    np.testing.assert_allclose(first + rest, values, rtol=1e-4)
+    assert_close(devices.gather_state(run), one)
+
+
+def test_rows_on_the_device_are_for_one_program():
+    with pytest.raises(InputError, match="device_map='mesh'"):
+        make_devices("pmap").place_rows(np.zeros(3))
+
+
 CASES = [
     (name, layout, table_update)
     for name in models.names()
@@ -207,6 +239,19 @@ def test_the_step_updates_tables_in_place(name):
     assert {(str(i), str(i)) for i in tables} <= pairs
     table_bytes = num_ids * 8 * 4
     assert program.memory_analysis().temp_size_in_bytes < table_bytes / 10
+
+
+def test_many_steps_in_one_call_copy_no_table():
+    num_ids = 500_009
+    model = make_model("fm").clone(vocab_size=num_ids)
+    tx = optimizers.make("adam", 0.05)
+    devices = make_devices("one device", vocab_size=num_ids)
+    batch, order = BATCHES[0], np.arange(16, dtype=np.int32)[None]
+    run = devices.create_state(model, tx, batch.features, jax.random.key(0))
+    step = steps.make_train_step(model, tx, losses.sigmoid_cross_entropy)
+    compiled = devices.compile_train_steps(step, run)
+    program = compiled.lower(run, batch, order, 0, 1).compile()
+    assert program.memory_analysis().temp_size_in_bytes < num_ids * 4
 
 
 def test_mistakes_are_named():

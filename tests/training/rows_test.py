@@ -15,7 +15,11 @@ def batch_of(ids):
     return Batch(Features(ids, None, np.zeros((len(ids), 0), np.float32)), zeros, zeros)
 
 
-@pytest.mark.parametrize("find", [rows.compact, rows.with_rows])
+def find_on_device(batch):
+    return rows.with_rows(batch, vocab_size=60)
+
+
+@pytest.mark.parametrize("find", [rows.compact, find_on_device])
 @pytest.mark.parametrize("shape", [(1, 1), (6, 2), (50, 7)])
 def test_positions_in_rows_are_the_ids(find, shape):
     ids = np.random.default_rng(0).integers(0, 60, shape)
@@ -55,4 +59,19 @@ def test_rows_taken_and_put_back_change_nothing_else():
 
 def test_a_batch_that_has_its_rows_keeps_them():
     found = rows.compact(batch_of([[3, 1], [3, 2]]))
-    assert rows.with_rows(found) is found
+    assert rows.with_rows(found, vocab_size=4) is found
+
+
+def test_rows_found_on_the_device_are_no_more_than_the_vocabulary_and_one():
+    ids = np.random.default_rng(1).integers(0, 9, (50, 7))
+    found = rows.with_rows(batch_of(ids), vocab_size=9)
+    assert found.rows.shape == (10,)
+    np.testing.assert_array_equal(found.rows[:9], np.arange(9))
+
+
+@pytest.mark.parametrize("outside", [[-5, -1], [9, 11, 12], [-1, 9, 1 << 30]])
+def test_an_id_outside_a_vocabulary_that_occurs_whole_is_still_among_the_rows(outside):
+    ids = np.array([[*range(9), *outside]] * 2)
+    found = rows.with_rows(batch_of(ids), vocab_size=9)
+    wrong = rows.outside(found.rows, 9) & ~rows.fillers(found.rows)
+    assert wrong.any()

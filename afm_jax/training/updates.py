@@ -1,0 +1,147 @@
+"""The updates of an epoch: batch by batch from the host, or many in one call."""
+
+import contextlib
+from collections.abc import Callable, Generator
+from typing import NamedTuple, Protocol
+
+import jax
+import numpy as np
+
+from afm_jax.errors import InputError
+from afm_jax.features import Batch
+from afm_jax.training import rows, steps
+from afm_jax.training.parallel import Devices
+from afm_jax.training.state import TrainState
+
+PLACEMENTS = ("auto", "host", "device")
+
+_SHARE = 1 / 4
+"""Of a device's memory, what training rows may take for 'auto' to put them there."""
+
+
+class Batches(Protocol):
+    """A split as batches; see `data.loader.Loader`."""
+
+    num_rows: int
+    batch_size: int
+    steps_per_epoch: int
+
+    def batch(self, epoch: int, step: int) -> Batch: ...
+
+    def batches(
+        self, epoch: int, *, first_step: int = 0, transform: Callable[[Batch], object]
+    ) -> Generator: ...
+
+    def order(self, epoch: int) -> np.ndarray: ...
+
+    def all_rows(self) -> Batch: ...
+
+
+class Call(NamedTuple):
+    """Some updates in one go.
+
+    Attributes:
+        steps: how many.
+        run: state -> (state, losses), on the device; entries of `losses` that are of no
+            step of this call are 0.
+        losses_from: the step within the epoch of the first entry of `losses`.
+    """
+
+    steps: int
+    run: Callable[[TrainState], tuple[TrainState, jax.Array]]
+    losses_from: int
+
+
+class Updates(Protocol):
+    """The updates of any epoch."""
+
+    def calls(
+        self, epoch: int, first_step: int, pause: Callable[[int], int]
+    ) -> Generator[Call, None, None]:
+        """What is to be called, in this order, from a step of an epoch to its end.
+
+        Args:
+            epoch: from 0.
+            first_step: within the epoch.
+            pause: step within the epoch -> a later one; no call that starts at the
+                former goes beyond the latter.
+        """
+
+
+def make(
+    placement: str,
+    step: steps.Step,
+    devices: Devices,
+    train: Batches,
+    state: TrainState,
+    *,
+    table_update: str,
+) -> Updates:
+    """The updates with training rows where they are to be.
+
+    Args:
+        placement: 'host' reads ahead in a thread, one batch a call. 'device' puts all
+            rows on every device before the first step. 'auto' does so if the device is
+            no CPU, and a quarter of its memory holds them.
+        step: the update.
+        devices: where to compute.
+        train: the training rows.
+        state: a state on the devices, for its shapes.
+        table_update: as `step` was made with.
+
+    Raises:
+        InputError: an unknown placement, or 'device' with one program for each device.
+    """
+    if placement not in PLACEMENTS:
+        raise InputError(
+            f"data_placement must be one of {PLACEMENTS}, found {placement!r}."
+        )
+    if placement == "auto":
+        memory = devices.memory
+        size = sum(array.nbytes for array in jax.tree.leaves(train.all_rows()))
+        placement = "device" if memory and size <= _SHARE * memory else "host"
+    if placement == "device":
+        return _OnDevice(step, devices, train, state)
+    return _FromHost(step, devices, train, state, table_update)
+
+
+class _FromHost:
+    def __init__(self, step, devices, train, state, table_update):
+        self._devices, self._train = devices, train
+        self._step = devices.compile_train_step(step, state)
+        self._finds_rows = table_update == "rows" and devices.host_finds_rows
+
+    def calls(self, epoch, first_step, pause):
+        batches = self._train.batches(
+            epoch, first_step=first_step, transform=self._prepare
+        )
+        with contextlib.closing(batches):
+            for step, batch in enumerate(batches, first_step):
+
+                def run(state, batch=batch):
+                    state, metrics = self._step(state, batch)
+                    return state, metrics["loss"]
+
+                yield Call(1, run, losses_from=step)
+
+    def _prepare(self, batch):
+        ready = rows.compact(batch) if self._finds_rows else batch
+        return self._devices.place_batch(ready)
+
+
+class _OnDevice:
+    def __init__(self, step, devices, train, state):
+        self._train, self._devices = train, devices
+        self._rows = devices.place_rows(train.all_rows())
+        self._steps = devices.compile_train_steps(step, state)
+
+    def calls(self, epoch, first_step, pause):
+        order = self._devices.place_rows(self._train.order(epoch))
+        while first_step < self._train.steps_per_epoch:
+            last = min(pause(first_step), self._train.steps_per_epoch)
+
+            def run(state, span=(first_step, last)):
+                return self._steps(state, self._rows, order, *span)
+
+            yield Call(last - first_step, run, losses_from=0)
+            first_step = last
