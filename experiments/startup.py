@@ -26,6 +26,16 @@ def prepare() -> None:
     parallel.check_sums()
 
 
+def cache() -> pathlib.Path:
+    """The project's folder in the user's cache folder.
+
+    Raises:
+        RuntimeError: the user has no home folder.
+    """
+    caches = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    return caches.expanduser() / "afm_jax"
+
+
 def keep_compiled() -> None:
     """Makes jax keep compiled functions for the next run, in the user's cache folder.
 
@@ -34,9 +44,8 @@ def keep_compiled() -> None:
     """
     if CACHE_VARIABLE in os.environ:
         return
-    caches = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
     try:
-        folder = caches.expanduser() / "afm_jax" / "compiled"
+        folder = cache() / "compiled"
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError):  # no home, or none to write to
         return
