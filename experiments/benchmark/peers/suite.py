@@ -1,12 +1,14 @@
 """Ours and the peers on one workload: examples a second, their ratio, peak memory.
 
 Peers: `note`, the two models of the note retyped in PyTorch, and `deepctr`, the models of
-deepctr-torch; each as a user would run it and, as `expert`, as one would who knows sparse
-gradients, `torch.compile` and the settings of glibc's allocator. See `theirs`.
+deepctr-torch; each as a user would run it and as experts would, who know the settings of
+glibc's allocator and in training fused updates of whole tables (`dense`) or gradients of
+the looked-up rows alone (`sparse`), in prediction `torch.compile` (`compiled`, left out
+where there is no C++ compiler). See `theirs`.
 
 All have the same rows, sizes of tables and layers, Adam at 1e-3 without clipping, and all
-processors. Ours updates the rows of a batch alone, as the experts' SparseAdam does; Adam
-of the others moves whole tables. The peers' batches lie ready in memory; ours come from
+processors. Ours updates the rows of a batch alone, as SparseAdam of `sparse` does; Adam of
+the others moves whole tables. The peers' batches lie ready in memory; ours come from
 where `sources` says. Each is a process of its own, made anew for every case, so that its
 peak memory is its own, too.
 """
@@ -16,6 +18,7 @@ import itertools
 import json
 import logging
 import pathlib
+import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -52,8 +55,10 @@ _SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
 }
 """By library and model, the hyperparameters of both sides."""
 
+_COMPILERS = ("c++", "g++", "clang++")
+
 # What `host_memory` sets for ours, in the words of glibc's environment variable.
-_EXPERT = {
+_ALLOCATOR = {
     "GLIBC_TUNABLES": ":".join(
         f"glibc.malloc.{name}={value}"
         for name, value in {
@@ -103,6 +108,7 @@ def run(
     for name in model_names:
         if name not in known:
             raise InputError(f"No peer has the model {name!r}; choose from {known}.")
+    _log.info("The peers' environment: %s", folder)
     python = environment.make(folder)
     cases = []
     for name, batch_size, vocab_size, task, library in itertools.product(
@@ -168,13 +174,13 @@ def _compare(
 
         ours = start(sys.executable, "ours", job, path)
         peers = {
-            f"{library}, expert" if expert else library: start(
+            f"{library}, {expert}" if expert else library: start(
                 python,
                 "theirs",
                 {**job, "library": library, "expert": expert},
-                {**path, **_EXPERT} if expert else path,
+                {**path, **_ALLOCATOR} if expert else path,
             )
-            for expert in (False, True)
+            for expert in (None, *_experts(job["task"]))
         }
         works = {source: ours.work(source) for source in sources}
         works |= {name: peer.work(job["task"]) for name, peer in peers.items()}
@@ -184,14 +190,20 @@ def _compare(
     return [
         {
             "peer": name,
-            "source": source,
+            "source": source if job["task"] == "train" else None,
             "ours": timing.spread(job["batch_size"] / times[source].seconds),
             "peers": timing.spread(job["batch_size"] / times[name].seconds),
             "ratio": timing.spread(times[name].seconds / times[source].seconds),
             "our_rss_mb": our_rss,
             "peer_rss_mb": rss,
-            "rss_ratio": our_rss / rss if our_rss and rss else None,
+            "rss_ratio": round(our_rss / rss, 3) if our_rss and rss else None,
         }
         for name, rss in peer_rss.items()
         for source in sources
     ]
+
+
+def _experts(task: str) -> tuple[str, ...]:
+    if task == "train":
+        return ("dense", "sparse")
+    return ("compiled",) if any(map(shutil.which, _COMPILERS)) else ()

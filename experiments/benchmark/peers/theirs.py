@@ -6,16 +6,16 @@ optimizer step over batches that lie ready in memory, so without the overhead of
 deepctr-torch's `fit` and of a DataLoader, and without its default L2 penalty, a pass
 over all tables that the others do not make. All this favors the peers.
 
-As a user would, with Adam over whole tables; or as an expert would, with gradients of the
-looked-up rows alone (`sparse`), SparseAdam, and prediction through `torch.compile` where
-there is a C++ compiler. The expert's allocator is set by `suite`.
+The job's `expert` is null for what a user would do, Adam over whole tables; 'dense' for
+the same by its fused form; 'sparse' for gradients of the looked-up rows alone and
+SparseAdam; 'compiled' for prediction through `torch.compile`. The experts' allocator is
+set by `suite`.
 """
 
 import itertools
 import json
 import os
 import pathlib
-import shutil
 import sys
 import types
 from collections.abc import Callable, Mapping
@@ -63,9 +63,9 @@ def works(job: Mapping[str, Any]) -> dict[str, Callable[[int], None]]:
     }
 
 
-def _training(peer, batches, *, learning_rate: float, expert: bool):
+def _training(peer, batches, *, learning_rate: float, expert: str | None):
     model = peer.model.train()
-    if expert:
+    if expert == "sparse":
         tables = [each for each in model.modules() if isinstance(each, nn.Embedding)]
         for table in tables:
             table.sparse = True
@@ -74,10 +74,13 @@ def _training(peer, batches, *, learning_rate: float, expert: bool):
         rest = [each for each in model.parameters() if id(each) not in known]
         optimizers = [
             torch.optim.SparseAdam(looked_up, lr=learning_rate),
-            torch.optim.Adam(rest, lr=learning_rate),
+            torch.optim.Adam(rest, lr=learning_rate, fused=True),
         ]
     else:
-        optimizers = [torch.optim.Adam(model.parameters(), lr=learning_rate)]
+        fused = True if expert == "dense" else None
+        optimizers = [
+            torch.optim.Adam(model.parameters(), lr=learning_rate, fused=fused)
+        ]
 
     def train(count: int) -> None:
         for inputs, labels in itertools.islice(batches, count):
@@ -90,9 +93,9 @@ def _training(peer, batches, *, learning_rate: float, expert: bool):
     return train
 
 
-def _prediction(peer, batches, *, expert: bool):
+def _prediction(peer, batches, *, expert: str | None):
     model = peer.model.eval()
-    if expert and any(map(shutil.which, ("c++", "g++", "clang++"))):
+    if expert == "compiled":
         model = torch.compile(model)
 
     def predict(count: int) -> None:
