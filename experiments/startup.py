@@ -11,6 +11,8 @@ from experiments import host_memory
 CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 """Environment variable of jax: the folder of compiled functions; empty for none."""
 
+_DETERMINISTIC = "xla_gpu_deterministic_ops"
+
 _SECONDS = 0.1
 """A function that compiles faster is not kept."""
 
@@ -18,12 +20,29 @@ _SECONDS = 0.1
 def prepare() -> None:
     """Keeps freed memory, keeps compiled functions, and checks jaxlib.
 
+    Sums on a GPU come in the same order each time, so that a run can be repeated and
+    resumed to the bit there, too.
+
     Raises:
         InputError: as `parallel.check_sums`.
     """
+    # First: it is read when jax first computes.
+    if _DETERMINISTIC not in os.environ.get("XLA_FLAGS", ""):
+        flags = os.environ.get("XLA_FLAGS", ""), f"--{_DETERMINISTIC}=true"
+        os.environ["XLA_FLAGS"] = " ".join(flags).strip()
     host_memory.keep_freed()
     keep_compiled()
     parallel.check_sums()
+
+
+def cache() -> pathlib.Path:
+    """The project's folder in the user's cache folder.
+
+    Raises:
+        RuntimeError: the user has no home folder.
+    """
+    caches = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    return caches.expanduser() / "afm_jax"
 
 
 def keep_compiled() -> None:
@@ -34,9 +53,8 @@ def keep_compiled() -> None:
     """
     if CACHE_VARIABLE in os.environ:
         return
-    caches = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
     try:
-        folder = caches.expanduser() / "afm_jax" / "compiled"
+        folder = cache() / "compiled"
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError):  # no home, or none to write to
         return

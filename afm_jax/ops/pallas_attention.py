@@ -4,13 +4,12 @@ A program takes a tile of rows and walks the pairs of fields. The product of a p
 hidden layer and its score live in registers; the softmax over the pairs is updated from
 pair to pair (online softmax), so that the forward pass reads the embeddings and writes
 the pooled vectors and nothing of the size of the pairs. The backward pass computes the
-products anew, in the letters of `blocked_attention`. It visits each pair from both of
-its fields, so that the gradient of a field is summed in registers, at the price of its
-matrix products being done twice.
+products anew, in the letters of `blocked_attention`, and adds the gradient of a pair's
+second field to what the program has written for that field before, in the cache.
 
 Per row and pair the forward pass makes one product of [k] x [k, t], the backward pass
-two visits with two, and one visit with a third: 2 k t (1 + 5) flops, for 4 F k bytes
-read in each pass (again from cache for each partner) and 4 F k bytes written.
+three: 2 k t (1 + 3) flops, for 4 F k bytes read in each pass (again from cache for each
+partner) and 4 F k bytes written.
 """
 
 import functools
@@ -26,8 +25,10 @@ from afm_jax.ops.blocked_attention import Network, gradient_of_network
 # Sizes of arrays in a Triton kernel are powers of two, sides of its matrix products
 # at least 16.
 _SMALLEST_SIDE = 16
-_TILE_ROWS = 64
-_NUM_WARPS = 4
+
+LARGEST_SIDE = 64
+"""The largest k and t for which the kernel was measured; the arrays of a program must
+fit in its registers."""
 
 
 def attention_pooling(
@@ -48,10 +49,9 @@ def attention_pooling(
     Returns:
         float32 [B, k].
     """
-    num_rows, _, k = embeddings.shape
-    rows = -num_rows % _TILE_ROWS
-    columns, units = _side(k) - k, _side(network.query.shape[0])
-    units -= network.query.shape[0]
+    (num_rows, _, k), t = embeddings.shape, network.query.shape[0]
+    rows = -num_rows % _tiling(k, t)[0]
+    columns, units = _side(k) - k, _side(t) - t
     # Zeros change nothing: a column of zeros adds 0 to every score and product.
     vectors = jnp.pad(embeddings, ((0, rows), (0, 0), (0, columns))).transpose(1, 0, 2)
     network = Network(
@@ -69,6 +69,11 @@ def _side(size: int) -> int:
     return max(_SMALLEST_SIDE, 1 << (size - 1).bit_length())
 
 
+def _tiling(k: int, t: int) -> tuple[int, int]:
+    """Rows of a tile and warps of its program: measured, see experiments/benchmark."""
+    return (32, 2) if max(k, t) <= 32 else (16, 4)
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _pooling(
     interpret: bool, vectors: jax.Array, network: Network, scale: jax.Array | None
@@ -79,7 +84,7 @@ def _pooling(
 
 def _forward(interpret, vectors, network, scale):
     num_fields, num_rows, k = vectors.shape
-    tiles = num_rows // _TILE_ROWS
+    tiling = _tiling(k, network.query.shape[0])
     shapes = (
         jax.ShapeDtypeStruct((num_rows, k), jnp.float32),
         jax.ShapeDtypeStruct((num_rows,), jnp.float32),
@@ -87,9 +92,10 @@ def _forward(interpret, vectors, network, scale):
     inputs = (vectors, *network, *_present(scale))
     pooled, normalizer = _call(
         functools.partial(_forward_kernel, interpret, num_fields, scale is not None),
-        tiles,
-        in_specs=_input_specs(vectors, network, scale),
-        out_specs=(_tile(k), _tile()),
+        num_rows,
+        tiling,
+        in_specs=_input_specs(tiling[0], vectors, network, scale),
+        out_specs=(_tile(tiling[0], k), _tile(tiling[0])),
         out_shape=shapes,
         interpret=interpret,
     )(*inputs)
@@ -100,16 +106,18 @@ def _backward(interpret, residuals, gradient):
     vectors, network, scale, pooled, normalizer = residuals
     num_fields, num_rows, k = vectors.shape
     t = network.query.shape[0]
-    tiles = num_rows // _TILE_ROWS
+    tiling = _tiling(k, t)
+    rows, tiles = tiling[0], num_rows // tiling[0]
     mean = (gradient * pooled).sum(axis=1)
     inputs = (vectors, *network, normalizer, mean, gradient, *_present(scale))
-    specs = _input_specs(vectors, network, scale)
+    specs = _input_specs(rows, vectors, network, scale)
     vectors_gradient, outer, total = _call(
         functools.partial(_backward_kernel, interpret, num_fields, scale is not None),
-        tiles,
-        in_specs=(*specs[:4], _tile(), _tile(), _tile(k), *specs[4:]),
+        num_rows,
+        tiling,
+        in_specs=(*specs[:4], _tile(rows), _tile(rows), _tile(rows, k), *specs[4:]),
         out_specs=(
-            _fields_tile(vectors),
+            _fields_tile(rows, vectors),
             pl.BlockSpec((1, k, t), lambda tile: (tile, 0, 0)),
             pl.BlockSpec((1, t), lambda tile: (tile, 0)),
         ),
@@ -178,40 +186,41 @@ def _backward_kernel(interpret, num_fields, has_scale, *refs):
     back = (weight * h[None]).transpose()
     upstream, of_mean, log_total = gradient[:, :], mean[:], normalizer[:]
 
+    def clear(i, _):
+        vectors_gradient[i] = jnp.zeros(upstream.shape)
+
     def first_field(i, sums):
         first = vectors[i]
 
         def second_field(j, carry):
-            of_first, sums = carry
+            of_first, of_kernel, of_bias = carry
             second = vectors[j]
             product = first * second
             hidden = _hidden(product, weight, offset, interpret)
             score = (jax.nn.relu(hidden) * h[None]).sum(axis=1)
-            # A field is no pair with itself.
-            share = jnp.where(i == j, 0.0, jnp.exp(score - log_total))
+            share = jnp.exp(score - log_total)
             of_share = (upstream * product).sum(axis=1)
             scaled = share
             if scale is not None:
-                pair = _pair(jnp.minimum(i, j), jnp.maximum(i, j), num_fields)
-                factor = scale[jnp.where(i == j, 0, pair)]
+                factor = scale[_pair(i, j, num_fields)]
                 of_share, scaled = of_share * factor, share * factor
             of_score = share * (of_share - of_mean)
             of_hidden = jnp.where(hidden > 0, of_score[:, None], 0.0)
             of_product = _dot(of_hidden, back, interpret) + scaled[:, None] * upstream
-            # Each pair comes twice; the network's gradient takes it once.
-            once = jnp.where(i < j, of_hidden, 0.0)
-            sums = (
-                sums[0] + _dot(product.transpose(), once, interpret),
-                sums[1] + once.sum(axis=0),
+            vectors_gradient[j] += of_product * first
+            return (
+                of_first + of_product * second,
+                of_kernel + _dot(product.transpose(), of_hidden, interpret),
+                of_bias + of_hidden.sum(axis=0),
             )
-            return of_first + of_product * second, sums
 
-        of_first, sums = jax.lax.fori_loop(
-            0, num_fields, second_field, (jnp.zeros_like(first), sums)
+        of_first, *sums = jax.lax.fori_loop(
+            i + 1, num_fields, second_field, (jnp.zeros_like(first), *sums)
         )
-        vectors_gradient[i] = of_first
-        return sums
+        vectors_gradient[i] += of_first
+        return tuple(sums)
 
+    jax.lax.fori_loop(0, num_fields, clear, None)
     start = (jnp.zeros(weight.shape), jnp.zeros(offset.shape))
     outer[0], total[0] = jax.lax.fori_loop(0, num_fields, first_field, start)
 
@@ -237,34 +246,35 @@ def _present(scale: jax.Array | None) -> tuple[jax.Array, ...]:
     return () if scale is None else (scale,)
 
 
-def _tile(*minor: int) -> pl.BlockSpec:
+def _tile(rows: int, *minor: int) -> pl.BlockSpec:
     """The rows of the program's tile of an array [B, minor...]."""
-    return pl.BlockSpec((_TILE_ROWS, *minor), lambda tile: (tile, *(0 for _ in minor)))
+    return pl.BlockSpec((rows, *minor), lambda tile: (tile, *(0 for _ in minor)))
 
 
-def _fields_tile(array: jax.Array) -> pl.BlockSpec:
+def _fields_tile(rows: int, array: jax.Array) -> pl.BlockSpec:
     """The rows of the program's tile of an array [F or P, B, minor...]."""
     minor = array.shape[2:]
     return pl.BlockSpec(
-        (array.shape[0], _TILE_ROWS, *minor),
-        lambda tile: (0, tile, *(0 for _ in minor)),
+        (array.shape[0], rows, *minor), lambda tile: (0, tile, *(0 for _ in minor))
     )
 
 
 def _input_specs(
-    vectors: jax.Array, network: Network, scale: jax.Array | None
+    rows: int, vectors: jax.Array, network: Network, scale: jax.Array | None
 ) -> tuple[pl.BlockSpec, ...]:
     whole = (
         pl.BlockSpec(array.shape, lambda tile, n=array.ndim: (0,) * n)
         for array in network
     )
-    return (_fields_tile(vectors), *whole, *map(_fields_tile, _present(scale)))
+    scales = (_fields_tile(rows, array) for array in _present(scale))
+    return (_fields_tile(rows, vectors), *whole, *scales)
 
 
-def _call(kernel: Any, tiles: int, **settings: Any) -> Any:
+def _call(kernel: Any, num_rows: int, tiling: tuple[int, int], **settings: Any) -> Any:
+    rows, warps = tiling
     return pl.pallas_call(
         kernel,
-        grid=(tiles,),
-        compiler_params=triton.CompilerParams(num_warps=_NUM_WARPS),
+        grid=(num_rows // rows,),
+        compiler_params=triton.CompilerParams(num_warps=warps),
         **settings,
     )

@@ -6,13 +6,18 @@
     python -m experiments.benchmark --suite=prepare --rows=1000000,4000000
     python -m experiments.benchmark --suite=evaluation --models=afm
     python -m experiments.benchmark --suite=epoch --train_flag=--model=fm
+    python -m experiments.benchmark --suite=peers --models=afm,deepfm --batch_sizes=256,4096
 
 A table goes to stderr; the last line of stdout is the JSON of it. Numbers are medians
 with quartiles over windows in which the cases take turns; ratios are taken turn by turn,
 so that they hold on a machine that others use, as times do not.
+
+The suite peers compares with PyTorch and deepctr-torch; at its first run pip installs
+them in an environment of their own, in the user's cache folder unless --peers_dir says.
 """
 
 import os
+import pathlib
 import sys
 import typing
 from typing import Any
@@ -24,7 +29,7 @@ from afm_jax.errors import InputError
 from afm_jax.ops import attention as ops_attention
 from afm_jax.training import optimizers, parallel, steps
 from data import program
-from experiments import host_memory, runs
+from experiments import host_memory, runs, startup
 from experiments.benchmark import (
     attention,
     epoch,
@@ -34,6 +39,7 @@ from experiments.benchmark import (
     report,
     step,
 )
+from experiments.benchmark.peers import suite as peers
 
 FLAGS = flags.FlagValues()
 
@@ -43,7 +49,7 @@ def _flag(define: Any, name: str, default: Any, text: str, *args: Any, **kwargs:
 
 
 _ATTENTIONS = typing.get_args(ops_attention.Implementation)
-_SUITES = ("attention", "epoch", "evaluation", "loader", "prepare", "step")
+_SUITES = ("attention", "epoch", "evaluation", "loader", "peers", "prepare", "step")
 
 _SUITE = _flag(flags.DEFINE_enum, "suite", None, "What to time.", _SUITES)
 flags.mark_flag_as_required("suite", flag_values=FLAGS)
@@ -54,7 +60,7 @@ _SECONDS = _flag(
     flags.DEFINE_float, "seconds", 0.5, "Length of a window.", lower_bound=0.0
 )
 _MODELS = _flag(
-    flags.DEFINE_list, "models", ["fm", "afm", "afm_deep"], "step, evaluation."
+    flags.DEFINE_list, "models", ["fm", "afm", "afm_deep"], "step, evaluation, peers."
 )
 _SET = _flag(
     flags.DEFINE_multi_string,
@@ -66,13 +72,13 @@ _BATCH_SIZES = _flag(
     flags.DEFINE_list,
     "batch_sizes",
     ["4096"],
-    "step, evaluation, attention, loader: rows of a batch.",
+    "step, evaluation, attention, loader, peers: rows of a batch.",
 )
 _VOCAB_SIZES = _flag(
     flags.DEFINE_list,
     "vocab_sizes",
     ["1000000"],
-    "step; the first for evaluation: table rows.",
+    "step, peers; the first for evaluation: table rows.",
 )
 _TABLE_UPDATES = _flag(
     flags.DEFINE_list, "table_updates", ["rows"], f"step: of {steps.TABLE_UPDATES}."
@@ -81,7 +87,16 @@ _SOURCES = _flag(
     flags.DEFINE_list,
     "sources",
     ["memory", "loader"],
-    f"step: where batches come from, of {step.SOURCES}.",
+    f"step, peers: where (our) batches come from, of {step.SOURCES}.",
+)
+_TASKS = _flag(
+    flags.DEFINE_list, "tasks", list(peers.TASKS), f"peers: of {peers.TASKS}."
+)
+_PEERS_DIR = _flag(
+    flags.DEFINE_string,
+    "peers_dir",
+    None,
+    "peers: folder of their virtual environment; by default in the user's cache folder.",
 )
 _OPTIMIZER = _flag(
     flags.DEFINE_enum, "optimizer", "adam", "step.", optimizers.OPTIMIZERS
@@ -162,6 +177,16 @@ def _run(suite: str) -> list[dict[str, Any]]:
             device=_DEVICE.value,
             **window,
         )
+    if suite == "peers":
+        return peers.run(
+            model_names=_MODELS.value,
+            batch_sizes=batch_sizes,
+            vocab_sizes=_numbers("vocab_sizes"),
+            tasks=_choices("tasks", peers.TASKS),
+            sources=_choices("sources", step.SOURCES),
+            folder=_peers_dir(),
+            **window,
+        )
     settings = runs.hyperparameters(_SET.value)
     for name in _MODELS.value:
         models.make(name, vocab_size=1, **settings)
@@ -184,6 +209,17 @@ def _run(suite: str) -> list[dict[str, Any]]:
         settings=settings,
         **window,
     )
+
+
+def _peers_dir() -> pathlib.Path:
+    if _PEERS_DIR.value is not None:
+        return pathlib.Path(_PEERS_DIR.value)
+    try:
+        return startup.cache() / "peers"
+    except RuntimeError:
+        raise InputError(
+            "There is no home folder; name one with --peers_dir."
+        ) from None
 
 
 def _numbers(name: str, default: list[int] | None = None) -> list[int]:

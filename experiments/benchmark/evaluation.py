@@ -13,9 +13,10 @@ from afm_jax import models
 from afm_jax.features import Batch, Features
 from afm_jax.ops import metrics
 from afm_jax.training import parallel, steps
+from data.store import Rows
 from experiments.benchmark import timing, workload
 
-_BATCHES = 8
+BATCHES = 8
 
 _log = logging.getLogger(__name__)
 
@@ -51,8 +52,10 @@ def run(
     works = {("auc", auc_rows): _repeated(lambda: metrics.auc(scores, labels))}
     for name, batch_size in itertools.product(model_names, batch_sizes):
         _log.info("%s, batch %d", name, batch_size)
-        works[name, batch_size] = _prediction(
-            models.make(name, vocab_size=vocab_size, **settings), batch_size
+        works[name, batch_size] = prediction(
+            models.make(name, vocab_size=vocab_size, **settings),
+            batch_size,
+            workload.random_rows(BATCHES * batch_size, vocab_size),
         )
     times = timing.interleaved(works, windows=windows, seconds=seconds)
     return [
@@ -67,20 +70,12 @@ def run(
     ]
 
 
-def _repeated(function: Any) -> timing.Work:
-    def work(count: int) -> None:
-        for _ in range(count):
-            function()
-
-    return work
-
-
-def _prediction(model: nn.Module, batch_size: int) -> timing.Work:
+def prediction(model: nn.Module, batch_size: int, rows: Rows) -> timing.Work:
+    """Prediction of batches of these rows, ready on the device, in turn."""
     devices = parallel.Devices(model.vocab_size)
     devices.check_batch_size(batch_size)
-    rows = workload.random_rows(_BATCHES * batch_size, model.vocab_size)
     batches = []
-    for start in range(0, _BATCHES * batch_size, batch_size):
+    for start in range(0, len(rows.ids), batch_size):
         part = slice(start, start + batch_size)
         labels = rows.labels[part]
         features = Features(rows.ids[part], None, rows.dense[part])
@@ -93,5 +88,13 @@ def _prediction(model: nn.Module, batch_size: int) -> timing.Work:
         for batch in itertools.islice(itertools.cycle(batches), count):
             logits = predict(variables, batch)
         jax.block_until_ready(logits)
+
+    return work
+
+
+def _repeated(function: Any) -> timing.Work:
+    def work(count: int) -> None:
+        for _ in range(count):
+            function()
 
     return work

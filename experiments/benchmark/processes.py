@@ -50,8 +50,6 @@ def run(
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        # What rusage says of a child counts its parent's memory, from before it became
-        # a program of its own; so the child is looked at while it lives.
         threads = [
             threading.Thread(target=_watch, args=(process, peaks)),
             threading.Thread(target=lambda: out.extend(process.stdout or ())),
@@ -70,12 +68,23 @@ def run(
     return Finished(out[-1] if out else "", seconds, max(peaks, default=None))
 
 
+def peak_rss_mb(pid: int) -> int | None:
+    """The most memory that a process has held, in MiB; None where there is no /proc.
+
+    What rusage says of a child counts its parent's memory, from before it became a
+    program of its own; so the child is looked at while it lives.
+    """
+    try:
+        lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return None
+    peaks = [int(line.split()[1]) >> 10 for line in lines if "VmHWM" in line]
+    return peaks[0] if peaks else None
+
+
 def _watch(process: subprocess.Popen[str], peaks: list[int]) -> None:
-    status = pathlib.Path(f"/proc/{process.pid}/status")
     while process.poll() is None:
-        try:
-            lines = status.read_text().splitlines()
-        except OSError:
-            return
-        peaks.extend(int(line.split()[1]) >> 10 for line in lines if "VmHWM" in line)
+        peak = peak_rss_mb(process.pid)
+        if peak is not None:
+            peaks.append(peak)
         time.sleep(_SECONDS_BETWEEN_LOOKS)

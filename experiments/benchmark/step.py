@@ -15,14 +15,17 @@ from afm_jax.features import Batch
 from afm_jax.ops import losses
 from afm_jax.training import optimizers, parallel, rows, steps
 from data.loader import Loader
+from data.store import Rows
 from experiments.benchmark import timing, workload
 
 SOURCES = ("memory", "compact", "loader")
 """Where a step's batch comes from: ready on the device; host rows, compacted and
 transferred between steps; or the shuffling loader, which does that in its thread."""
 
+LOADER_BATCHES = 64
+"""Batches of an epoch of the loader."""
+
 _BATCHES = 8
-_LOADER_BATCHES = 64
 
 _log = logging.getLogger(__name__)
 
@@ -66,12 +69,14 @@ def run(
     for name, batch_size in itertools.product(model_names, batch_sizes):
         _log.info("%s, batch %d", name, batch_size)
         runs = {
-            (vocab_size, update): _Run(
+            (vocab_size, update): Run(
                 models.make(name, vocab_size=vocab_size, **settings),
                 optimizers.make(optimizer, 1e-3, clip_norm=10.0),
                 batch_size,
                 update,
-                used=min(vocab_sizes),
+                workload.random_rows(
+                    LOADER_BATCHES * batch_size, vocab_size, used=min(vocab_sizes)
+                ),
             )
             for vocab_size, update in itertools.product(vocab_sizes, table_updates)
         }
@@ -109,15 +114,12 @@ def run(
     return cases
 
 
-class _Run:
+class Run:
     """A run in training: its step, its state and where its batches come from."""
 
-    def __init__(self, model, tx, batch_size: int, table_update: str, *, used: int):
+    def __init__(self, model, tx, batch_size: int, table_update: str, data: Rows):
         devices = parallel.Devices(model.vocab_size)
         devices.check_batch_size(batch_size)
-        data = workload.random_rows(
-            _LOADER_BATCHES * batch_size, model.vocab_size, used=used
-        )
         self._loader = Loader(data, batch_size)
         self._host = [self._loader.batch(0, step) for step in range(_BATCHES)]
         self.distinct = np.unique(self._host[0].features.ids).size

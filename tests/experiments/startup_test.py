@@ -8,10 +8,12 @@ import sys
 
 import pytest
 
+from experiments import startup
+
 ROOT = pathlib.Path(__file__).parents[2]
 COMPILE = """
-import jax, jax.numpy as jnp
 from experiments import startup
+import jax, jax.numpy as jnp
 startup.{call}()
 def slow(x):
     for _ in range(60):
@@ -42,7 +44,7 @@ def test_compiled_functions_are_kept_in_the_users_cache(tmp_path):
     assert compile_with("prepare", XDG_CACHE_HOME=str(tmp_path)) == str(folder)
     files = {path: path.stat().st_mtime_ns for path in folder.glob("jit_slow-*-cache")}
     assert files
-    compile_with(XDG_CACHE_HOME=str(tmp_path))
+    compile_with("prepare", XDG_CACHE_HOME=str(tmp_path))
     again = {path: path.stat().st_mtime_ns for path in folder.glob("jit_slow-*-cache")}
     assert again == files
 
@@ -63,6 +65,25 @@ def test_the_variable_of_jax_decides(tmp_path):
 def test_a_folder_that_cannot_be_made_is_done_without(tmp_path):
     (tmp_path / "file").touch()
     assert compile_with(XDG_CACHE_HOME=str(tmp_path / "file")) == "None"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("", "--xla_gpu_deterministic_ops=true"),
+        ("--a=1", "--a=1 --xla_gpu_deterministic_ops=true"),
+        ("--xla_gpu_deterministic_ops=false", "--xla_gpu_deterministic_ops=false"),
+    ],
+)
+def test_sums_on_a_gpu_are_ordered_unless_the_user_says_otherwise(
+    given, expected, monkeypatch
+):
+    monkeypatch.setenv("XLA_FLAGS", given)
+    for name in ("keep_freed", "keep_compiled", "check_sums"):
+        for module in (startup, startup.host_memory, startup.parallel):
+            monkeypatch.setattr(module, name, lambda: None, raising=False)
+    startup.prepare()
+    assert os.environ["XLA_FLAGS"] == expected
 
 
 @pytest.mark.parametrize("program", ["train", "evaluate", "compare", "pairs"])

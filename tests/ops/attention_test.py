@@ -173,10 +173,27 @@ def test_shapes_that_do_not_match_are_refused(attend):
         attend.attention_pooling(embeddings, kernel, jnp.zeros(1), query)
 
 
-def test_auto_is_blocked_on_a_cpu():
-    assert attention.choose("auto") == "blocked"
-    for named in ("reference", "blocked", "pallas"):
-        assert attention.choose(named) == named
+@pytest.mark.parametrize(
+    ("backend", "devices", "sides", "expected"),
+    [
+        ("cpu", 1, (16, 16), "blocked"),
+        ("cpu", 4, (256, 256), "blocked"),
+        ("gpu", 1, (64, 64), "pallas"),
+        ("gpu", 1, (10, 128), "reference"),
+        ("gpu", 1, (65, 16), "reference"),
+        ("gpu", 2, (16, 16), "reference"),
+        ("tpu", 1, (16, 16), "reference"),
+    ],
+)
+def test_auto_goes_by_platform_and_size(backend, devices, sides, expected, monkeypatch):
+    monkeypatch.setattr(attention.jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(attention.jax, "device_count", lambda: devices)
+    assert attention.choose("auto", *sides) == expected
+
+
+@pytest.mark.parametrize("named", ["reference", "blocked", "pallas"])
+def test_a_named_implementation_is_taken(named):
+    assert attention.choose(named, 16, 16) == named
 
 
 def test_an_unknown_implementation_is_refused():

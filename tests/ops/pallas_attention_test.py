@@ -28,9 +28,11 @@ def value_and_gradients(pooling, embeddings, network):
     return gradient(embeddings, network)
 
 
-# Two tiles with the last not full and widths that are filled up; one full tile.
+# Tiles of which the last is not full and widths that are filled up; full tiles; the
+# smaller tiles of a wide network.
 @pytest.mark.parametrize(
-    ("sizes", "dropout_rate"), [((70, 4, 3, 7), 0.0), ((64, 4, 16, 32), 0.4)]
+    ("sizes", "dropout_rate"),
+    [((70, 4, 3, 7), 0.0), ((64, 4, 16, 32), 0.4), ((20, 5, 40, 10), 0.2)],
 )
 def test_value_and_gradients_equal_the_reference(sizes, dropout_rate):
     num_rows, num_fields, *_ = sizes
