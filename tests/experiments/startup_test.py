@@ -26,7 +26,9 @@ print(jax.config.jax_compilation_cache_dir)
 
 def compile_with(call="keep_compiled", **environment):
     """Compiles in a process of its own; the folder that jax kept the function in."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("JAX_COMPILATION")}
+    # Without what jax set in this process, too.
+    dropped = ("JAX_COMPILATION", "TF_CPP_MIN_LOG_LEVEL")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
     done = subprocess.run(
         [sys.executable, "-c", COMPILE.format(call=call)],
         cwd=ROOT,
