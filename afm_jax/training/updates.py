@@ -1,5 +1,6 @@
 """The updates of an epoch: batch by batch from the host, or many in one call."""
 
+import concurrent.futures
 import contextlib
 from collections.abc import Callable, Generator
 from typing import NamedTuple, Protocol
@@ -130,13 +131,17 @@ class _FromHost:
 
 
 class _OnDevice:
+    """Only the order of an epoch goes over, made while the one before is trained."""
+
     def __init__(self, step, devices, train, state):
         self._train, self._devices = train, devices
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, "order")
+        self._ahead: dict[int, concurrent.futures.Future[np.ndarray]] = {}
         self._rows = devices.place_rows(train.all_rows())
         self._steps = devices.compile_train_steps(step, state)
 
     def calls(self, epoch, first_step, pause):
-        order = self._devices.place_rows(self._train.order(epoch))
+        order = self._devices.place_rows(self._order(epoch))
         while first_step < self._train.steps_per_epoch:
             last = min(pause(first_step), self._train.steps_per_epoch)
 
@@ -145,3 +150,9 @@ class _OnDevice:
 
             yield Call(last - first_step, run, losses_from=0)
             first_step = last
+
+    def _order(self, epoch):
+        ahead = self._ahead.pop(epoch, None)
+        order = self._train.order(epoch) if ahead is None else ahead.result()
+        self._ahead = {epoch + 1: self._thread.submit(self._train.order, epoch + 1)}
+        return order
