@@ -32,6 +32,27 @@ def test_positions_in_rows_are_the_ids(find, shape):
     assert (distinct[len(np.unique(ids)) :] > 1 << 30).all()
 
 
+@pytest.mark.parametrize("num_rows", [1, 2, 3, 50, 64])
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        [(0, 5), (5, 40), (40, 41)],
+        [(0, 5), (4, 40), (40, 41)],  # the first two share an id
+        [(50, 60), (0, 40)],  # falling
+        [(-7, -2), (-2, 3)],
+        [(0, 2**30), (2**30, 2**31 - 1)],
+        [(-(2**31), 0), (0, 2**31 - 1)],
+    ],
+)
+def test_rows_found_on_the_host_are_those_of_numpy(ranges, num_rows):
+    rng = np.random.default_rng(num_rows)
+    ids = np.stack([rng.integers(*each, num_rows) for each in ranges], axis=1)
+    found = rows.compact(batch_of(ids))
+    distinct, positions = np.unique(ids, return_inverse=True)
+    np.testing.assert_array_equal(found.rows[: distinct.size], distinct)
+    np.testing.assert_array_equal(found.features.ids, positions.reshape(ids.shape))
+
+
 def test_capacities_are_few_and_waste_at_most_a_quarter():
     sizes = [rows.capacity(count) for count in range(1, 10_000)]
     assert all(size >= count for count, size in enumerate(sizes, 1))
