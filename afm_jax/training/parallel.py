@@ -47,6 +47,7 @@ class Devices:
 
     Batches are split over the devices by rows. A state is on every device, but its
     tables can be split by rows too. Either way a step computes what one device would.
+    But under 'pmap', narrow tables are joined (`state.join_narrow`).
     """
 
     def __init__(
@@ -143,7 +144,7 @@ class Devices:
         """`state.create`, compiled, on the devices; the same numbers in any layout."""
 
         def create(features, key):
-            return self._pad(states.create(model, tx, features, key))
+            return self._lay_out(states.create(model, tx, features, key))
 
         abstract = jax.eval_shape(create, features, key)
         make = jax.jit(create, out_shardings=self._state_shardings(abstract))
@@ -155,8 +156,8 @@ class Devices:
         if self._pmap:
             return self._stack(state)
         # A copy: the CPU backend may share the buffer, which the step then overwrites.
-        padded = jax.tree.map(np.array, self._pad(state))
-        return jax.device_put(padded, self._state_shardings(padded))
+        laid_out = jax.tree.map(np.array, self._lay_out(state))
+        return jax.device_put(laid_out, self._state_shardings(laid_out))
 
     def gather_state(self, state: TrainState) -> TrainState:
         """A copy of the state in host memory (NumPy), the same whatever the layout."""
@@ -165,7 +166,8 @@ class Devices:
             array = np.array(leaf[0] if self._pmap else leaf)
             return array[: self._vocab_size] if states.is_table(path) else array
 
-        return jax.tree_util.tree_map_with_path(gather, state)
+        gathered = states.split_narrow(jax.tree_util.tree_map_with_path(gather, state))
+        return jax.tree.map(lambda array: np.asarray(array, order="C"), gathered)
 
     def place_batch(self, batch: Batch) -> Batch:
         """A batch of host arrays, split over the devices.
@@ -263,17 +265,17 @@ class Devices:
 
         return jax.tree_util.tree_map_with_path(choose, state)
 
-    def _pad(self, state: T) -> T:
+    def _lay_out(self, state: TrainState) -> TrainState:
+        """The state as it is on the devices, before it is split or stacked."""
         missing = self.table_rows - self._vocab_size
-        if not missing:
-            return state
 
         def pad(path, leaf):
-            if not states.is_table(path):
+            if not missing or not states.is_table(path):
                 return leaf
             return jnp.pad(leaf, [(0, missing)] + [(0, 0)] * (leaf.ndim - 1))
 
-        return jax.tree_util.tree_map_with_path(pad, state)
+        padded = jax.tree_util.tree_map_with_path(pad, state)
+        return padded if self._pmap else states.join_narrow(padded)
 
     def _stack(self, state: T) -> T:
         count = len(self._devices)

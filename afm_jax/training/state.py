@@ -1,7 +1,8 @@
 """The state of a training run: one NamedTuple of arrays."""
 
+import itertools
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,8 @@ from flax import linen as nn
 
 from afm_jax.features import Features
 from afm_jax.training import leaves
+
+T = TypeVar("T")
 
 
 class TrainState(NamedTuple):
@@ -25,6 +28,7 @@ class TrainState(NamedTuple):
         loss_sum: float32 [], sum of loss x weight over the rows since it was last reset.
         weight_sum: float32 [], sum of the weights of those rows.
         key: uint32 [2], the run's random key; step i draws from fold_in(key, i).
+        narrow: None, or what `join_narrow` moved here.
     """
 
     step: jax.Array
@@ -35,11 +39,14 @@ class TrainState(NamedTuple):
     loss_sum: jax.Array
     weight_sum: jax.Array
     key: jax.Array
+    narrow: jax.Array | None = None
 
     @property
     def variables(self) -> dict[str, Any]:
         """What the model is applied to."""
-        return {"params": self.params, **self.model_state}
+        # The parameters' columns are the first.
+        params = _put_columns(self.params, self.narrow)
+        return {"params": params, **self.model_state}
 
 
 def create(
@@ -78,9 +85,52 @@ def is_table(path: tuple[Any, ...]) -> bool:
     """Whether a leaf of a state is a table, or optimizer state that mirrors one.
 
     Optax keeps such state in trees shaped like the parameters, so both paths end in
-    the parameter's name, `table`.
+    the parameter's name, `table`. A state's `narrow` holds several.
     """
+    if path == (jax.tree_util.GetAttrKey("narrow"),):
+        return True
     return bool(path) and getattr(path[-1], "key", None) == "table"
+
+
+def join_narrow(state: TrainState) -> TrainState:
+    """The state with its tables of one number a row, [V, 1], side by side in `narrow`.
+
+    A row of each fills a cache line of its own; a row of them all needs just one, which
+    counts where tables are too large for the cache. What is moved leaves an array [V,
+    0] in its place. A state without such tables stays as it is.
+    """
+    if state.narrow is not None:
+        return state
+    columns = []
+
+    def move(path, leaf):
+        if not is_table(path) or leaf.shape[1:] != (1,) or leaf.dtype != jnp.float32:
+            return leaf
+        columns.append(leaf)
+        return jnp.zeros((leaf.shape[0], 0))
+
+    rest = jax.tree_util.tree_map_with_path(move, state)
+    return rest._replace(narrow=jnp.concatenate(columns, axis=1)) if columns else state
+
+
+def split_narrow(state: TrainState) -> TrainState:
+    """The inverse of `join_narrow`; a state that is not joined stays as it is."""
+    return _put_columns(state._replace(narrow=None), state.narrow)
+
+
+def _put_columns(tree: T, narrow: jax.Array | None) -> T:
+    """The tree with columns of `narrow` back where they were, from the first on."""
+    if narrow is None:
+        return tree
+    column = itertools.count()
+
+    def put(path, leaf):
+        if not is_table(path) or leaf.shape[1:] != (0,):
+            return leaf
+        i = next(column)
+        return narrow[:, i : i + 1]
+
+    return jax.tree_util.tree_map_with_path(put, tree)
 
 
 def tables(tree: Any) -> Any:

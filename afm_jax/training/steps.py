@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from afm_jax.features import Batch, Features
 from afm_jax.training import rows as row_updates
-from afm_jax.training.state import TrainState
+from afm_jax.training.state import TrainState, join_narrow, split_narrow
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
 Step = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
@@ -119,6 +119,8 @@ def _update(
     state: TrainState,
     batch: Batch,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
+    joined = state.narrow is not None
+    state = split_narrow(state)
     key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
     weight = jnp.sum(batch.weights)
     if axis_name is not None:
@@ -153,7 +155,7 @@ def _update(
         loss_sum=state.loss_sum + value * weight,
         weight_sum=state.weight_sum + weight,
     )
-    return state, {"loss": value}
+    return join_narrow(state) if joined else state, {"loss": value}
 
 
 def make_predict(model: nn.Module) -> Callable[[Any, Features], jax.Array]:

@@ -1,9 +1,12 @@
 """Tables are told by their name, and can be replaced by it."""
 
+import examples
+import jax
 import numpy as np
 import pytest
 
-from afm_jax.training import state
+from afm_jax import models
+from afm_jax.training import optimizers, state
 
 
 def params():
@@ -46,3 +49,34 @@ def test_put_tables_replaces_those_named_and_nothing_else():
 def test_put_tables_refuses_what_is_no_table_of_the_parameters(name, shape):
     with pytest.raises(ValueError, match=name):
         state.put_tables(params(), {name: np.zeros(shape)})
+
+
+def make_state(name):
+    model = models.make(name, **examples.data_hyperparameters("full"))
+    features = examples.random_features("full", seed=0, num_rows=4)
+    tx = optimizers.make("adam", 0.1)
+    return state.create(model, tx, features, jax.random.key(0))
+
+
+def test_narrow_tables_lie_side_by_side_and_come_back():
+    whole = make_state("fm")
+    joined = state.join_narrow(whole)
+    first_order = whole.params["first_order"]["table"]
+    np.testing.assert_array_equal(joined.narrow[:, :1], first_order)
+    assert joined.params["first_order"]["table"].size == 0
+    assert joined.narrow.shape == (examples.VOCAB_SIZE, 3)  # and two moments
+    tables = [
+        leaf.shape[0]
+        for path, leaf in jax.tree_util.tree_leaves_with_path(joined)
+        if state.is_table(path)
+    ]
+    assert tables == 7 * [examples.VOCAB_SIZE]
+    back = state.split_narrow(joined)
+    assert jax.tree.structure(back) == jax.tree.structure(whole)
+    jax.tree.map(np.testing.assert_array_equal, back, whole)
+
+
+def test_a_state_without_narrow_tables_stays_as_it_is():
+    whole = make_state("dnn")
+    assert state.join_narrow(whole) is whole
+    assert state.split_narrow(whole) == whole

@@ -29,9 +29,17 @@ def make_model(name="fm", kind="full"):
     return models.make(name, **settings)
 
 
-def train(batches, *, name="fm", tx, table_update, prepare=lambda batch: batch):
+def train(
+    batches,
+    *,
+    name="fm",
+    tx,
+    table_update,
+    prepare=lambda batch: batch,
+    lay_out=lambda run: run,
+):
     model = make_model(name)
-    run = state.create(model, tx, batches[0].features, jax.random.key(0))
+    run = lay_out(state.create(model, tx, batches[0].features, jax.random.key(0)))
     step = jax.jit(
         steps.make_train_step(
             model, tx, losses.sigmoid_cross_entropy, table_update=table_update
@@ -45,6 +53,24 @@ def train(batches, *, name="fm", tx, table_update, prepare=lambda batch: batch):
 
 
 BATCHES = [random_batch(seed=s, padding=s % 3) for s in range(6)]
+
+
+@pytest.mark.parametrize("table_update", steps.TABLE_UPDATES)
+def test_joined_narrow_tables_are_updated_as_they_are_apart(table_update):
+    tx = optimizers.make("adam", 0.1, table_l2=1e-3)
+    how = {"tx": tx, "table_update": table_update}
+    apart, _ = train(BATCHES, **how)
+    joined, _ = train(BATCHES, **how, lay_out=state.join_narrow)
+    assert joined.narrow.shape == (examples.VOCAB_SIZE, 3)
+    for ours, theirs in (
+        (state.split_narrow(joined), apart),
+        (joined.variables, apart.variables),
+    ):
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
+            ours,
+            theirs,
+        )
 
 
 @pytest.mark.parametrize("prepare", [lambda b: b, rows.compact], ids=["device", "host"])
