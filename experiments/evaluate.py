@@ -29,7 +29,7 @@ _SPLIT = flags.DEFINE_string(
 _STEP = flags.DEFINE_integer(
     "step",
     None,
-    "Step of the checkpoint; by default that of the best validation AUC.",
+    "Step of the checkpoint; by default the best one of the run.",
     flag_values=FLAGS,
 )
 _DATASET = flags.DEFINE_string(

@@ -37,7 +37,7 @@ _SPLIT = flags.DEFINE_string("split", "test", "Split to look at.", flag_values=F
 _STEP = flags.DEFINE_integer(
     "step",
     None,
-    "Checkpoint; by default the best by validation AUC, or the newest.",
+    "Checkpoint; by default the best one of the run.",
     flag_values=FLAGS,
 )
 _TOP = flags.DEFINE_integer(

@@ -27,7 +27,7 @@ SYNTHETIC = "synthetic"
 CONFIG = "config.json"
 _SCHEMA = "schema.json"
 _RESULT = "result.json"
-_NEEDED = ("model", "set", "dataset", "data_dir", "loss")
+_NEEDED = ("model", "set", "dataset", "data_dir", "loss", "monitor")
 # How long and on which devices, not what is computed.
 _MAY_CHANGE = (
     *("epochs", "patience", "checkpoint_every", "log_every"),
@@ -205,7 +205,7 @@ def restore(
         workdir: of the run.
         schema: of the data; must be that of the run.
         features: of the data, for their shapes.
-        step: of the checkpoint; None: that of the best validation AUC, or the newest.
+        step: of the checkpoint; None: the best by the run's monitored metric, or the newest.
 
     Raises:
         InputError: there is no such checkpoint, or it is of another schema.
@@ -214,7 +214,9 @@ def restore(
     model = make_model(config["model"], config["set"], schema)
     example = jax.eval_shape(model.init, jax.random.key(0), features)
     model_state = {name: example[name] for name in example if name != "params"}
-    with Checkpoints(workdir / loop.CHECKPOINTS, schema, read_only=True) as checkpoints:
+    with Checkpoints(
+        workdir / loop.CHECKPOINTS, schema, read_only=True, monitor=config["monitor"]
+    ) as checkpoints:
         step, fields = checkpoints.restore_fields(
             {"params": example["params"], "model_state": model_state},
             checkpoints.best_step() if step is None else step,

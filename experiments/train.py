@@ -17,6 +17,7 @@ from absl import flags
 from afm_jax.errors import InputError
 from afm_jax.ops import losses
 from afm_jax.training import (
+    best,
     evaluation,
     loop,
     optimizers,
@@ -157,11 +158,18 @@ _DATA_PLACEMENT = _flag(
     "Training rows on the host, read ahead, or all on the device, where many steps run in one call; auto: on a device with the memory.",
     updates.PLACEMENTS,
 )
+_MONITOR = _flag(
+    flags.DEFINE_enum,
+    "monitor",
+    "auc",
+    "The validation metric that tells the best epoch.",
+    best.MONITORS,
+)
 _PATIENCE = _flag(
     flags.DEFINE_integer,
     "patience",
     2,
-    "Stop after so many evaluations without a rise of validation AUC; 0: never.",
+    "Stop after so many evaluations that are not the best so far; 0: never.",
     lower_bound=0,
 )
 _PLATEAU_FACTOR = _flag(
@@ -231,6 +239,7 @@ def main() -> dict[str, Any]:
         epochs=_EPOCHS.value,
         loss=_LOSS.value,
         table_update=_TABLE_UPDATE.value,
+        monitor=_MONITOR.value,
         patience=_PATIENCE.value,
         plateau_factor=_PLATEAU_FACTOR.value,
         checkpoint_every=_CHECKPOINT_EVERY.value,
@@ -272,7 +281,7 @@ def main() -> dict[str, Any]:
                 file=sys.stderr,
             )
             raise KeyboardInterrupt from None
-    best = {
+    possible = {
         name: evaluation.best_possible(
             probabilities, store.splits[name].labels, loss=_LOSS.value
         )
@@ -284,7 +293,7 @@ def main() -> dict[str, Any]:
         "dataset": _DATASET.value,
         "validation": result.pop("validation"),
         "test": result.pop("test"),
-        "best_possible": best or None,
+        "best_possible": possible or None,
         **result,
         "workdir": str(workdir),
     }

@@ -1,8 +1,12 @@
-"""Which checkpoint is the best, and that it is kept."""
+"""Which evaluation, and so which checkpoint, is the best, and that it is kept."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+
+MONITORS = {"auc": 1, "log_loss": -1, "rmse": -1}
+"""Metrics that can tell the best checkpoint; 1 where more is better, -1 where less."""
 
 
 class Best:
@@ -12,13 +16,13 @@ class Best:
     a damaged file stops.
     """
 
-    def __init__(self, metric: str, mode: str):
-        self._metric, self._sign = metric, {"max": 1, "min": -1}[mode]
+    def __init__(self, monitor: str):
+        self._monitor, self._sign = monitor, MONITORS[monitor]
         self._scores: dict[int, float] = {}
 
     def note(self, step: int, metrics: Mapping[str, float | None] | None) -> None:
         """Takes the metrics of a step down; None, or NaN, does not count."""
-        value = (metrics or {}).get(self._metric)
+        value = (metrics or {}).get(self._monitor)
         if value is not None and math.isfinite(value):
             self._scores[step] = self._sign * value
 

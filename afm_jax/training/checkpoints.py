@@ -42,8 +42,7 @@ class Checkpoints:
         schema: Schema | None,
         *,
         read_only: bool = False,
-        metric: str = "auc",
-        mode: str = "max",
+        monitor: str = "auc",
     ):
         """Opens the folder.
 
@@ -53,8 +52,7 @@ class Checkpoints:
             schema: what checkpoints carry and must agree with; None, if `read_only`,
                 for whatever they carry.
             read_only: to restore only; leaves the folder as it is.
-            metric: the metric that tells the best checkpoint.
-            mode: 'max' or 'min', the better end of the metric.
+            monitor: the metric that tells the best checkpoint, of `best.MONITORS`.
 
         Raises:
             InputError: a file of this name, or `read_only` and there is no checkpoint.
@@ -63,7 +61,7 @@ class Checkpoints:
         if self._directory.exists() and not self._directory.is_dir():
             raise InputError(f"{self._directory} is a file, expected a folder.")
         self._schema = schema
-        self._best = Best(metric, mode)
+        self._best = Best(monitor)
         self._damaged: set[int] = set()
         absl_logging.get_absl_logger().addFilter(_not_orbax_chatter)
         self._manager = ocp.CheckpointManager(

@@ -70,16 +70,18 @@ def train_and_evaluate(
         advance: told the rows of each step, and a note with the loss.
 
     Returns:
-        'validation' and 'test' metrics (or None) of the best checkpoint by validation
-        AUC, whose logits are left in `workdir` too (see `records.write_logits`),
+        'validation' and 'test' metrics (or None) of the best checkpoint by the
+        monitored metric, whose logits are left in `workdir` too (see `records.write_logits`),
         'epochs', 'steps', 'examples_per_second' (training alone, without the
         first step, which compiles; None if this call made no further one), 'params'.
 
     Raises:
-        InputError: the loss is no longer finite, or the checkpoints are of another
-            model or schema.
+        InputError: the loss is no longer finite, the checkpoints are of another model
+            or schema, or the monitored metric is not measured under this loss.
         Interrupted: see `stop_requested`.
     """
+    if options.monitor == "log_loss" and options.loss == "squared_error":
+        raise InputError("monitor='log_loss' is not measured under squared_error.")
     train, validation = splits["train"], splits.get("validation")
     devices.check_batch_size(train.batch_size)
     first = train.batch(0, 0).features
@@ -118,7 +120,9 @@ def train_and_evaluate(
         columns = logits_on(state, split)
         return evaluation.metrics_of(*columns, loss=options.loss)
 
-    with Checkpoints(workdir / CHECKPOINTS, schema) as checkpoints:
+    with Checkpoints(
+        workdir / CHECKPOINTS, schema, monitor=options.monitor
+    ) as checkpoints:
         progress = Progress()
         if checkpoints.latest_step() is not None:
             found, host_state, saved = checkpoints.restore(example)
@@ -147,8 +151,7 @@ def train_and_evaluate(
                 )
                 step = (progress.epochs + 1) * train.steps_per_epoch
                 metrics = metrics_on(state, validation) if validation else None
-                rose = progress.evaluated(metrics)
-                if not rose:
+                if not progress.evaluated(metrics, options.monitor):
                     state = state._replace(
                         learning_rate_scale=state.learning_rate_scale
                         * options.plateau_factor

@@ -31,7 +31,9 @@ def make(
 
     Args:
         name: 'adagrad', 'adam', 'adamw' or 'sgd'. With row updates, Adam and AdamW are
-            lazy: rows that do not occur do not move.
+            lazy: rows that do not occur do not move. Adagrad's sums of squares start at
+            0, as in PyTorch; from optax's 0.1 on, a table, whose gradients are small in
+            a mean over the batch, would hardly move.
         learning_rate: learning rate per step, or an optax schedule of it.
         table_l2: strength of the penalty on tables, >= 0.
         l2: strength of the penalty on all other parameters, >= 0.
@@ -49,7 +51,7 @@ def make(
         decay.append(optax.add_decayed_weights(l2, mask=_not_tables))
     clip = [optax.clip_by_global_norm(clip_norm)] if clip_norm else []
     scale = {
-        "adagrad": optax.scale_by_rss,
+        "adagrad": _scale_by_adagrad,
         "adam": optax.scale_by_adam,
         "adamw": optax.scale_by_adam,
         "sgd": optax.identity,
@@ -85,6 +87,11 @@ def make_schedule(
         return after
     warmup = optax.linear_schedule(0.0, learning_rate, warmup_steps)
     return optax.join_schedules([warmup, after], [warmup_steps])
+
+
+def _scale_by_adagrad() -> optax.GradientTransformation:
+    # eps only keeps 0 from being divided by; it is added to the sum of squares.
+    return optax.scale_by_rss(initial_accumulator_value=0.0, eps=1e-30)
 
 
 def _not_tables(params: Any) -> Any:

@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Mapping
 
+from afm_jax.training.best import MONITORS
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -12,8 +14,9 @@ class Options:
         epochs: passes over the training rows, at most.
         loss: name of the loss, see `ops.losses`.
         table_update: 'rows' or 'dense', see `training.steps`.
-        patience: stop after so many evaluations in a row without a rise of the
-            validation AUC; 0 never stops early.
+        monitor: the validation metric that tells the best epoch, of `best.MONITORS`.
+        patience: stop after so many evaluations in a row that are not the best so far;
+            0 never stops early.
         plateau_factor: what the learning rate is multiplied by after each such
             evaluation; 1 leaves it.
         checkpoint_every: steps between checkpoints, beside the one after every
@@ -27,6 +30,7 @@ class Options:
     epochs: int
     loss: str = "sigmoid_cross_entropy"
     table_update: str = "rows"
+    monitor: str = "auc"
     patience: int = 0
     plateau_factor: float = 1.0
     checkpoint_every: int = 0
@@ -42,30 +46,32 @@ class Progress:
 
     Attributes:
         epochs: epochs trained and evaluated.
-        best: the best validation AUC so far, or None.
-        evaluations_without_rise: evaluations in a row since it was reached.
+        best: the best monitored metric so far, or None.
+        evaluations_since_best: evaluations in a row since it was reached.
     """
 
     epochs: int = 0
     best: float | None = None
-    evaluations_without_rise: int = 0
+    evaluations_since_best: int = 0
 
-    def evaluated(self, metrics: Mapping[str, float | None] | None) -> bool:
-        """Counts an epoch; False if there is an AUC and it is not above the best."""
+    def evaluated(
+        self, metrics: Mapping[str, float | None] | None, monitor: str
+    ) -> bool:
+        """Counts an epoch; False if it has the metric, and another did not do worse."""
         self.epochs += 1
-        auc = metrics["auc"] if metrics else None
-        if auc is None:
+        found, sign = metrics[monitor] if metrics else None, MONITORS[monitor]
+        if found is None:
             return True
-        if self.best is None or auc > self.best:
-            self.best, self.evaluations_without_rise = auc, 0
+        if self.best is None or sign * found > sign * self.best:
+            self.best, self.evaluations_since_best = found, 0
             return True
-        self.evaluations_without_rise += 1
+        self.evaluations_since_best += 1
         return False
 
     def is_over(self, options: Options) -> bool:
         """Whether the run has trained enough."""
         patience = options.patience
-        tired = patience and self.evaluations_without_rise >= patience
+        tired = patience and self.evaluations_since_best >= patience
         return bool(self.epochs >= options.epochs or tired)
 
 

@@ -16,7 +16,8 @@ from experiments import evaluate, runs, train
 SCHEMA = Schema("toy", (Field("user", "categorical", 40, 0),))
 CONFIG = {
     **{"model": "fm", "set": ["embedding_dim=4"], "dataset": "toy", "data_dir": "d"},
-    **{"loss": "squared_error", "epochs": 3, "table_sharding": "replicated"},
+    **{"loss": "squared_error", "monitor": "rmse", "epochs": 3},
+    "table_sharding": "replicated",
 }
 FM = ("--model=fm", "--set=embedding_dim=3", "--set=init_stddev=0.1")
 SHORT = ("--batch_size=256", "--epochs=2", "--log_every=2")

@@ -174,7 +174,7 @@ def test_metrics_that_are_null_or_nan_do_not_count(tmp_path):
 
 
 def test_low_can_be_good(tmp_path):
-    options = {"metric": "rmse", "mode": "min"}
+    options = {"monitor": "rmse"}
     with Checkpoints(tmp_path, SCHEMA, **options) as checkpoints:
         for step, rmse in enumerate([0.5, 0.3, 0.4, 0.6], 1):
             checkpoints.save(step, make_state(step), {}, {"rmse": rmse, "auc": 0.5})

@@ -255,6 +255,26 @@ def test_the_best_checkpoint_is_the_one_evaluated(whole):
     assert result["validation"]["auc"] == max(aucs)
 
 
+def test_the_monitored_metric_tells_the_best_checkpoint(tmp_path, monkeypatch):
+    found = iter([(0.7, 0.4), (0.9, 0.5), (0.8, 0.3), (0.6, 0.6), *[(0.0, 1.0)] * 2])
+    monkeypatch.setattr(
+        loop.evaluation,
+        "metrics_of",
+        lambda *columns, loss: dict(zip(("auc", "rmse"), next(found), strict=True)),
+    )
+    run(tmp_path, epochs=4, monitor="rmse")
+    with Checkpoints(
+        tmp_path / loop.CHECKPOINTS, None, read_only=True, monitor="rmse"
+    ) as checkpoints:
+        assert checkpoints.best_step() == 3 * STEPS
+        assert checkpoints.latest_step() == 4 * STEPS
+
+
+def test_a_metric_that_is_not_measured_cannot_be_monitored(tmp_path):
+    with pytest.raises(InputError, match="not measured"):
+        run(tmp_path, loss="squared_error", monitor="log_loss")
+
+
 def test_a_damaged_best_checkpoint_does_not_lose_the_run(tmp_path, monkeypatch, caplog):
     aucs = iter([0.9, 0.8] + [0.7] * 9)
     monkeypatch.setattr(

@@ -42,7 +42,6 @@ def test_clipping_is_by_the_norm_of_gradient_and_penalty():
     ("name", "reference"),
     [
         ("adam", optax.adam(0.1)),
-        ("adagrad", optax.adagrad(0.1)),
         ("sgd", optax.sgd(0.1)),
     ],
 )
@@ -51,6 +50,24 @@ def test_without_options_each_is_optax_own(name, reference):
         update_of(optimizers.make(name, 0.1)), update_of(reference), strict=True
     ):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-8])
+def test_adagrad_starts_at_0_so_that_the_scale_of_the_loss_does_not_matter(scale):
+    tx = optimizers.make("adagrad", 0.1)
+    run = tx.init(PARAMS)
+    first = jnp.array([[1.0, -2.0]])
+    for gradient, expected in (
+        (first, -0.1 * jnp.sign(first)),
+        (0.75 * first, -0.1 * 0.6 * jnp.sign(first)),  # 0.75 / sqrt(1 + 0.75^2)
+    ):
+        gradients = {"embedding": {"table": scale * gradient}}
+        gradients["output"] = {"kernel": jnp.zeros(1)}
+        updates, run = tx.update(gradients, run, PARAMS)
+        np.testing.assert_allclose(
+            updates["embedding"]["table"], expected, rtol=1e-5
+        )
+        np.testing.assert_array_equal(updates["output"]["kernel"], 0.0)
 
 
 def test_adamw_decays_apart_from_the_gradient():

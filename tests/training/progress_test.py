@@ -1,17 +1,21 @@
-"""Counting evaluations without a rise, and when a run is over."""
+"""Counting evaluations since the best, and when a run is over."""
 
 import pytest
 
 from afm_jax.training.progress import Options, Progress
 
 
-def test_progress_counts_evaluations_without_a_rise():
+@pytest.mark.parametrize(("monitor", "sign"), [("auc", 1), ("rmse", -1)])
+def test_progress_counts_evaluations_that_are_not_the_best(monitor, sign):
     progress = Progress()
-    rose = [progress.evaluated({"auc": auc}) for auc in (0.6, 0.7, 0.7, 0.65, 0.8)]
-    assert rose == [True, True, False, False, True]
-    assert progress == Progress(epochs=5, best=0.8)
-    assert progress.evaluated({"auc": None})
-    assert progress.evaluated(None)
+    better = [
+        progress.evaluated({monitor: value}, monitor)
+        for value in [sign * x for x in (0.6, 0.7, 0.7, 0.65, 0.8)]
+    ]
+    assert better == [True, True, False, False, True]
+    assert progress == Progress(epochs=5, best=sign * 0.8)
+    assert progress.evaluated({monitor: None}, monitor)
+    assert progress.evaluated(None, monitor)
 
 
 @pytest.mark.parametrize(
@@ -19,8 +23,8 @@ def test_progress_counts_evaluations_without_a_rise():
     [
         (Progress(epochs=3), False),
         (Progress(epochs=4), True),
-        (Progress(epochs=3, best=0.7, evaluations_without_rise=1), False),
-        (Progress(epochs=3, best=0.7, evaluations_without_rise=2), True),
+        (Progress(epochs=3, best=0.7, evaluations_since_best=1), False),
+        (Progress(epochs=3, best=0.7, evaluations_since_best=2), True),
     ],
 )
 def test_a_run_is_over_after_its_epochs_or_its_patience(progress, over):
@@ -28,5 +32,5 @@ def test_a_run_is_over_after_its_epochs_or_its_patience(progress, over):
 
 
 def test_without_patience_only_epochs_count():
-    tired = Progress(epochs=3, best=0.7, evaluations_without_rise=3)
+    tired = Progress(epochs=3, best=0.7, evaluations_since_best=3)
     assert not tired.is_over(Options(epochs=4))
