@@ -62,7 +62,9 @@ def main() -> dict[str, Any]:
     devices.check_batch_size(_BATCH_SIZE.value)
     features = loader.batch(0, 0).features
     model, step, variables = runs.restore(workdir, store.schema, features, _STEP.value)
-    predict = devices.compile_predict(steps.make_predict(model))
+    predict = devices.compile_predict(
+        steps.make_predict(model, compute_dtype=config["compute_dtype"])
+    )
     with contextlib.closing(
         loader.batches(0, transform=devices.place_batch)
     ) as batches:

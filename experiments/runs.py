@@ -27,7 +27,10 @@ SYNTHETIC = "synthetic"
 CONFIG = "config.json"
 _SCHEMA = "schema.json"
 _RESULT = "result.json"
-_NEEDED = ("model", "set", "dataset", "data_dir", "loss", "monitor")
+_NEEDED = (
+    *("model", "set", "dataset", "data_dir"),
+    *("loss", "monitor", "compute_dtype"),
+)
 # How long and on which devices, not what is computed.
 _MAY_CHANGE = (
     *("epochs", "patience", "checkpoint_every", "log_every"),

@@ -137,6 +137,13 @@ _TABLE_UPDATE = _flag(
     "'rows' updates the rows of the batch; 'dense' whole tables.",
     steps.TABLE_UPDATES,
 )
+_COMPUTE_DTYPE = _flag(
+    flags.DEFINE_enum,
+    "compute_dtype",
+    "float32",
+    "'bfloat16' rounds the operands of the products of dense layers; all else stays float32.",
+    steps.COMPUTE_DTYPES,
+)
 _DEVICE_MAP = _flag(
     flags.DEFINE_enum,
     "device_map",
@@ -239,6 +246,7 @@ def main() -> dict[str, Any]:
         epochs=_EPOCHS.value,
         loss=_LOSS.value,
         table_update=_TABLE_UPDATE.value,
+        compute_dtype=_COMPUTE_DTYPE.value,
         monitor=_MONITOR.value,
         patience=_PATIENCE.value,
         plateau_factor=_PLATEAU_FACTOR.value,

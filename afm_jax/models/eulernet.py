@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from afm_jax.features import Features
-from afm_jax.modules import dense_embedding, embedding, output
+from afm_jax.modules import dense_embedding, dense_layer, embedding, output
 from afm_jax.ops import euler
 
 Normalization = Literal["layer"] | None
@@ -69,16 +69,12 @@ class EulerLayer(nn.Module):
         explicit = euler.complex_products(
             drop_explicit(log_modulus), drop_explicit(phase), orders, *biases
         )
-        dense = nn.Dense(
-            self.num_vectors * k,
-            kernel_init=nn.initializers.xavier_normal(),
-            name="implicit",
-        )
+        implicit = dense_layer.Dense(self.num_vectors * k, name="implicit")
         parts = []
         for name, own, product in zip(
             ("real_norm", "imaginary_norm"), vectors, explicit, strict=True
         ):
-            hidden = nn.relu(dense(drop_implicit(own).reshape(num_rows, -1)))
+            hidden = nn.relu(implicit(drop_implicit(own).reshape(num_rows, -1)))
             part = product + hidden.reshape(num_rows, *shape)
             if self.normalization == "layer":
                 part = nn.LayerNorm(epsilon=1e-5, name=name)(part)

@@ -6,7 +6,7 @@ from flax import linen as nn
 
 from afm_jax import errors
 from afm_jax.features import Features
-from afm_jax.modules import embedding, mlp, output
+from afm_jax.modules import dense_layer, embedding, mlp, output
 from afm_jax.ops import flat, fusion
 
 
@@ -41,9 +41,7 @@ class FeatureGate(nn.Module):
         else:
             context = self.param("context", nn.initializers.zeros, (k,))[None, :]
         hidden = mlp.MLP(self.hidden_dims, name="mlp")(context)
-        gate = nn.Dense(
-            inputs.shape[1], kernel_init=nn.initializers.xavier_normal(), name="output"
-        )(hidden)
+        gate = dense_layer.Dense(inputs.shape[1], name="output")(hidden)
         return inputs * (2.0 * jax.nn.sigmoid(gate))
 
 

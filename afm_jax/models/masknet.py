@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from afm_jax import errors
 from afm_jax.features import Features
-from afm_jax.modules import embedding, mlp, output
+from afm_jax.modules import dense_layer, embedding, mlp, output
 from afm_jax.ops import flat
 
 
@@ -33,15 +33,14 @@ class MaskBlock(nn.Module):
         self, instance: jax.Array, inputs: jax.Array, *, train: bool = False
     ) -> jax.Array:
         """float32 [B, output_dim] of the embeddings e [B, n] and inputs x [B, any]."""
-        xavier = nn.initializers.xavier_normal()
         size = inputs.shape[-1]
-        mask = nn.Dense(
-            self.reduction_ratio * size, kernel_init=xavier, name="aggregation"
-        )(instance)
-        mask = nn.Dense(size, kernel_init=xavier, name="projection")(nn.relu(mask))
-        hidden = nn.Dense(
-            self.output_dim, use_bias=False, kernel_init=xavier, name="hidden"
-        )(mask * inputs)
+        mask = dense_layer.Dense(self.reduction_ratio * size, name="aggregation")(
+            instance
+        )
+        mask = dense_layer.Dense(size, name="projection")(nn.relu(mask))
+        hidden = dense_layer.Dense(self.output_dim, use_bias=False, name="hidden")(
+            mask * inputs
+        )
         hidden = nn.relu(nn.LayerNorm(epsilon=1e-5, name="norm")(hidden))
         return nn.Dropout(self.dropout_rate, deterministic=not train, name="dropout")(
             hidden

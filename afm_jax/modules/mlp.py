@@ -5,6 +5,8 @@ from typing import Literal
 import jax
 from flax import linen as nn
 
+from afm_jax.modules import dense_layer
+
 Normalization = Literal["batch", "layer"] | None
 
 
@@ -38,11 +40,8 @@ def normalize(
 class MLP(nn.Module):
     """Dense, normalization, relu and dropout, once for each hidden layer.
 
-    Parameters of layer i: `hidden_{i}` (kernel Xavier normal, bias 0) and, with
+    Parameters of layer i: `hidden_{i}` (see `modules.dense_layer`) and, with
     normalization, `norm_{i}` as in `normalize`. No hidden layer is the identity.
-
-    Products are as exact as `jax_default_matmul_precision` says; on a GPU the default
-    is TF32.
 
     Attributes:
         hidden_dims: width of each hidden layer.
@@ -59,11 +58,7 @@ class MLP(nn.Module):
         """The last hidden layer, float32 [B, hidden_dims[-1]], of inputs [B, any]."""
         hidden = inputs
         for i, width in enumerate(self.hidden_dims):
-            hidden = nn.Dense(
-                width,
-                kernel_init=nn.initializers.xavier_normal(),
-                name=f"hidden_{i}",
-            )(hidden)
+            hidden = dense_layer.Dense(width, name=f"hidden_{i}")(hidden)
             hidden = normalize(
                 hidden, self.normalization, train=train, name=f"norm_{i}"
             )

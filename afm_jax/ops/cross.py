@@ -1,11 +1,13 @@
 """Cross layers: explicit feature crosses of a degree that grows by one with each layer.
 
 x0 is the input of the first layer, x the output of the layer before. Products with a
-matrix are as exact as `jax_default_matmul_precision` says, as in `modules.mlp`.
+matrix are as exact as `jax_default_matmul_precision` says; see `ops.matmul`.
 """
 
 import jax
 import jax.numpy as jnp
+
+from afm_jax.ops.matmul import matmul
 
 # The GPU's default for float32 products, TF32, keeps 10 bits of the mantissa only.
 _PRECISION = jax.lax.Precision.HIGHEST
@@ -52,7 +54,7 @@ def matrix_cross(
     Returns:
         float [B, d].
     """
-    return x0 * (jnp.dot(x, kernel) + bias[None, :]) + x
+    return x0 * (matmul(x, kernel) + bias[None, :]) + x
 
 
 def mixture_cross(
@@ -111,5 +113,5 @@ def gated_cross(
     Returns:
         float [B, d].
     """
-    crossed = x0 * (jnp.dot(x, kernel) + bias[None, :])
-    return crossed * jax.nn.sigmoid(jnp.dot(x, gate)) + x
+    crossed = x0 * (matmul(x, kernel) + bias[None, :])
+    return crossed * jax.nn.sigmoid(matmul(x, gate)) + x

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-
 MONITORS = {"auc": 1, "log_loss": -1, "rmse": -1}
 """Metrics that can tell the best checkpoint; 1 where more is better, -1 where less."""
 

@@ -93,6 +93,7 @@ def train_and_evaluate(
         tx,
         losses.make(options.loss),
         table_update=options.table_update,
+        compute_dtype=options.compute_dtype,
         axis_name=devices.axis_name,
     )
     update = updates.make(
@@ -103,7 +104,9 @@ def train_and_evaluate(
         state,
         table_update=options.table_update,
     )
-    predict = devices.compile_predict(steps.make_predict(sized))
+    predict = devices.compile_predict(
+        steps.make_predict(sized, compute_dtype=options.compute_dtype)
+    )
     example = devices.gather_state(state)
 
     def logits_on(state: TrainState, split: Batches) -> tuple[np.ndarray, ...]:

@@ -14,6 +14,7 @@ class Options:
         epochs: passes over the training rows, at most.
         loss: name of the loss, see `ops.losses`.
         table_update: 'rows' or 'dense', see `training.steps`.
+        compute_dtype: 'float32' or 'bfloat16', see `training.steps`.
         monitor: the validation metric that tells the best epoch, of `best.MONITORS`.
         patience: stop after so many evaluations in a row that are not the best so far;
             0 never stops early.
@@ -30,6 +31,7 @@ class Options:
     epochs: int
     loss: str = "sigmoid_cross_entropy"
     table_update: str = "rows"
+    compute_dtype: str = "float32"
     monitor: str = "auc"
     patience: int = 0
     plateau_factor: float = 1.0

@@ -1,5 +1,7 @@
 """The train step and the prediction: pure functions, compiled in `parallel`."""
 
+import contextlib
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +19,7 @@ Step = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
 Steps = Callable[[TrainState, Batch, jax.Array, int, int], tuple[TrainState, jax.Array]]
 
 TABLE_UPDATES = ("rows", "dense")
+COMPUTE_DTYPES = ("float32", "bfloat16")
 
 
 def make_train_step(
@@ -25,6 +28,7 @@ def make_train_step(
     loss: Loss,
     *,
     table_update: str = "rows",
+    compute_dtype: str = "float32",
     axis_name: str | None = None,
 ) -> Step:
     """A function that makes one update.
@@ -36,6 +40,8 @@ def make_train_step(
         table_update: 'rows' updates the table rows of the batch, at a cost that does
             not depend on vocab_size (see `training.rows`); 'dense' updates whole
             tables, as published benchmarks do.
+        compute_dtype: 'bfloat16' rounds the operands of the products of dense layers,
+            see `ops.matmul`; parameters and all else stay float32.
         axis_name: the mapped axis over which the batch is split, under `jax.pmap`. Each
             device then draws dropout of its own.
 
@@ -45,15 +51,20 @@ def make_train_step(
         feature id is outside the tables.
 
     Raises:
-        ValueError: unknown `table_update`.
+        ValueError: unknown `table_update` or `compute_dtype`.
     """
+    computing = _computing_in(compute_dtype)
     if table_update not in TABLE_UPDATES:
         raise ValueError(
             f"table_update must be one of {TABLE_UPDATES}, found {table_update!r}"
         )
 
+    def update(model, state, batch):
+        with computing():
+            return _update(model, tx, loss, axis_name, state, batch)
+
     def dense_step(state, batch):
-        state, metrics = _update(model, tx, loss, axis_name, state, batch)
+        state, metrics = update(model, state, batch)
         wrong = jnp.any(row_updates.outside(batch.features.ids, model.vocab_size))
         if axis_name is not None:
             wrong = jax.lax.psum(wrong, axis_name) > 0
@@ -65,7 +76,7 @@ def make_train_step(
         batch = row_updates.with_rows(batch, model.vocab_size)
         small_model = model.clone(vocab_size=batch.rows.shape[0])
         small = row_updates.take_rows(state, batch.rows)
-        small, metrics = _update(small_model, tx, loss, axis_name, small, batch)
+        small, metrics = update(small_model, small, batch)
         state = row_updates.put_rows(state, small, batch.rows)
         wrong = row_updates.outside(batch.rows, model.vocab_size)
         wrong &= ~row_updates.fillers(batch.rows)
@@ -105,6 +116,17 @@ def make_train_steps(
         return jax.lax.fori_loop(first, last, update, (state, losses))
 
     return steps
+
+
+def _computing_in(dtype: str) -> Callable[[], contextlib.AbstractContextManager]:
+    """Makes the context to compute in."""
+    if dtype not in COMPUTE_DTYPES:
+        raise ValueError(
+            f"compute_dtype must be one of {COMPUTE_DTYPES}, found {dtype!r}"
+        )
+    if dtype == "bfloat16":
+        return functools.partial(jax.default_matmul_precision, dtype)
+    return contextlib.nullcontext
 
 
 def _nan_if(wrong: jax.Array, metrics: dict[str, jax.Array]) -> dict[str, jax.Array]:
@@ -158,18 +180,26 @@ def _update(
     return join_narrow(state) if joined else state, {"loss": value}
 
 
-def make_predict(model: nn.Module) -> Callable[[Any, Features], jax.Array]:
+def make_predict(
+    model: nn.Module, *, compute_dtype: str = "float32"
+) -> Callable[[Any, Features], jax.Array]:
     """A function (variables, features) -> logits float32 [B], without dropout.
 
     The logit of a row with a feature id outside the tables is NaN.
 
     Args:
         model: a model of `afm_jax.models`.
+        compute_dtype: as for `make_train_step`.
+
+    Raises:
+        ValueError: unknown `compute_dtype`.
     """
+    computing = _computing_in(compute_dtype)
 
     def predict(variables, features):
         wrong = row_updates.outside(features.ids, model.vocab_size)
-        logits: Any = model.apply(variables, features)
+        with computing():
+            logits: Any = model.apply(variables, features)
         return jnp.where(jnp.any(wrong, axis=1), jnp.nan, logits)
 
     return predict

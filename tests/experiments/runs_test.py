@@ -17,7 +17,7 @@ SCHEMA = Schema("toy", (Field("user", "categorical", 40, 0),))
 CONFIG = {
     **{"model": "fm", "set": ["embedding_dim=4"], "dataset": "toy", "data_dir": "d"},
     **{"loss": "squared_error", "monitor": "rmse", "epochs": 3},
-    "table_sharding": "replicated",
+    **{"compute_dtype": "float32", "table_sharding": "replicated"},
 }
 FM = ("--model=fm", "--set=embedding_dim=3", "--set=init_stddev=0.1")
 SHORT = ("--batch_size=256", "--epochs=2", "--log_every=2")

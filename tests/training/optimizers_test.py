@@ -64,9 +64,7 @@ def test_adagrad_starts_at_0_so_that_the_scale_of_the_loss_does_not_matter(scale
         gradients = {"embedding": {"table": scale * gradient}}
         gradients["output"] = {"kernel": jnp.zeros(1)}
         updates, run = tx.update(gradients, run, PARAMS)
-        np.testing.assert_allclose(
-            updates["embedding"]["table"], expected, rtol=1e-5
-        )
+        np.testing.assert_allclose(updates["embedding"]["table"], expected, rtol=1e-5)
         np.testing.assert_array_equal(updates["output"]["kernel"], 0.0)
 
 

@@ -233,9 +233,7 @@ def test_the_step_updates_tables_in_place(name):
     opcodes = collections.Counter(re.findall(sized, text))
     leaves = jax.tree_util.tree_leaves_with_path(run)
     tables = [
-        i
-        for i, (path, leaf) in enumerate(leaves)
-        if state.is_table(path) and leaf.size
+        i for i, (path, leaf) in enumerate(leaves) if state.is_table(path) and leaf.size
     ]
     assert len(tables) == (3 if name == "dcn" else 4)
     assert opcodes["scatter"] == len(tables)

@@ -55,6 +55,34 @@ def train(
 BATCHES = [random_batch(seed=s, padding=s % 3) for s in range(6)]
 
 
+def test_in_bfloat16_parameters_stay_float32_and_the_loss_hardly_moves():
+    model, tx = make_model("deepfm"), optimizers.make("adam", 0.01)
+    batch = BATCHES[0]
+    found = {}
+    for dtype in steps.COMPUTE_DTYPES:
+        run = state.create(model, tx, batch.features, jax.random.key(0))
+        step = jax.jit(
+            steps.make_train_step(
+                model, tx, losses.sigmoid_cross_entropy, compute_dtype=dtype
+            )
+        )
+        predict = jax.jit(steps.make_predict(model, compute_dtype=dtype))
+        text = step.lower(run, batch).as_text()
+        assert ("bf16" in text) is (dtype == "bfloat16")
+        logits = predict(run.variables, batch.features)
+        run, metrics = step(run, batch)
+        dtypes = {leaf.dtype for leaf in jax.tree.leaves(run.params)}
+        assert dtypes == {np.dtype(np.float32)}
+        found[dtype] = metrics["loss"], *logits
+    np.testing.assert_allclose(found["bfloat16"], found["float32"], atol=0.02)
+    assert found["bfloat16"] != found["float32"]
+
+
+def test_an_unknown_dtype_is_refused():
+    with pytest.raises(ValueError, match="compute_dtype must be one of"):
+        steps.make_predict(make_model(), compute_dtype="float16")
+
+
 @pytest.mark.parametrize("table_update", steps.TABLE_UPDATES)
 def test_joined_narrow_tables_are_updated_as_they_are_apart(table_update):
     tx = optimizers.make("adam", 0.1, table_l2=1e-3)
