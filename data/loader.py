@@ -85,8 +85,13 @@ class Loader:
         """
         if not 0 <= step < self.steps_per_epoch:
             raise IndexError(f"step {step} of {self.steps_per_epoch} an epoch")
-        positions = self._positions(epoch, np.arange(step, step + 1))[0]
-        places = step * self.batch_size + np.arange(self.batch_size)[self._slice]
+        return self._take(epoch, np.array(step))
+
+    def _take(self, epoch: int, steps: np.ndarray) -> Batch:
+        """The batches of some steps; arrays of the shape of `steps`, then a batch's."""
+        positions = self._positions(epoch, steps)
+        share = np.arange(self.batch_size)[self._slice]
+        places = steps[..., None] * self.batch_size + share
         ids, values, dense, labels = (
             None if column is None else np.take(column, positions, axis=0)
             for column in self._rows
@@ -115,8 +120,8 @@ class Loader:
         )
 
     def _positions(self, epoch: int, steps: np.ndarray) -> np.ndarray:
-        """The rows of this process's slice of some batches, int64 [steps, share]."""
-        starts = steps[:, None] * self.batch_size
+        """The rows of this process's slice of some batches, int64 [*steps, share]."""
+        starts = steps[..., None] * self.batch_size
         counts = np.minimum(self.batch_size, self.num_rows - starts)
         positions = starts + np.arange(self.batch_size)[self._slice] % counts
         if not self._shuffle:
@@ -146,6 +151,31 @@ class Loader:
         """
         steps = range(first_step, self.steps_per_epoch)
         return _ahead(transform(self.batch(epoch, step)) for step in steps)
+
+    def stacks(
+        self,
+        epoch: int,
+        size: int,
+        *,
+        first_step: int = 0,
+        transform: Callable[[Batch], Any] = lambda batches: batches,
+    ) -> Generator[Any, None, None]:
+        """As `batches`, several at once.
+
+        Args:
+            epoch: from 0.
+            size: batches of a stack; the first is of a step that is a multiple of it.
+                Past the end of the epoch the last batch is repeated.
+            first_step: a step of the first stack wanted.
+            transform: applied to every stack in the thread.
+
+        Yields:
+            transform(batches) for each stack, their arrays stacked to [size, ...].
+        """
+        starts = range(first_step - first_step % size, self.steps_per_epoch, size)
+        last = self.steps_per_epoch - 1
+        steps = (np.minimum(start + np.arange(size), last) for start in starts)
+        return _ahead(transform(self._take(epoch, each)) for each in steps)
 
 
 def _ahead(items: Iterator[T]) -> Generator[T, None, None]:

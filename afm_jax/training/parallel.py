@@ -15,7 +15,7 @@ from afm_jax.errors import InputError
 from afm_jax.features import Batch, Features
 from afm_jax.training import state as states
 from afm_jax.training.state import TrainState
-from afm_jax.training.steps import Step, Steps, make_train_steps
+from afm_jax.training.steps import Stack, Step, Steps, make_train_steps
 
 T = TypeVar("T")
 
@@ -121,6 +121,11 @@ class Devices:
         return self._pmap or self._devices[0].platform == "cpu"
 
     @property
+    def many_steps(self) -> bool:
+        """Whether a call can make many steps; not under 'pmap'."""
+        return not self._pmap
+
+    @property
     def memory(self) -> int | None:
         """Bytes of memory for arrays on each device; None if that is the host's."""
         if self._pmap or self._devices[0].platform == "cpu":
@@ -178,16 +183,19 @@ class Devices:
         if self._pmap:
             count = len(self._devices)
             split = jax.tree.map(
-                lambda a: a.reshape(count, -1, *a.shape[1:]), batch._replace(rows=None)
+                lambda a: a.reshape(count, len(a) // count, *a.shape[1:]),
+                batch._replace(rows=None),
             )
             return split._replace(rows=batch.rows)
         if len(self._devices) == 1 and self._devices[0].platform == "cpu":
             return batch
-        split, whole = self._sharding(_AXIS), self._sharding()
-        shardings = jax.tree.map(lambda _: split, batch)
-        if batch.rows is not None:
-            shardings = shardings._replace(rows=whole)
-        return jax.device_put(batch, shardings)
+        return jax.device_put(batch, self._batch_shardings(batch))
+
+    def place_stack(self, batches: Batch) -> Stack:
+        """Stacked batches of host arrays, as `place_batch` places one; no 'pmap'."""
+        if len(self._devices) > 1 or self._devices[0].platform != "cpu":
+            batches = jax.device_put(batches, self._batch_shardings(batches, None))
+        return Stack(batches)
 
     def place_rows(self, rows: T) -> T:
         """Arrays of the host, whole on every device.
@@ -222,10 +230,10 @@ class Devices:
 
     def compile_train_steps(self, step: Step, state: TrainState) -> Steps:
         """As `compile_train_step`, many steps in one call; see `make_train_steps`."""
-        split = self._sharding(_AXIS)
 
         def place(batch):
-            return jax.lax.with_sharding_constraint(batch, split)
+            shardings = self._batch_shardings(batch)
+            return jax.lax.with_sharding_constraint(batch, shardings)
 
         shardings = (self._state_shardings(state), None)
         compiled = jax.jit(
@@ -254,7 +262,14 @@ class Devices:
             return compiled
         return lambda *arguments: jax.block_until_ready(compiled(*arguments))
 
-    def _sharding(self, *axes: str) -> NamedSharding:
+    def _batch_shardings(self, batch: Batch, *leading: None) -> Batch:
+        """Every array split by the rows of its batch, after further leading axes."""
+        split = self._sharding(*leading, _AXIS)
+        shardings = jax.tree.map(lambda _: split, batch)
+        whole = None if batch.rows is None else self._sharding()
+        return shardings._replace(rows=whole)
+
+    def _sharding(self, *axes: str | None) -> NamedSharding:
         return NamedSharding(self._mesh, P(*axes))
 
     def _state_shardings(self, state: T) -> T:

@@ -122,12 +122,33 @@ def compact(batch: Batch) -> Batch:
     Returns:
         The batch with `rows` (int32 [U], U a `capacity`) and renumbered ids.
     """
-    ids = np.asarray(batch.features.ids)
-    distinct, positions = _unique_by_column(ids) or _unique(ids)
-    size = capacity(distinct.size)
-    rows = np.arange(_NO_ROW - size, _NO_ROW, dtype=np.int32)
-    rows[: distinct.size] = distinct
-    return batch._replace(features=batch.features._replace(ids=positions), rows=rows)
+    rows, positions = _distinct(np.asarray(batch.features.ids)[None])
+    features = batch.features._replace(ids=positions[0])
+    return batch._replace(features=features, rows=rows[0])
+
+
+def compact_stack(batches: Batch) -> Batch:
+    """`compact` of several batches at once.
+
+    Args:
+        batches: N batches, their arrays stacked to [N, B, ...].
+
+    Returns:
+        The batches with `rows` (int32 [N, U], U the largest `capacity` of them).
+    """
+    rows, positions = _distinct(np.asarray(batches.features.ids))
+    features = batches.features._replace(ids=positions)
+    return batches._replace(features=features, rows=rows)
+
+
+def _distinct(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows [N, U] of N batches' ids [N, B, S], and positions in them [N, B, S]."""
+    found = [_unique_by_column(each) or _unique(each) for each in ids]
+    size = capacity(max(distinct.size for distinct, _ in found))
+    rows = np.tile(np.arange(_NO_ROW - size, _NO_ROW, dtype=np.int32), (len(ids), 1))
+    for filled, (distinct, _) in zip(rows, found, strict=True):
+        filled[: distinct.size] = distinct
+    return rows, np.stack([positions for _, positions in found])
 
 
 def _unique_by_column(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

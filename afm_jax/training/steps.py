@@ -3,20 +3,20 @@
 import contextlib
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
-from afm_jax.features import Batch, Features
+from afm_jax.features import Array, Batch, Features
 from afm_jax.training import rows as row_updates
 from afm_jax.training.state import TrainState, join_narrow, split_narrow
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
 Step = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
-Steps = Callable[[TrainState, Batch, jax.Array, int, int], tuple[TrainState, jax.Array]]
+Steps = Callable[[TrainState, Any, int, int], tuple[TrainState, jax.Array]]
 
 TABLE_UPDATES = ("rows", "dense")
 COMPUTE_DTYPES = ("float32", "bfloat16")
@@ -85,34 +85,72 @@ def make_train_step(
     return dense_step if table_update == "dense" else row_step
 
 
+class Stack(NamedTuple):
+    """Batches that follow one another in an epoch.
+
+    Attributes:
+        batches: their arrays, stacked to [S, B, ...].
+    """
+
+    batches: Batch
+
+    @property
+    def num_steps(self) -> int:
+        """S."""
+        return self.batches.labels.shape[0]
+
+    def batch(self, i: Array) -> Batch:
+        """That of step i of the stack."""
+        return jax.tree.map(lambda array: array[i], self.batches)
+
+
+class Epoch(NamedTuple):
+    """The batches of an epoch, of rows that are on the device already.
+
+    Attributes:
+        rows: a whole split, arrays of [N, ...].
+        order: int32 [S, B], of which rows the batch of each step is; its places from N
+            on are of weight 0.
+    """
+
+    rows: Batch
+    order: Array
+
+    @property
+    def num_steps(self) -> int:
+        """S."""
+        return self.order.shape[0]
+
+    def batch(self, i: Array) -> Batch:
+        """That of step i of the epoch."""
+        num_rows, batch_size = self.rows.labels.shape[0], self.order.shape[1]
+        batch = jax.tree.map(lambda column: column[self.order[i]], self.rows)
+        real = i * batch_size + jnp.arange(batch_size) < num_rows
+        return batch._replace(weights=batch.weights * real)
+
+
 def make_train_steps(
     step: Step, place: Callable[[Batch], Batch] = lambda batch: batch
 ) -> Steps:
-    """A function that makes many updates, on rows that are on the device already.
+    """A function that makes several updates, in one call once it is compiled.
 
     Args:
         step: one update, of `make_train_step`.
         place: applied to every batch, to say how devices share it.
 
     Returns:
-        steps(state, rows, order, first, last) -> (state, losses): the updates `first`
-        to `last` - 1 of an epoch. `rows` is a whole split, [N, ...]; `order`, int32 [S,
-        B], says of which rows the batch of each step is, its places from N on being of
-        weight 0. `losses`, float32 [S], is 0 where no update was made.
+        steps(state, source, first, last) -> (state, losses): the updates `first` to
+        `last` - 1 of the S of a `Stack` or an `Epoch`. `losses`, float32 [S], is 0
+        where no update was made.
     """
 
-    def steps(state, rows, order, first, last):
-        num_rows, batch_size = rows.labels.shape[0], order.shape[1]
-
+    def steps(state, source, first, last):
         def update(i, carry):
             state, losses = carry
-            batch = jax.tree.map(lambda column: column[order[i]], rows)
-            real = i * batch_size + jnp.arange(batch_size) < num_rows
-            batch = place(batch._replace(weights=batch.weights * real))
-            state, metrics = step(state, batch)
+            state, metrics = step(state, place(source.batch(i)))
             return state, losses.at[i].set(metrics["loss"])
 
-        losses = jnp.zeros(order.shape[0])
+        losses = jnp.zeros(source.num_steps)
         return jax.lax.fori_loop(first, last, update, (state, losses))
 
     return steps

@@ -1,4 +1,4 @@
-"""The updates of an epoch: batch by batch from the host, or many in one call."""
+"""The updates of an epoch, many in one call, from rows on the host or the device."""
 
 import concurrent.futures
 import contextlib
@@ -20,6 +20,10 @@ _SHARE = 1 / 4
 """Of a device's memory, what training rows may take for 'auto' to put them there."""
 
 
+_STACK_STEPS, _STACK_IDS = 8, 1 << 20
+"""Steps of a call with rows on the host, and feature ids of their batches: at most."""
+
+
 class Batches(Protocol):
     """A split as batches; see `data.loader.Loader`."""
 
@@ -31,6 +35,15 @@ class Batches(Protocol):
 
     def batches(
         self, epoch: int, *, first_step: int = 0, transform: Callable[[Batch], object]
+    ) -> Generator: ...
+
+    def stacks(
+        self,
+        epoch: int,
+        size: int,
+        *,
+        first_step: int = 0,
+        transform: Callable[[Batch], object],
     ) -> Generator: ...
 
     def order(self, epoch: int) -> np.ndarray: ...
@@ -81,9 +94,9 @@ def make(
     """The updates with training rows where they are to be.
 
     Args:
-        placement: 'host' reads ahead in a thread, one batch a call. 'device' puts all
-            rows on every device before the first step. 'auto' does so if the device is
-            no CPU, and a quarter of its memory holds them.
+        placement: 'host' reads ahead in a thread. 'device' puts all rows on every
+            device before the first step. 'auto' does so if the device is no CPU, and a
+            quarter of its memory holds them.
         step: the update.
         devices: where to compute.
         train: the training rows.
@@ -103,10 +116,13 @@ def make(
         placement = "device" if memory and size <= _SHARE * memory else "host"
     if placement == "device":
         return _OnDevice(step, devices, train, state)
-    return _FromHost(step, devices, train, state, table_update)
+    from_host = _Stacks if devices.many_steps else _OneByOne
+    return from_host(step, devices, train, state, table_update)
 
 
-class _FromHost:
+class _OneByOne:
+    """Batches of the host, one in every call."""
+
     def __init__(self, step, devices, train, state, table_update):
         self._devices, self._train = devices, train
         self._step = devices.compile_train_step(step, state)
@@ -130,6 +146,43 @@ class _FromHost:
         return self._devices.place_batch(ready)
 
 
+class _Stacks:
+    """Batches of the host, several in every call.
+
+    A stack starts at a multiple of its size, wherever an epoch goes on, and every call
+    runs one program on all of it: what is computed does not depend on the calls.
+    """
+
+    def __init__(self, step, devices, train, state, table_update):
+        self._devices, self._train = devices, train
+        self._steps = devices.compile_train_steps(step, state)
+        self._finds_rows = table_update == "rows" and devices.host_finds_rows
+        ids = train.batch_size * train.all_rows().features.ids.shape[1]
+        self._size = max(1, min(_STACK_STEPS, _STACK_IDS // ids))
+
+    def calls(self, epoch, first_step, pause):
+        step, size = first_step, self._size
+        stacks = self._train.stacks(
+            epoch, size, first_step=first_step, transform=self._prepare
+        )
+        with contextlib.closing(stacks):
+            for start, stack in enumerate(stacks, first_step // size):
+                start *= size
+                end = min(start + size, self._train.steps_per_epoch)
+                while step < end:
+                    last = min(pause(step), end)
+
+                    def run(state, stack=stack, span=(step - start, last - start)):
+                        return self._steps(state, stack, *span)
+
+                    yield Call(last - step, run, losses_from=start)
+                    step = last
+
+    def _prepare(self, batches):
+        ready = rows.compact_stack(batches) if self._finds_rows else batches
+        return self._devices.place_stack(ready)
+
+
 class _OnDevice:
     """Only the order of an epoch goes over, made while the one before is trained."""
 
@@ -146,7 +199,7 @@ class _OnDevice:
             last = min(pause(first_step), self._train.steps_per_epoch)
 
             def run(state, span=(first_step, last)):
-                return self._steps(state, self._rows, order, *span)
+                return self._steps(state, steps.Epoch(self._rows, order), *span)
 
             yield Call(last - first_step, run, losses_from=0)
             first_step = last

@@ -1,31 +1,30 @@
 """The train step: milliseconds and examples a second, by model, batch and vocabulary."""
 
-import contextlib
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from afm_jax import models
-from afm_jax.features import Batch
 from afm_jax.ops import losses
-from afm_jax.training import optimizers, parallel, rows, steps
+from afm_jax.training import optimizers, parallel, rows, steps, updates
 from data.loader import Loader
 from data.store import Rows
 from experiments.benchmark import timing, workload
 
-SOURCES = ("memory", "compact", "loader")
-"""Where a step's batch comes from: ready on the device; host rows, compacted and
-transferred between steps; or the shuffling loader, which does that in its thread."""
+SOURCES = ("memory", "loader")
+"""Where a step's batch comes from: ready on the device, its distinct ids found; or the
+shuffling loader, which sees to that in its thread, as in training."""
 
 LOADER_BATCHES = 64
 """Batches of an epoch of the loader."""
 
 _BATCHES = 8
+"""Batches in memory, and steps of a call on them: as many as `updates` puts in one."""
 
 _log = logging.getLogger(__name__)
 
@@ -115,23 +114,16 @@ def run(
 
 
 class Run:
-    """A run in training: its step, its state and where its batches come from."""
+    """A run in training: its steps, its state and where its batches come from."""
 
     def __init__(self, model, tx, batch_size: int, table_update: str, data: Rows):
         devices = parallel.Devices(model.vocab_size)
         devices.check_batch_size(batch_size)
         self._loader = Loader(data, batch_size)
-        self._host = [self._loader.batch(0, step) for step in range(_BATCHES)]
-        self.distinct = np.unique(self._host[0].features.ids).size
-
-        def prepare(batch: Batch) -> Batch:
-            ready = rows.compact(batch) if table_update == "rows" else batch
-            return devices.place_batch(ready)
-
-        self._prepare = prepare
-        self._ready = [prepare(batch) for batch in self._host]
+        host = next(self._loader.stacks(0, _BATCHES))
+        self.distinct = np.unique(host.features.ids[0]).size
         self._state = devices.create_state(
-            model, tx, self._host[0].features, jax.random.key(0)
+            model, tx, self._loader.batch(0, 0).features, jax.random.key(0)
         )
         step = steps.make_train_step(
             model,
@@ -140,36 +132,36 @@ class Run:
             table_update=table_update,
             axis_name=devices.axis_name,
         )
-        self._step = devices.compile_train_step(step, self._state)
+        self._updates = updates.make(
+            "host", step, devices, self._loader, self._state, table_update=table_update
+        )
+        self._steps = devices.compile_train_steps(step, self._state)
+        ready = rows.compact_stack(host) if table_update == "rows" else host
+        self._stack = devices.place_stack(ready)
         jax.block_until_ready(self._state)
         start = time.perf_counter()
-        self._advance(self._ready[:1])
+        self._in_memory(1)
         self.first_step_seconds = time.perf_counter() - start
-        self._advance(self._ready)  # other numbers of rows compile, too
+        self._through_loader(LOADER_BATCHES)  # other numbers of rows compile, too
 
     def work(self, source: str) -> timing.Work:
         """Steps on batches of this source."""
-        works: dict[str, Callable[[int], None]] = {
-            "memory": lambda n: self._advance(
-                itertools.islice(itertools.cycle(self._ready), n)
-            ),
-            "compact": lambda n: self._advance(
-                map(self._prepare, itertools.islice(itertools.cycle(self._host), n))
-            ),
-            "loader": self._through_loader,
-        }
-        return works[source]
+        return {"memory": self._in_memory, "loader": self._through_loader}[source]
+
+    def _in_memory(self, count: int) -> None:
+        while count > 0:
+            self._state, _ = self._steps(
+                self._state, self._stack, 0, min(count, _BATCHES)
+            )
+            count -= _BATCHES
+        jax.block_until_ready(self._state)
 
     def _through_loader(self, count: int) -> None:
         """Starts the loader anew, as every epoch does."""
         while count > 0:
-            with contextlib.closing(
-                self._loader.batches(0, transform=self._prepare)
-            ) as batches:
-                self._advance(itertools.islice(batches, count))
-            count -= self._loader.steps_per_epoch
-
-    def _advance(self, batches: Iterable[Batch]) -> None:
-        for batch in batches:
-            self._state, _ = self._step(self._state, batch)
+            # An epoch as short as wanted: none is left early, with batches made in vain.
+            self._loader.steps_per_epoch = min(count, LOADER_BATCHES)
+            for call in self._updates.calls(0, 0, lambda step: LOADER_BATCHES):
+                self._state, _ = call.run(self._state)
+                count -= call.steps
         jax.block_until_ready(self._state)

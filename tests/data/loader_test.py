@@ -69,6 +69,21 @@ def test_every_row_occurs_exactly_once_an_epoch(rows, batch_size, shuffle):
         np.testing.assert_array_equal(np.sort(positions), np.arange(N))
 
 
+@pytest.mark.parametrize("first", [0, 3, 4, 15])
+@pytest.mark.parametrize("size", [1, 4, 40])
+def test_stacks_are_the_batches_and_end_with_the_last_again(rows, size, first):
+    loader = Loader(rows, 64, seed=3)
+    batches = all_batches(loader, 2)
+    start = first - first % size
+    for stack in loader.stacks(2, size, first_step=first):
+        assert stack.labels.shape == (size, 64)
+        for i in range(size):
+            batch = jax.tree.map(lambda array, i=i: array[i], stack)
+            assert_same(batch, batches[min(start + i, len(batches) - 1)])
+        start += size
+    assert start - size < len(batches) <= start
+
+
 def test_without_shuffle_rows_come_in_the_order_of_the_file(rows):
     loader = Loader(rows, 64, shuffle=False)
     for epoch in (0, 5):

@@ -16,7 +16,13 @@ from afm_jax.ops import metrics
 from afm_jax.training import records
 from experiments import compare
 
-SHARED = ("--epochs=3", "--batch_size=256", "--log_every=2", "--resamples=200")
+BATCH_SIZE = 256
+SHARED = (
+    "--epochs=3",
+    f"--batch_size={BATCH_SIZE}",
+    "--log_every=2",
+    "--resamples=200",
+)
 NAMES = ("lr", "small")
 
 
@@ -100,11 +106,11 @@ import os, pathlib, signal, sys
 sys.path[:0] = sys.argv[1:3]
 import compare_test
 from afm_jax.training import loop
-trained, steps = loop.train_and_evaluate, []
+trained, done = loop.train_and_evaluate, []
 def train_and_evaluate(*arguments, advance, **settings):
     def count(rows, note):
-        steps.append(rows)
-        if len(steps) == 42:  # in the third epoch of the third run
+        done.append(rows)
+        if sum(done) >= 42 * compare_test.BATCH_SIZE:  # epoch 3 of run 3
             os.kill(os.getpid(), signal.SIGKILL)
     return trained(*arguments, advance=count, **settings)
 loop.train_and_evaluate = train_and_evaluate

@@ -105,8 +105,9 @@ def assert_close(ours, theirs):
 
 @pytest.mark.parametrize("layout", ["one device", "mesh", "rows"])
 @pytest.mark.parametrize("table_update", steps.TABLE_UPDATES)
-def test_many_steps_in_one_call_are_the_same_steps(layout, table_update):
-    """Rows on the device, batches of 16 of them; the second half of them repeats rows."""
+@pytest.mark.parametrize("source", ["epoch", "stack"])
+def test_many_steps_in_one_call_are_the_same_steps(layout, table_update, source):
+    """Batches of 16 rows; the last repeats rows to fill up."""
     one, values, _ = train("afm_deep", "one device", table_update)
     devices, model = make_devices(layout), make_model("afm_deep")
     run = devices.place_state(initial_state("afm_deep"))
@@ -122,9 +123,16 @@ def test_many_steps_in_one_call_are_the_same_steps(layout, table_update):
     order = np.arange(48, dtype=np.int32).reshape(3, 16)
     order[2, 11:] = order[2, :5]
     run_steps = devices.compile_train_steps(step, run)
-    placed = (devices.place_rows(whole), devices.place_rows(order))
-    run, first = run_steps(run, *placed, 0, 1)
-    run, rest = run_steps(run, *placed, 1, 3)
+    if source == "epoch":
+        placed = steps.Epoch(devices.place_rows(whole), devices.place_rows(order))
+    else:
+        stacked = jax.tree.map(lambda column: column[order], whole)
+        stacked.weights[2, 11:] = 0
+        if table_update == "rows":
+            stacked = rows.compact_stack(stacked)
+        placed = devices.place_stack(stacked)
+    run, first = run_steps(run, placed, 0, 1)
+    run, rest = run_steps(run, placed, 1, 3)
     np.testing.assert_array_equal(np.asarray(first)[1:], 0)
     np.testing.assert_allclose(first + rest, values, rtol=1e-4)
     assert_close(devices.gather_state(run), one)
@@ -253,8 +261,10 @@ def test_many_steps_in_one_call_copy_no_table():
     run = devices.create_state(model, tx, batch.features, jax.random.key(0))
     step = steps.make_train_step(model, tx, losses.sigmoid_cross_entropy)
     compiled = devices.compile_train_steps(step, run)
-    program = compiled.lower(run, batch, order, 0, 1).compile()
-    assert program.memory_analysis().temp_size_in_bytes < num_ids * 4
+    stacked = jax.tree.map(lambda column: column[None], batch)
+    for source in (steps.Epoch(batch, order), steps.Stack(rows.compact_stack(stacked))):
+        program = compiled.lower(run, source, 0, 1).compile()
+        assert program.memory_analysis().temp_size_in_bytes < num_ids * 4
 
 
 def test_mistakes_are_named():

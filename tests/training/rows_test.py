@@ -53,6 +53,19 @@ def test_rows_found_on_the_host_are_those_of_numpy(ranges, num_rows):
     np.testing.assert_array_equal(found.features.ids, positions.reshape(ids.shape))
 
 
+def test_stacked_batches_have_one_capacity_and_else_the_rows_of_each():
+    ids = np.random.default_rng(0).integers(0, [[[9]], [[40]], [[5]]], (3, 50, 4))
+    batches = [batch_of(each) for each in ids]
+    stacked = rows.compact_stack(jax.tree.map(lambda *each: np.stack(each), *batches))
+    alone = [rows.compact(batch) for batch in batches]
+    assert stacked.rows.shape == (3, alone[1].rows.size)
+    for i, batch in enumerate(alone):
+        real = batch.rows[: len(np.unique(ids[i]))]
+        np.testing.assert_array_equal(stacked.rows[i, : real.size], real)
+        assert rows.fillers(stacked.rows[i, real.size :]).all()
+        np.testing.assert_array_equal(stacked.features.ids[i], batch.features.ids)
+
+
 def test_capacities_are_few_and_waste_at_most_a_quarter():
     sizes = [rows.capacity(count) for count in range(1, 10_000)]
     assert all(size >= count for count, size in enumerate(sizes, 1))

@@ -21,10 +21,12 @@ def make_loader(num_rows=100):
     return Loader(Rows(ids, None, np.zeros((num_rows, 0), np.float32), labels), 16)
 
 
-def make(placement, *, memory=None, loader=None):
+def make(placement, *, memory=None, loader=None, device_map="mesh"):
     """The updates and a state, on a device with so much memory of its own."""
     loader = loader or make_loader()
-    devices = parallel.Devices(VOCAB_SIZE, devices=jax.devices()[:1])
+    devices = parallel.Devices(
+        VOCAB_SIZE, devices=jax.devices()[:1], device_map=device_map
+    )
     devices.__class__ = type(
         "Devices", (parallel.Devices,), {"memory": property(lambda self: memory)}
     )
@@ -32,7 +34,9 @@ def make(placement, *, memory=None, loader=None):
     tx = optimizers.make("adam", 0.1)
     features = loader.batch(0, 0).features
     state = devices.create_state(model, tx, features, jax.random.key(0))
-    step = steps.make_train_step(model, tx, losses.sigmoid_cross_entropy)
+    step = steps.make_train_step(
+        model, tx, losses.sigmoid_cross_entropy, axis_name=devices.axis_name
+    )
     made = updates.make(placement, step, devices, loader, state, table_update="rows")
     return made, state
 
@@ -40,34 +44,57 @@ def make(placement, *, memory=None, loader=None):
 @pytest.mark.parametrize(
     ("placement", "memory", "expected"),
     [
-        ("auto", None, 1),
-        ("auto", 1 << 30, 4),
-        ("auto", 1000, 1),
-        ("host", 1 << 30, 1),
-        ("device", None, 4),
+        ("auto", None, 8),
+        ("auto", 1 << 30, 20),
+        ("auto", 1000, 8),
+        ("host", 1 << 30, 8),
+        ("device", None, 20),
     ],
 )
 def test_rows_are_on_the_device_where_it_has_the_memory(placement, memory, expected):
     """Seen from outside: how many steps a call makes."""
-    made, _ = make(placement, memory=memory)
-    calls = made.calls(0, 0, pause=lambda step: step + 4)
+    made, _ = make(placement, memory=memory, loader=make_loader(400))
+    calls = made.calls(0, 0, pause=lambda step: step + 20)
     assert next(calls).steps == expected
     calls.close()
 
 
 @pytest.mark.parametrize("placement", ["host", "device"])
-@pytest.mark.parametrize("first", [0, 3])
-def test_calls_make_every_step_to_the_end_and_pause(placement, first):
-    made, state = make(placement)
+@pytest.mark.parametrize("device_map", ["mesh", "pmap"])
+@pytest.mark.parametrize("first", [0, 3, 13])
+def test_calls_make_every_step_to_the_end_and_pause(placement, device_map, first):
+    if (placement, device_map) == ("device", "pmap"):
+        with pytest.raises(InputError, match="'device' needs device_map='mesh'"):
+            make(placement, device_map=device_map)
+        return
+    made, state = make(placement, loader=make_loader(300), device_map=device_map)
     step = first
-    for call in made.calls(1, first, pause=lambda step: step - step % 4 + 4):
-        assert step // 4 == (step + call.steps - 1) // 4
+    for call in made.calls(1, first, pause=lambda step: step - step % 5 + 5):
+        assert step // 5 == (step + call.steps - 1) // 5
         state, values = call.run(state)
         known = np.ravel(values)[step - call.losses_from :][: call.steps]
+        assert known.size == call.steps
         assert (known > 0).all()
         step += call.steps
-    assert step == 7
-    assert int(state.step) == 7 - first
+    assert step == 19
+    assert int(np.ravel(state.step)[0]) == 19 - first
+
+
+def test_stacks_make_the_same_steps_wherever_they_are_cut():
+    ends = []
+    for first, cut in ((0, 1), (0, 3), (0, 100)):
+        made, state = make("host", loader=make_loader(300))
+        for call in made.calls(0, first, pause=lambda step, cut=cut: step + cut):
+            state, _ = call.run(state)
+        ends.append(jax.device_get(state))
+    for end in ends[1:]:
+        jax.tree.map(np.testing.assert_array_equal, end, ends[0])
+
+
+def test_many_ids_make_small_stacks(monkeypatch):
+    monkeypatch.setattr(updates, "_STACK_IDS", 16 * 3 * 2 + 1)
+    made, _ = make("host")
+    assert [call.steps for call in made.calls(0, 0, lambda step: 9)] == [2, 2, 2, 1]
 
 
 def test_an_order_made_ahead_is_that_of_its_epoch():

@@ -37,9 +37,9 @@ def test_step(capsys):
         capsys,
         *("--suite=step", "--models=fm", "--batch_sizes=8", *QUICK),
         *("--vocab_sizes=52,520", "--table_updates=rows,dense"),
-        *("--sources=memory,compact,loader", "--optimizer=sgd"),
+        *("--sources=memory,loader", "--optimizer=sgd"),
     )
-    assert len(cases) == 2 * 2 * 3
+    assert len(cases) == 2 * 2 * 2
     assert {case["distinct"] for case in cases} == {cases[0]["distinct"]}
     for case in cases:
         for name in ("ms", "processor_ms", "of_smallest", "of_memory"):

@@ -83,7 +83,7 @@ def test_all_take_turns_and_ratios_are_of_speeds(tmp_path, monkeypatch):
         model_names=["fm"],
         batch_sizes=[8],
         vocab_sizes=[52],
-        sources=["memory", "compact"],
+        sources=["memory", "loader"],
         folder=tmp_path,
         **QUICK,
     )
@@ -91,7 +91,7 @@ def test_all_take_turns_and_ratios_are_of_speeds(tmp_path, monkeypatch):
         *(
             ("train", peer, source)
             for peer in ("deepctr", "deepctr, dense", "deepctr, sparse")
-            for source in ("memory", "compact")
+            for source in ("memory", "loader")
         ),
         ("predict", "deepctr", None),
     ]
