@@ -13,7 +13,7 @@ from data.permutation import permute
 from data.store import Rows
 
 AHEAD = 3
-"""Batches that may be ready before they are asked for."""
+"""Batches that `Loader.batches` may have ready before they are asked for."""
 
 T = TypeVar("T")
 
@@ -150,7 +150,7 @@ class Loader:
             transform(batch) for each step; an exception in the thread is raised here.
         """
         steps = range(first_step, self.steps_per_epoch)
-        return _ahead(transform(self.batch(epoch, step)) for step in steps)
+        return _ahead((transform(self.batch(epoch, step)) for step in steps), AHEAD)
 
     def stacks(
         self,
@@ -160,7 +160,7 @@ class Loader:
         first_step: int = 0,
         transform: Callable[[Batch], Any] = lambda batches: batches,
     ) -> Generator[Any, None, None]:
-        """As `batches`, several at once.
+        """As `batches`, several at once, and one stack ahead.
 
         Args:
             epoch: from 0.
@@ -175,15 +175,15 @@ class Loader:
         starts = range(first_step - first_step % size, self.steps_per_epoch, size)
         last = self.steps_per_epoch - 1
         steps = (np.minimum(start + np.arange(size), last) for start in starts)
-        return _ahead(transform(self._take(epoch, each)) for each in steps)
+        return _ahead((transform(self._take(epoch, each)) for each in steps), 1)
 
 
-def _ahead(items: Iterator[T]) -> Generator[T, None, None]:
-    """The same items, up to AHEAD of them made before they are asked for."""
+def _ahead(items: Iterator[T], count: int) -> Generator[T, None, None]:
+    """The same items, up to `count` of them made before they are asked for."""
     ready: queue.SimpleQueue[tuple[T | None, BaseException | None]] = (
         queue.SimpleQueue()
     )
-    room = threading.Semaphore(AHEAD)
+    room = threading.Semaphore(count)
     stop = threading.Event()
 
     def produce() -> None:

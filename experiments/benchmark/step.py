@@ -3,7 +3,7 @@
 import itertools
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,7 +11,7 @@ import numpy as np
 
 from afm_jax import models
 from afm_jax.ops import losses
-from afm_jax.training import optimizers, parallel, rows, steps, updates
+from afm_jax.training import optimizers, parallel, steps, updates
 from data.loader import Loader
 from data.store import Rows
 from experiments.benchmark import timing, workload
@@ -24,7 +24,7 @@ LOADER_BATCHES = 64
 """Batches of an epoch of the loader."""
 
 _BATCHES = 8
-"""Batches in memory, and steps of a call on them: as many as `updates` puts in one."""
+"""Batches in memory, and steps of a call: as many as `updates` makes at most."""
 
 _log = logging.getLogger(__name__)
 
@@ -114,17 +114,15 @@ def run(
 
 
 class Run:
-    """A run in training: its steps, its state and where its batches come from."""
+    """A run in training: its updates, its state and where its batches come from."""
 
     def __init__(self, model, tx, batch_size: int, table_update: str, data: Rows):
         devices = parallel.Devices(model.vocab_size)
         devices.check_batch_size(batch_size)
         self._loader = Loader(data, batch_size)
-        host = next(self._loader.stacks(0, _BATCHES))
-        self.distinct = np.unique(host.features.ids[0]).size
-        self._state = devices.create_state(
-            model, tx, self._loader.batch(0, 0).features, jax.random.key(0)
-        )
+        first = self._loader.batch(0, 0).features
+        self.distinct = np.unique(first.ids).size
+        self._state = devices.create_state(model, tx, first, jax.random.key(0))
         step = steps.make_train_step(
             model,
             tx,
@@ -135,9 +133,8 @@ class Run:
         self._updates = updates.make(
             "host", step, devices, self._loader, self._state, table_update=table_update
         )
-        self._steps = devices.compile_train_steps(step, self._state)
-        ready = rows.compact_stack(host) if table_update == "rows" else host
-        self._stack = devices.place_stack(ready)
+        self._ready = list(self._calls(_BATCHES, at_once=_BATCHES))
+        self._single = next(self._calls(_BATCHES, at_once=1))
         jax.block_until_ready(self._state)
         start = time.perf_counter()
         self._in_memory(1)
@@ -148,20 +145,27 @@ class Run:
         """Steps on batches of this source."""
         return {"memory": self._in_memory, "loader": self._through_loader}[source]
 
+    def _calls(
+        self, count: int, *, at_once: int
+    ) -> Generator[updates.Call, None, None]:
+        """An epoch as short as wanted: none is left early, with batches made in vain."""
+        self._loader.steps_per_epoch = count
+        return self._updates.calls(0, 0, lambda step: step + at_once)
+
     def _in_memory(self, count: int) -> None:
-        while count > 0:
-            self._state, _ = self._steps(
-                self._state, self._stack, 0, min(count, _BATCHES)
-            )
-            count -= _BATCHES
+        for call in itertools.cycle(self._ready):
+            if call.steps > count:
+                break
+            self._state, _ = call.run(self._state)
+            count -= call.steps
+        for _ in range(count):
+            self._state, _ = self._single.run(self._state)
         jax.block_until_ready(self._state)
 
     def _through_loader(self, count: int) -> None:
         """Starts the loader anew, as every epoch does."""
         while count > 0:
-            # An epoch as short as wanted: none is left early, with batches made in vain.
-            self._loader.steps_per_epoch = min(count, LOADER_BATCHES)
-            for call in self._updates.calls(0, 0, lambda step: LOADER_BATCHES):
+            for call in self._calls(min(count, LOADER_BATCHES), at_once=_BATCHES):
                 self._state, _ = call.run(self._state)
                 count -= call.steps
         jax.block_until_ready(self._state)
