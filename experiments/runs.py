@@ -27,10 +27,9 @@ SYNTHETIC = "synthetic"
 CONFIG = "config.json"
 _SCHEMA = "schema.json"
 _RESULT = "result.json"
-_NEEDED = (
-    *("model", "set", "dataset", "data_dir"),
-    *("loss", "monitor", "compute_dtype"),
-)
+_NEEDED = ("model", "set", "dataset", "data_dir", "loss")
+# What runs did before these could be chosen.
+_FORMERLY = {"monitor": "auc", "compute_dtype": "float32"}
 # How long and on which devices, not what is computed.
 _MAY_CHANGE = (
     *("epochs", "patience", "checkpoint_every", "log_every"),
@@ -196,7 +195,7 @@ def read_config(workdir: pathlib.Path) -> dict[str, Any]:
         raise InputError(
             f"{path} is damaged; expected a JSON object with {', '.join(_NEEDED)}."
         )
-    return config
+    return _FORMERLY | config
 
 
 def restore(

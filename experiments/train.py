@@ -141,7 +141,7 @@ _COMPUTE_DTYPE = _flag(
     flags.DEFINE_enum,
     "compute_dtype",
     "float32",
-    "'bfloat16' rounds the operands of the products of dense layers; all else stays float32.",
+    "'bfloat16' rounds the operands of hidden layers' products and of cross matrices; all else stays float32.",
     steps.COMPUTE_DTYPES,
 )
 _DEVICE_MAP = _flag(
@@ -162,7 +162,7 @@ _DATA_PLACEMENT = _flag(
     flags.DEFINE_enum,
     "data_placement",
     "auto",
-    "Training rows on the host, read ahead, or all on the device, where many steps run in one call; auto: on a device with the memory.",
+    "Training rows on the host, read ahead, or all on the device; auto: on a device with the memory.",
     updates.PLACEMENTS,
 )
 _MONITOR = _flag(

@@ -1,7 +1,8 @@
 """Cross layers: explicit feature crosses of a degree that grows by one with each layer.
 
 x0 is the input of the first layer, x the output of the layer before. Products with a
-matrix are as exact as `jax_default_matmul_precision` says; see `ops.matmul`.
+[d, d] matrix are those of `ops.matmul`, those of experts as exact as
+`jax_default_matmul_precision` says.
 """
 
 import jax

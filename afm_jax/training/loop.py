@@ -66,8 +66,9 @@ def train_and_evaluate(
         workdir: an existing folder for checkpoints and metrics.
         options: how to train.
         tables: tables by name that a fresh run starts from; see `state.put_tables`.
-        stop_requested: asked after every step; True saves and raises `Interrupted`.
-        advance: told the rows of each step, and a note with the loss.
+        stop_requested: asked after every call, of one step or several (see
+            `training.updates`); True saves and raises `Interrupted`.
+        advance: told the rows of each call, and a note with the loss.
 
     Returns:
         'validation' and 'test' metrics (or None) of the best checkpoint by the
@@ -76,12 +77,10 @@ def train_and_evaluate(
         first step, which compiles; None if this call made no further one), 'params'.
 
     Raises:
-        InputError: the loss is no longer finite, the checkpoints are of another model
-            or schema, or the monitored metric is not measured under this loss.
+        InputError: the loss is no longer finite, or the checkpoints are of another
+            model or schema.
         Interrupted: see `stop_requested`.
     """
-    if options.monitor == "log_loss" and options.loss == "squared_error":
-        raise InputError("monitor='log_loss' is not measured under squared_error.")
     train, validation = splits["train"], splits.get("validation")
     devices.check_batch_size(train.batch_size)
     first = train.batch(0, 0).features

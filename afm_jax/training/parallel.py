@@ -47,7 +47,7 @@ class Devices:
 
     Batches are split over the devices by rows. A state is on every device, but its
     tables can be split by rows too. Either way a step computes what one device would.
-    But under 'pmap', narrow tables are joined (`state.join_narrow`).
+    Narrow tables are joined (`state.join_narrow`), except under 'pmap'.
     """
 
     def __init__(
@@ -154,12 +154,12 @@ class Devices:
         abstract = jax.eval_shape(create, features, key)
         make = jax.jit(create, out_shardings=self._state_shardings(abstract))
         state = make(features, key)
-        return self._stack(state) if self._pmap else state
+        return self._replicate(state) if self._pmap else state
 
     def place_state(self, state: TrainState) -> TrainState:
         """A state of host arrays, as `gather_state` gives it, on the devices."""
         if self._pmap:
-            return self._stack(state)
+            return self._replicate(state)
         # A copy: the CPU backend may share the buffer, which the step then overwrites.
         laid_out = jax.tree.map(np.array, self._lay_out(state))
         return jax.device_put(laid_out, self._state_shardings(laid_out))
@@ -281,7 +281,10 @@ class Devices:
         return jax.tree_util.tree_map_with_path(choose, state)
 
     def _lay_out(self, state: TrainState) -> TrainState:
-        """The state as it is on the devices, before it is split or stacked."""
+        """The state as it is on the devices, before it is split or replicated.
+
+        Narrow tables are joined for row updates; dense ones pay some per cent for it.
+        """
         missing = self.table_rows - self._vocab_size
 
         def pad(path, leaf):
@@ -292,7 +295,7 @@ class Devices:
         padded = jax.tree_util.tree_map_with_path(pad, state)
         return padded if self._pmap else states.join_narrow(padded)
 
-    def _stack(self, state: T) -> T:
+    def _replicate(self, state: T) -> T:
         count = len(self._devices)
         stacked = jax.tree.map(
             lambda a: np.broadcast_to(np.asarray(a), (count, *np.shape(a))), state

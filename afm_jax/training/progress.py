@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
+from afm_jax.errors import InputError
 from afm_jax.training.best import MONITORS
 
 
@@ -26,6 +27,9 @@ class Options:
         log_every: steps between lines of the training loss.
         group_slot: slot whose ids are the groups of GAUC, or None.
         seed: of initialisation and dropout.
+
+    Raises:
+        InputError: the monitored metric is not measured under this loss.
     """
 
     epochs: int
@@ -40,6 +44,10 @@ class Options:
     log_every: int = 100
     group_slot: int | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.monitor == "log_loss" and self.loss == "squared_error":
+            raise InputError("monitor='log_loss' is not measured under squared_error.")
 
 
 @dataclasses.dataclass
@@ -59,7 +67,7 @@ class Progress:
     def evaluated(
         self, metrics: Mapping[str, float | None] | None, monitor: str
     ) -> bool:
-        """Counts an epoch; False if it has the metric, and another did not do worse."""
+        """Counts an epoch; False if it has the metric, and does not beat the best."""
         self.epochs += 1
         found, sign = metrics[monitor] if metrics else None, MONITORS[monitor]
         if found is None:

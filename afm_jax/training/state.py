@@ -28,7 +28,8 @@ class TrainState(NamedTuple):
         loss_sum: float32 [], sum of loss x weight over the rows since it was last reset.
         weight_sum: float32 [], sum of the weights of those rows.
         key: uint32 [2], the run's random key; step i draws from fold_in(key, i).
-        narrow: None, or what `join_narrow` moved here.
+        narrow: None, or float32 [vocab_size, N], N tables that `join_narrow` moved
+            here; their own leaves are then [vocab_size, 0].
     """
 
     step: jax.Array

@@ -16,8 +16,6 @@ from afm_jax.training.state import TrainState, join_narrow, split_narrow
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
 Step = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
-Steps = Callable[[TrainState, Any, int, int], tuple[TrainState, jax.Array]]
-
 TABLE_UPDATES = ("rows", "dense")
 COMPUTE_DTYPES = ("float32", "bfloat16")
 
@@ -40,8 +38,9 @@ def make_train_step(
         table_update: 'rows' updates the table rows of the batch, at a cost that does
             not depend on vocab_size (see `training.rows`); 'dense' updates whole
             tables, as published benchmarks do.
-        compute_dtype: 'bfloat16' rounds the operands of the products of dense layers,
-            see `ops.matmul`; parameters and all else stay float32.
+        compute_dtype: 'bfloat16' rounds the operands of `ops.matmul`, the products of
+            hidden layers and of cross layers with a matrix; parameters, sums and all
+            else stay float32.
         axis_name: the mapped axis over which the batch is split, under `jax.pmap`. Each
             device then draws dropout of its own.
 
@@ -127,6 +126,9 @@ class Epoch(NamedTuple):
         batch = jax.tree.map(lambda column: column[self.order[i]], self.rows)
         real = i * batch_size + jnp.arange(batch_size) < num_rows
         return batch._replace(weights=batch.weights * real)
+
+
+Steps = Callable[[TrainState, Stack | Epoch, int, int], tuple[TrainState, jax.Array]]
 
 
 def make_train_steps(

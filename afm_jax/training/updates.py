@@ -20,8 +20,8 @@ _SHARE = 1 / 4
 """Of a device's memory, what training rows may take for 'auto' to put them there."""
 
 
-_STACK_STEPS, _STACK_IDS = 8, 1 << 20
-"""Steps of a call with rows on the host, and feature ids of their batches: at most."""
+_STACK_STEPS, _STACK_NUMBERS = 8, 1 << 21
+"""Steps of a call with rows on the host, and numbers in their batches: at most."""
 
 
 class Batches(Protocol):
@@ -157,8 +157,9 @@ class _Stacks:
         self._devices, self._train = devices, train
         self._steps = devices.compile_train_steps(step, state)
         self._finds_rows = table_update == "rows" and devices.host_finds_rows
-        ids = train.batch_size * train.all_rows().features.ids.shape[1]
-        self._size = max(1, min(_STACK_STEPS, _STACK_IDS // ids))
+        numbers = sum(array.size for array in jax.tree.leaves(train.batch(0, 0)))
+        most = min(_STACK_STEPS, train.steps_per_epoch, _STACK_NUMBERS // numbers)
+        self._size = max(1, most)
 
     def calls(self, epoch, first_step, pause):
         step, size = first_step, self._size
@@ -166,8 +167,8 @@ class _Stacks:
             epoch, size, first_step=first_step, transform=self._prepare
         )
         with contextlib.closing(stacks):
-            for start, stack in enumerate(stacks, first_step // size):
-                start *= size
+            for index, stack in enumerate(stacks, first_step // size):
+                start = index * size
                 end = min(start + size, self._train.steps_per_epoch)
                 while step < end:
                     last = min(pause(step), end)

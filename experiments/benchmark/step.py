@@ -20,11 +20,12 @@ SOURCES = ("memory", "loader")
 """Where a step's batch comes from: ready on the device, its distinct ids found; or the
 shuffling loader, which sees to that in its thread, as in training."""
 
+STEPS_OF_A_CALL = 8
+"""As `updates` makes them at most. Fewer would leave batches that were made in vain."""
+
 LOADER_BATCHES = 64
 """Batches of an epoch of the loader."""
 
-_BATCHES = 8
-"""Batches in memory, and steps of a call: as many as `updates` makes at most."""
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +85,12 @@ def run(
             for key, run in runs.items()
             for source in sources
         }
-        times = timing.interleaved(works, windows=windows, seconds=seconds)
+        times = timing.interleaved(
+            works,
+            windows=windows,
+            seconds=seconds,
+            units=dict.fromkeys(works, STEPS_OF_A_CALL),
+        )
         for (vocab_size, update, source), each in times.items():
             smallest = times[min(vocab_sizes), update, source]
             memory = times.get((vocab_size, update, "memory"))
@@ -133,8 +139,8 @@ class Run:
         self._updates = updates.make(
             "host", step, devices, self._loader, self._state, table_update=table_update
         )
-        self._ready = list(self._calls(_BATCHES, at_once=_BATCHES))
-        self._single = next(self._calls(_BATCHES, at_once=1))
+        self._ready = list(self._calls(STEPS_OF_A_CALL, at_once=STEPS_OF_A_CALL))
+        self._single = next(self._calls(STEPS_OF_A_CALL, at_once=1))
         jax.block_until_ready(self._state)
         start = time.perf_counter()
         self._in_memory(1)
@@ -165,7 +171,9 @@ class Run:
     def _through_loader(self, count: int) -> None:
         """Starts the loader anew, as every epoch does."""
         while count > 0:
-            for call in self._calls(min(count, LOADER_BATCHES), at_once=_BATCHES):
+            for call in self._calls(
+                min(count, LOADER_BATCHES), at_once=STEPS_OF_A_CALL
+            ):
                 self._state, _ = call.run(self._state)
                 count -= call.steps
         jax.block_until_ready(self._state)

@@ -8,6 +8,7 @@ that processors spend on this process is taken: it hardly changes when others us
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -32,7 +33,11 @@ class Times(NamedTuple):
 
 
 def interleaved(
-    works: Mapping[T, Work], *, windows: int, seconds: float
+    works: Mapping[T, Work],
+    *,
+    windows: int,
+    seconds: float,
+    units: Mapping[T, int] = MappingProxyType({}),
 ) -> dict[T, Times]:
     """Times each work in every turn.
 
@@ -43,15 +48,18 @@ def interleaved(
         works: by name, in the order of the turns.
         windows: number of turns.
         seconds: length of a window; a work that takes longer is done once.
+        units: by name, a number that the repetitions in a window are a multiple of; 1
+            where there is none.
 
     Returns:
         For each name its times.
     """
     repeats = {}
     for name, work in works.items():
-        work(1)
-        once, _ = _time(work, 1)
-        repeats[name] = max(1, math.ceil(seconds / max(once, 1e-9)))
+        unit = units.get(name, 1)
+        work(unit)
+        once, _ = _time(work, unit)
+        repeats[name] = unit * max(1, math.ceil(seconds / max(unit * once, 1e-9)))
     times: dict[T, list[tuple[float, float]]] = {name: [] for name in works}
     for _ in range(windows):
         for name, work in works.items():

@@ -36,6 +36,13 @@ def test_a_run_is_described_by_its_folder(started):
     assert len(list(started.iterdir())) == 2
 
 
+def test_an_older_run_chose_its_epoch_by_auc_and_computed_in_float32(started):
+    older = {k: v for k, v in CONFIG.items() if k not in ("monitor", "compute_dtype")}
+    (started / "config.json").write_text(json.dumps(older))
+    expected = {**older, "monitor": "auc", "compute_dtype": "float32"}
+    assert runs.read_config(started) == expected
+
+
 def test_how_long_and_where_a_run_trains_may_change_when_it_is_resumed(started):
     changed = {**CONFIG, "epochs": 9, "table_sharding": "rows"}
     runs.start(started, changed, SCHEMA, resume=True)

@@ -256,23 +256,33 @@ def test_the_best_checkpoint_is_the_one_evaluated(whole):
 
 
 def test_the_monitored_metric_tells_the_best_checkpoint(tmp_path, monkeypatch):
-    found = iter([(0.7, 0.4), (0.9, 0.5), (0.8, 0.3), (0.6, 0.6), *[(0.0, 1.0)] * 2])
+    aucs = [0.7, 0.9, 0.8, 0.6, 0.5, *[0.5] * 3]
+    found = iter(zip(aucs, [0.4, 0.5, 0.3, 0.6, 0.7, *[0.7] * 3], strict=True))
     monkeypatch.setattr(
         loop.evaluation,
         "metrics_of",
         lambda *columns, loss: dict(zip(("auc", "rmse"), next(found), strict=True)),
     )
-    run(tmp_path, epochs=4, monitor="rmse")
+    result = run(tmp_path, epochs=9, monitor="rmse", patience=2)
+    assert result["epochs"] == 5
     with Checkpoints(
         tmp_path / loop.CHECKPOINTS, None, read_only=True, monitor="rmse"
     ) as checkpoints:
         assert checkpoints.best_step() == 3 * STEPS
-        assert checkpoints.latest_step() == 4 * STEPS
+        assert checkpoints.latest_step() == 5 * STEPS
 
 
-def test_a_metric_that_is_not_measured_cannot_be_monitored(tmp_path):
-    with pytest.raises(InputError, match="not measured"):
-        run(tmp_path, loss="squared_error", monitor="log_loss")
+def test_the_dtype_to_compute_in_reaches_training_and_evaluation(whole, tmp_path):
+    workdir, result = whole
+    rounded = run(tmp_path, compute_dtype="bfloat16")
+    ours, theirs = (
+        [line["loss"] for line in lines(folder) if "loss" in line]
+        for folder in (tmp_path, workdir)
+    )
+    assert ours != theirs
+    np.testing.assert_allclose(ours, theirs, rtol=0.05)
+    assert rounded["test"]["auc"] == pytest.approx(result["test"]["auc"], abs=0.05)
+    assert rounded["test"] != result["test"]
 
 
 def test_a_damaged_best_checkpoint_does_not_lose_the_run(tmp_path, monkeypatch, caplog):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from afm_jax.errors import InputError
 from afm_jax.training.progress import Options, Progress
 
 
@@ -29,6 +30,11 @@ def test_progress_counts_evaluations_that_are_not_the_best(monitor, sign):
 )
 def test_a_run_is_over_after_its_epochs_or_its_patience(progress, over):
     assert progress.is_over(Options(epochs=4, patience=2)) is over
+
+
+def test_a_metric_that_is_not_measured_cannot_be_monitored():
+    with pytest.raises(InputError, match="not measured"):
+        Options(epochs=1, loss="squared_error", monitor="log_loss")
 
 
 def test_without_patience_only_epochs_count():

@@ -59,14 +59,12 @@ def test_rows_are_on_the_device_where_it_has_the_memory(placement, memory, expec
     calls.close()
 
 
-@pytest.mark.parametrize("placement", ["host", "device"])
-@pytest.mark.parametrize("device_map", ["mesh", "pmap"])
+@pytest.mark.parametrize(
+    ("placement", "device_map"),
+    [("host", "mesh"), ("host", "pmap"), ("device", "mesh")],
+)
 @pytest.mark.parametrize("first", [0, 3, 13])
 def test_calls_make_every_step_to_the_end_and_pause(placement, device_map, first):
-    if (placement, device_map) == ("device", "pmap"):
-        with pytest.raises(InputError, match="'device' needs device_map='mesh'"):
-            make(placement, device_map=device_map)
-        return
     made, state = make(placement, loader=make_loader(300), device_map=device_map)
     step = first
     for call in made.calls(1, first, pause=lambda step: step - step % 5 + 5):
@@ -80,19 +78,40 @@ def test_calls_make_every_step_to_the_end_and_pause(placement, device_map, first
     assert int(np.ravel(state.step)[0]) == 19 - first
 
 
-def test_stacks_make_the_same_steps_wherever_they_are_cut():
-    ends = []
-    for first, cut in ((0, 1), (0, 3), (0, 100)):
-        made, state = make("host", loader=make_loader(300))
-        for call in made.calls(0, first, pause=lambda step, cut=cut: step + cut):
+def test_rows_on_the_device_need_one_program():
+    with pytest.raises(InputError, match="'device' needs device_map='mesh'"):
+        make("device", device_map="pmap")
+
+
+@pytest.mark.parametrize("cuts", [[19], [3, 19], [8, 19], [13, 14, 19], range(1, 20)])
+def test_stacks_make_the_same_steps_wherever_they_are_cut(cuts):
+    """An epoch that goes on where it was cut, in the middle of a stack or not."""
+    loader = make_loader(300)
+    made, state = make("host", loader=loader)
+    first = 0
+    for last in cuts:
+        calls = made.calls(0, first, pause=lambda step, last=last: last)
+        while first < last:
+            call = next(calls)
             state, _ = call.run(state)
-        ends.append(jax.device_get(state))
-    for end in ends[1:]:
-        jax.tree.map(np.testing.assert_array_equal, end, ends[0])
+            first += call.steps
+        calls.close()
+    whole, expected = make("host", loader=loader)
+    for call in whole.calls(0, 0, pause=lambda step: 19):
+        expected, _ = call.run(expected)
+    jax.tree.map(np.testing.assert_array_equal, state, expected)
+    one_by_one, apart = make("host", loader=loader, device_map="pmap")
+    for call in one_by_one.calls(0, 0, pause=lambda step: 19):
+        apart, _ = call.run(apart)
+    np.testing.assert_allclose(
+        state.variables["params"]["embedding"]["table"],
+        apart.params["embedding"]["table"][0],
+        atol=1e-5,
+    )
 
 
 def test_many_ids_make_small_stacks(monkeypatch):
-    monkeypatch.setattr(updates, "_STACK_IDS", 16 * 3 * 2 + 1)
+    monkeypatch.setattr(updates, "_STACK_NUMBERS", 16 * (3 + 2) * 2 + 1)
     made, _ = make("host")
     assert [call.steps for call in made.calls(0, 0, lambda step: 9)] == [2, 2, 2, 1]
 

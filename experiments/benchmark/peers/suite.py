@@ -184,7 +184,8 @@ def _compare(
         }
         works = {source: ours.work(source) for source in sources}
         works |= {name: peer.work(job["task"]) for name, peer in peers.items()}
-        times = timing.interleaved(works, windows=windows, seconds=seconds)
+        units = dict.fromkeys(sources, step.STEPS_OF_A_CALL)
+        times = timing.interleaved(works, windows=windows, seconds=seconds, units=units)
         our_rss = ours.peak_rss_mb()
         peer_rss = {name: peer.peak_rss_mb() for name, peer in peers.items()}
     return [
