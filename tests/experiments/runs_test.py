@@ -9,7 +9,8 @@ import pytest
 from afm_jax.errors import InputError
 from afm_jax.features import Field, Schema
 from afm_jax.ops import metrics
-from afm_jax.training import records
+from afm_jax.training import loop, records
+from afm_jax.training.checkpoints import Checkpoints
 from data import program, synthetic
 from experiments import evaluate, runs, train
 
@@ -111,6 +112,21 @@ def test_the_result_is_left_beside_the_logits_it_is_of(fm_run):
         assert metrics.auc(logits, labels) == result[split]["auc"]
     again = programs.run(evaluate, f"--workdir={workdir}", "--batch_size=256")
     assert again["metrics"]["auc"] == pytest.approx(result["test"]["auc"], abs=1e-6)
+
+
+@pytest.mark.parametrize(("monitor", "best"), [("auc", 1), ("rmse", 2)])
+def test_the_best_checkpoint_is_that_of_the_runs_own_metric(
+    fm_run, tmp_path, monitor, best
+):
+    _, _, variables = restore(fm_run[0])
+    schema = programs.small_store().schema
+    config = {**runs.read_config(fm_run[0]), "monitor": monitor}
+    runs.start(tmp_path / "run", config, schema, resume=False)
+    with Checkpoints(tmp_path / "run" / loop.CHECKPOINTS, schema) as checkpoints:
+        for step, (auc, rmse) in enumerate([(0.9, 0.5), (0.8, 0.3), (0.7, 0.4)], 1):
+            metrics = {"auc": auc, "rmse": rmse}
+            checkpoints.save(step, {"params": variables["params"]}, {}, metrics)
+    assert restore(tmp_path / "run")[1] == best
 
 
 def test_a_finished_run_is_told_from_one_that_would_go_on(fm_run):
