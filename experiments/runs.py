@@ -207,7 +207,8 @@ def restore(
         workdir: of the run.
         schema: of the data; must be that of the run.
         features: of the data, for their shapes.
-        step: of the checkpoint; None: the best by the run's monitored metric, or the newest.
+        step: of the checkpoint; None: the best by the run's monitored metric, or the
+            newest.
 
     Raises:
         InputError: there is no such checkpoint, or it is of another schema.

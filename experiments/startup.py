@@ -4,8 +4,9 @@ import os
 import pathlib
 
 import jax
+import numpy as np
 
-from afm_jax.training import parallel
+from afm_jax.errors import InputError
 from experiments import host_memory
 
 CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
@@ -24,7 +25,7 @@ def prepare() -> None:
     resumed to the bit there, too.
 
     Raises:
-        InputError: as `parallel.check_sums`.
+        InputError: as `check_sums`.
     """
     # First: it is read when jax first computes.
     if _DETERMINISTIC not in os.environ.get("XLA_FLAGS", ""):
@@ -32,7 +33,24 @@ def prepare() -> None:
         os.environ["XLA_FLAGS"] = " ".join(flags).strip()
     host_memory.keep_freed()
     keep_compiled()
-    parallel.check_sums()
+    check_sums()
+
+
+def check_sums() -> None:
+    """Refuses a jaxlib that computes wrong sums in silence, as 0.10.2 does on CPUs.
+
+    The sum is one that it gets wrong: jax issues 39103, 39257, 40412.
+
+    Raises:
+        InputError: the sum is wrong.
+    """
+    weights = np.linspace(0, 1, 64 * 4096, dtype=np.float32).reshape(64, 4096)
+    values = np.sin(np.arange(4 * 64 * 4096, dtype=np.float32)).reshape(4, 64, 4096)
+    found = jax.jit(lambda a, e: (a[None] * e).sum(1))(weights, values)
+    if not np.allclose(found, (weights * values).sum(1), atol=1e-3):
+        raise InputError(
+            f"jaxlib {jax.lib.__version__} computes wrong sums on this machine; install another, such as 0.10.1."
+        )
 
 
 def cache() -> pathlib.Path:

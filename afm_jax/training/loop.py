@@ -72,9 +72,10 @@ def train_and_evaluate(
 
     Returns:
         'validation' and 'test' metrics (or None) of the best checkpoint by the
-        monitored metric, whose logits are left in `workdir` too (see `records.write_logits`),
-        'epochs', 'steps', 'examples_per_second' (training alone, without the
-        first step, which compiles; None if this call made no further one), 'params'.
+        monitored metric, whose logits are left in `workdir` too (see
+        `records.write_logits`), 'epochs', 'steps', 'examples_per_second' (training
+        alone, without the first step, which compiles; None if this call made no further
+        one), 'params'.
 
     Raises:
         InputError: the loss is no longer finite, or the checkpoints are of another

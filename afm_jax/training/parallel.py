@@ -25,23 +25,6 @@ TABLE_SHARDINGS = ("replicated", "rows")
 _AXIS = "data"
 
 
-def check_sums() -> None:
-    """Refuses a jaxlib that computes wrong sums in silence, as 0.10.2 does on CPUs.
-
-    The sum is one that it gets wrong: jax issues 39103, 39257, 40412.
-
-    Raises:
-        InputError: the sum is wrong.
-    """
-    weights = np.linspace(0, 1, 64 * 4096, dtype=np.float32).reshape(64, 4096)
-    values = np.sin(np.arange(4 * 64 * 4096, dtype=np.float32)).reshape(4, 64, 4096)
-    found = jax.jit(lambda a, e: (a[None] * e).sum(1))(weights, values)
-    if not np.allclose(found, (weights * values).sum(1), atol=1e-3):
-        raise InputError(
-            f"jaxlib {jax.lib.__version__} computes wrong sums on this machine; install another, such as 0.10.1."
-        )
-
-
 class Devices:
     """Places states and batches on devices and compiles steps over them.
 

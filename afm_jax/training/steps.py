@@ -16,6 +16,7 @@ from afm_jax.training.state import TrainState, join_narrow, split_narrow
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
 Step = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
+
 TABLE_UPDATES = ("rows", "dense")
 COMPUTE_DTYPES = ("float32", "bfloat16")
 

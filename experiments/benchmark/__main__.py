@@ -27,7 +27,7 @@ from absl import flags
 from afm_jax import models
 from afm_jax.errors import InputError
 from afm_jax.ops import attention as ops_attention
-from afm_jax.training import optimizers, parallel, steps
+from afm_jax.training import optimizers, steps
 from data import program
 from experiments import host_memory, runs, startup
 from experiments.benchmark import (
@@ -138,7 +138,7 @@ _EPOCHS = _flag(flags.DEFINE_integer, "epochs", 5, "epoch.", lower_bound=1)
 def main() -> dict[str, Any]:
     """Runs the suite; returns the machine and the cases."""
     kept = host_memory.keep_freed()
-    parallel.check_sums()
+    startup.check_sums()
     before = report.machine()
     cases = _run(_SUITE.value)
     print(report.table(cases), file=sys.stderr)

@@ -6,8 +6,11 @@ import re
 import subprocess
 import sys
 
+import jax
+import numpy as np
 import pytest
 
+from afm_jax.errors import InputError
 from experiments import startup
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -82,7 +85,7 @@ def test_sums_on_a_gpu_are_ordered_unless_the_user_says_otherwise(
 ):
     monkeypatch.setenv("XLA_FLAGS", given)
     for name in ("keep_freed", "keep_compiled", "check_sums"):
-        for module in (startup, startup.host_memory, startup.parallel):
+        for module in (startup, startup.host_memory):
             monkeypatch.setattr(module, name, lambda: None, raising=False)
     startup.prepare()
     assert os.environ["XLA_FLAGS"] == expected
@@ -99,3 +102,18 @@ def test_memory_is_kept_before_anything_is_allocated():
     text = (ROOT / "experiments/startup.py").read_text()
     body = text.partition("def prepare()")[2]
     assert -1 < body.find("host_memory.keep_freed()") < body.find("check_sums()")
+
+
+def test_sums_that_are_wrong_are_refused(monkeypatch):
+    startup.check_sums()
+    monkeypatch.setattr(startup.jax, "jit", lambda f: lambda *a: 0.99 * f(*a))
+    with pytest.raises(InputError, match="computes wrong sums"):
+        startup.check_sums()
+
+
+def test_the_sum_that_jaxlib_0_10_2_gets_wrong_is_right():
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(64, 4096)).astype(np.float32)
+    values = rng.normal(size=(16, 64, 4096)).astype(np.float32)
+    found = jax.jit(lambda a, e: (a[None] * e).sum(1))(weights, values)
+    np.testing.assert_allclose(found, (weights * values).sum(1), atol=1e-4)

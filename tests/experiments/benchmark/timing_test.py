@@ -31,6 +31,16 @@ def test_cases_take_turns_and_fill_their_windows(monkeypatch):
     np.testing.assert_allclose(times["b"].processor_seconds, [0.5, 0.5])
 
 
+def test_a_window_holds_whole_units():
+    counts = []
+    timing.interleaved({"a": counts.append}, windows=2, seconds=0.0, units={"a": 8})
+    assert counts == [8, 8, 8, 8]
+    counts.clear()
+    timing.interleaved({"a": counts.append}, windows=1, seconds=1e-4, units={"a": 8})
+    assert counts[-1] > 8
+    assert counts[-1] % 8 == 0
+
+
 def test_a_spread_is_the_median_and_the_quartiles():
     assert timing.spread([5.0, 1.0, 2.0, 4.0, 3.0]) == {
         "median": 3.0,
