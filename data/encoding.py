@@ -17,6 +17,7 @@ from data.spill import Block, Spill, Stored, ordered_map
 from data.store import SPLITS, Rows
 
 VOCABULARIES_FILE = "vocabularies.parquet"
+_VOCABULARIES = {"field": pl.String, "value": pl.String, "count": pl.Int64}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,19 +55,15 @@ class Encoding:
 
     def save_vocabularies(self, path: pathlib.Path) -> None:
         """Writes field, value and count of every value with an id, in id order."""
-        pl.concat(
-            pl.DataFrame(
-                {
-                    "field": pl.repeat(
-                        field.name, len(encoder.vocabulary.values), eager=True
-                    ),
-                    "value": encoder.vocabulary.values,
-                    "count": encoder.vocabulary.counts,
-                }
-            )
-            for field, encoder in zip(self.fields, self.by_field, strict=True)
-            if encoder.vocabulary is not None
-        ).write_parquet(path)
+        tables = [pl.DataFrame(schema=_VOCABULARIES)]
+        for field, encoder in zip(self.fields, self.by_field, strict=True):
+            if encoder.vocabulary is not None:
+                values, counts = encoder.vocabulary.values, encoder.vocabulary.counts
+                names = pl.repeat(field.name, len(values), eager=True)
+                tables.append(
+                    pl.DataFrame({"field": names, "value": values, "count": counts})
+                )
+        pl.concat(tables).write_parquet(path)
 
 
 def read_vocabularies(path: pathlib.Path) -> dict[str, list[str]]:
@@ -96,12 +93,16 @@ def fit(
         buckets: how many quantile buckets.
 
     Raises:
-        InputError: no training row, or a column without a value in any.
+        InputError: no training row, a column without a value in any, or no field.
     """
     train_rows = sum(int(np.count_nonzero(part == 0)) for part in assigned)
     if not train_rows:
         raise InputError("No training rows.")
     fitted = _make_encoders(spill, kinds, buckets, train_rows)
+    if not fitted:
+        raise InputError(
+            "There is no field to embed: name a categorical or multi-valued column, or cut numbers into buckets by --numeric_as."
+        )
     dense_names = [
         (name, index)
         for index, (name, kind) in enumerate(

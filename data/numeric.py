@@ -108,6 +108,8 @@ class Dense:
         self._count = np.zeros(len(names))
         self._mean = np.zeros(len(names))
         self._squares = np.zeros(len(names))  # sum of squared distances to the mean
+        self._low = np.full(len(names), np.inf)
+        self._high = np.full(len(names), -np.inf)
         self._missing = np.zeros(len(names), bool)
 
     def count(self, block: Block, train: np.ndarray) -> None:
@@ -116,6 +118,10 @@ class Dense:
         there = ~np.isnan(numbers)
         count = there.sum(axis=1)
         self._missing |= count < len(train)
+        low = np.fmin.reduce(numbers, axis=1, initial=np.inf)
+        high = np.fmax.reduce(numbers, axis=1, initial=-np.inf)
+        self._low = np.minimum(self._low, low)
+        self._high = np.maximum(self._high, high)
         mean = np.where(there, numbers, 0).sum(axis=1) / np.maximum(count, 1)
         apart = np.where(there, numbers - mean[:, None], 0)
         total = np.maximum(self._count + count, 1)
@@ -136,7 +142,9 @@ class Dense:
         # Rounded, so that it does not show in which blocks the rows came.
         self._mean = _round(self._mean)
         self._std = _round(np.sqrt(self._squares / self._count))
-        self._std[self._std == 0] = 1  # a constant column becomes 0
+        # A constant column becomes 0, whatever the sums were rounded to.
+        constant = self._low == self._high
+        self._mean[constant], self._std[constant] = self._low[constant], 1.0
         moments = zip(self._names, self._mean.tolist(), self._std.tolist(), strict=True)
         columns = [DenseColumn(name, "log1p", mean, std) for name, mean, std in moments]
         return (

@@ -10,6 +10,7 @@ import importlib
 import pathlib
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 from absl import flags
 
 from afm_jax.errors import InputError
-from data import program
+from data import leftovers, program
 from data.store import store_folder
 
 DATASETS = {
@@ -125,6 +126,7 @@ _OPTIONS = (
     *("categorical", "numeric", "multi_valued", "separator", "time"),
     *("field_sizes", "field_names", "rows"),
 )
+_APART = ".incomplete."
 _NUMBERS = {"fractions": float, "field_sizes": int, "rows": int}
 
 
@@ -147,16 +149,15 @@ def main() -> dict[str, Any]:
         raise InputError(f"--data_dir={data_dir}: {error.strerror}.") from None
     name = _NAME.value or _DATASET.value
     start = time.monotonic()
-    with _set_aside(store_folder(data_dir, name)):
+    with _built_apart(data_dir, name) as folder:
         schema = build(
             builder,
-            data_dir=data_dir,
+            data_dir=folder,
             name=name,
             source=pathlib.Path(_SOURCE.value) if needs_source else None,
             options=_options(),
         )
-        with _removed_after_an_error(store_folder(data_dir, name)):
-            open_store(data_dir, name)
+        open_store(folder, name)
     seconds = time.monotonic() - start
     return {
         "dataset": name,
@@ -201,41 +202,34 @@ def _options() -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _removed_after_an_error(folder: pathlib.Path) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # there are other versions, say
-            folder.parent.rmdir()
-        raise
+def _built_apart(data_dir: pathlib.Path, name: str) -> Iterator[pathlib.Path]:
+    """A folder to build a store in, which then takes its place, or that of an old one.
 
-
-@contextlib.contextmanager
-def _set_aside(folder: pathlib.Path) -> Iterator[None]:
-    """Makes way for a new store; after an error, the old one is back in its place.
+    Until then, whatever happens, the old one stays as it is.
 
     Raises:
         InputError: there is a store and --overwrite is not given.
     """
-    if not folder.exists():
-        yield
-        return
-    if not _OVERWRITE.value:
+    store = store_folder(data_dir, name)
+    _check_free(store)
+    with leftovers.cleared(data_dir, f"{_APART}*"):
+        folder = pathlib.Path(tempfile.mkdtemp(prefix=_APART, dir=data_dir))
+        try:
+            yield folder
+            _check_free(store)
+            store.parent.mkdir(exist_ok=True)
+            if store.exists():
+                store.rename(folder / "old")
+            store_folder(folder, name).rename(store)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_free(store: pathlib.Path) -> None:
+    if store.exists() and not _OVERWRITE.value:
         raise InputError(
-            f"{folder} exists; give --overwrite to replace it, or --name to keep both."
+            f"{store} exists; give --overwrite to replace it, or --name to keep both."
         )
-    aside = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(aside, ignore_errors=True)
-    folder.rename(aside)
-    try:
-        yield
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        aside.parent.mkdir(exist_ok=True)
-        aside.rename(folder)
-        raise
-    shutil.rmtree(aside)
 
 
 if __name__ == "__main__":

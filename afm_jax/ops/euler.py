@@ -22,10 +22,13 @@ def to_log_polar(vectors: Complex) -> tuple[jax.Array, jax.Array]:
     """Logarithm of the modulus, and the phase in (-pi, pi], element by element.
 
     1e-8 is added to the squared modulus, as in the authors' code of EulerNet, so that
-    the logarithm of 0 is finite.
+    the logarithm of 0 is finite. The phase of 0 is 0, and so is its gradient there.
     """
     squares = jnp.square(vectors.real) + jnp.square(vectors.imaginary)
-    return 0.5 * jnp.log(squares + 1e-8), jnp.arctan2(vectors.imaginary, vectors.real)
+    # arctan2 has no gradient at 0; a `where` over its result would hand on the NaN.
+    real = jnp.where(squares == 0, 1.0, vectors.real)
+    imaginary = jnp.where(squares == 0, 0.0, vectors.imaginary)
+    return 0.5 * jnp.log(squares + 1e-8), jnp.arctan2(imaginary, real)
 
 
 def complex_products(

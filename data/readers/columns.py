@@ -85,23 +85,30 @@ class Chosen:
         """The chosen columns of a frame whose label column is 0 or 1 already.
 
         Text of multi-valued columns is cut at the separator, empty values dropped;
-        a categorical or multi-valued column of another type becomes text.
+        a categorical or multi-valued column of another type becomes text, NaN null.
         """
         lists = []
         for name in self.multi_valued:
-            if isinstance(frame.schema[name], pl.List):
-                items = pl.col(name).cast(pl.List(pl.String))
+            kind = frame.schema[name]
+            if isinstance(kind, pl.List):
+                items = pl.col(name).list.eval(_text(pl.element(), kind.inner))
             else:
-                items = pl.col(name).cast(pl.String).str.split(self.separator)
+                items = _text(pl.col(name), kind).str.split(self.separator)
             lists.append(items.list.eval(pl.element().filter(pl.element() != "")))
         time = [pl.col(self.time).alias(readers.TIME)] if self.time else []
         return frame.select(
             pl.col(self.label).cast(pl.Float32).alias(readers.LABEL),
             *(pl.col(name).cast(pl.Float64) for name in self.numeric),
-            *(pl.col(name).cast(pl.String) for name in self.categorical),
+            *(_text(pl.col(name), frame.schema[name]) for name in self.categorical),
             *lists,
             *time,
         )
+
+
+def _text(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    if kind.is_float():
+        column = column.fill_nan(None)
+    return column.cast(pl.String)
 
 
 def require(where: str, names: Sequence[str], wanted: Collection[str]) -> None:

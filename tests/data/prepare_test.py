@@ -3,6 +3,7 @@ import gzip
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -225,6 +226,44 @@ def test_a_store_is_replaced_only_if_asked_to_and_only_by_a_whole_one(tmp_path, 
     assert run(source, data_dir, *CSV, "--overwrite") == 2
     assert open_store(data_dir, "csv").schema.rows["train"] == 40
     assert [path.name for path in (data_dir / "csv").iterdir()] == ["1.0.0"]
+
+
+KILLED = """
+import os, signal, sys
+from data import encoding, prepare, program
+encoding.encode = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
+program.run(prepare.main, prepare.FLAGS, ["prepare", *sys.argv[1:]])
+"""
+
+
+def test_a_kill_leaves_the_store_that_was_to_be_replaced(tmp_path):
+    source, data_dir = tmp_path / "rows.csv", tmp_path / "data"
+    source.write_text("\n".join(csv_lines()))
+    assert run(source, data_dir, *CSV) == 0
+    flags = (f"--source={source}", f"--data_dir={data_dir}", *CSV, "--overwrite")
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, *flags],
+        cwd=pathlib.Path(prepare.__file__).parents[1],
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert open_store(data_dir, "csv").schema.rows["train"] == 24
+    assert len(list(data_dir.iterdir())) == 2  # the store, and what the kill has left
+    source.write_text("\n".join(csv_lines(50)))
+    assert run(source, data_dir, *CSV, "--overwrite") == 0
+    assert open_store(data_dir, "csv").schema.rows["train"] == 40
+    assert [path.name for path in data_dir.iterdir()] == ["csv"]
+
+
+def test_numbers_alone_are_cut_into_buckets_or_refused(tmp_path, capsys):
+    source, data_dir = tmp_path / "rows.csv", tmp_path / "data"
+    source.write_text("\n".join(csv_lines()))
+    flags = ("--dataset=csv", "--label=y", "--numeric=price")
+    assert run(source, data_dir, *flags) == 2
+    assert "There is no field to embed" in capsys.readouterr().err
+    assert run(source, data_dir, *flags, "--numeric_as=bucket_quantile") == 0
+    assert [field.kind for field in open_store(data_dir, "csv").schema.fields] == [
+        "bucket_quantile"
+    ]
 
 
 def test_an_interrupt_leaves_no_store(tmp_path, monkeypatch):

@@ -86,6 +86,14 @@ def test_the_logarithm_of_zero_is_finite():
     np.testing.assert_array_equal(phase, zero)
 
 
+@pytest.mark.parametrize("size", [0.0, 1e-30])
+def test_nothing_comes_back_through_the_phase_of_zero(size):
+    vectors = euler.Complex(np.full(3, size, np.float32), np.full(3, -size, np.float32))
+    gradients = jax.grad(lambda z: euler.to_log_polar(z)[1].sum())(vectors)
+    np.testing.assert_array_equal(gradients.real, np.zeros(3))
+    np.testing.assert_array_equal(gradients.imaginary, np.zeros(3))
+
+
 def test_every_array_receives_finite_gradient():
     arrays = random_arrays((3, 4, 2, 5))
     gradients = jax.grad(

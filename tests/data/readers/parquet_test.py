@@ -40,6 +40,14 @@ def test_columns_of_any_type_become_features(tmp_path):
     assert found["n"].fill_nan(None).to_list() == [1.5, None, None]
 
 
+def test_nan_is_no_category(tmp_path):
+    nan = float("nan")
+    data = {**COLUMNS, "c": [4.0, nan, None], "m": [[1.0, nan], [nan], None]}
+    found = frame(tmp_path / "rows.parquet", data)
+    assert found["c"].to_list() == ["4.0", None, None]
+    assert found["m"].to_list() == [["1.0"], [], None]
+
+
 def test_text_of_multi_valued_columns_is_cut_and_dates_are_times(tmp_path):
     data = {**COLUMNS, "m": ["a|b", None, ""], "y": [-1, 0, 1]}
     data["t"] = [datetime.date(2024, 1, day) for day in (3, 1, 2)]
@@ -74,6 +82,12 @@ def test_bad_values_are_named(tmp_path, change, told):
     data = {k: v for k, v in {**COLUMNS, **change}.items() if v is not None}
     with pytest.raises(InputError, match=told):
         frame(tmp_path / "rows.parquet", data)
+
+
+@pytest.mark.parametrize("time", [None, float("nan"), float("inf")])
+def test_a_time_that_is_none_is_named(tmp_path, time):
+    with pytest.raises(InputError, match=r"row 2: t is .*, expected a time"):
+        frame(tmp_path / "rows.parquet", {**COLUMNS, "t": [1.0, time, 2.0]}, time="t")
 
 
 def test_a_file_that_is_no_parquet_is_an_error(tmp_path):
