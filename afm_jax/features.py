@@ -43,8 +43,8 @@ class Batch(NamedTuple):
     Attributes:
         features: the rows' features.
         labels: float32 [B], 0 or 1.
-        weights: float32 [B], 0 for padding. A padding row repeats a real row, so that
-            it brings no feature id and no batch statistic of its own.
+        weights: float32 [B], 0 for padding. A padding row repeats a real row of the
+            batch, so that it brings no feature id; batch normalization counts it.
         rows: int32 [U] or None. If given, `features.ids` are positions in `rows`, and
             `rows` are the distinct feature ids of the batch in rising order, filled up
             with ids of no row (vocab_size and above). See `training.rows.compact`.

@@ -26,7 +26,7 @@ class Loader:
 
     Attributes:
         num_rows: rows of the split, N.
-        batch_size: rows of a batch, over all processes.
+        batch_size: rows of a batch.
         steps_per_epoch: ceil(N / batch_size).
     """
 
@@ -37,41 +37,31 @@ class Loader:
         *,
         seed: int = 0,
         shuffle: bool = True,
-        process_index: int = 0,
-        process_count: int = 1,
     ):
         """Makes a loader; nothing is read yet.
 
         Args:
             rows: the split; may be mapped from disk.
-            batch_size: rows of a batch, over all processes.
+            batch_size: rows of a batch.
             seed: with the epoch, names the order of the rows.
             shuffle: False keeps the order of the file, for evaluation.
-            process_index: which slice of every batch this process makes.
-            process_count: number of processes, equal slices of a batch.
 
         Raises:
-            InputError: no rows, or a batch size that cannot be split evenly.
+            InputError: no rows, or a batch size below 1.
         """
         if not len(rows.labels):
             raise InputError("There are no rows to make batches of.")
-        if batch_size < 1 or batch_size % process_count:
-            raise InputError(
-                f"batch size {batch_size}: expected a positive multiple of the number of processes, {process_count}."
-            )
-        if not 0 <= process_index < process_count:
-            raise ValueError(f"process {process_index} of {process_count}")
+        if batch_size < 1:
+            raise InputError(f"batch size {batch_size}: expected 1 or more.")
         self.num_rows = len(rows.labels)
         self.batch_size = batch_size
         self.steps_per_epoch = -(-self.num_rows // batch_size)
         self._rows = rows
         self._seed = seed
         self._shuffle = shuffle
-        share = batch_size // process_count
-        self._slice = slice(process_index * share, (process_index + 1) * share)
 
     def batch(self, epoch: int, step: int) -> Batch:
-        """This process's slice of a batch, as NumPy arrays.
+        """A batch, as NumPy arrays.
 
         The last batch of an epoch is filled up by its own rows, again from its first
         one, with weight 0.
@@ -90,8 +80,7 @@ class Loader:
     def _take(self, epoch: int, steps: np.ndarray) -> Batch:
         """The batches of some steps; arrays of the shape of `steps`, then a batch's."""
         positions = self._positions(epoch, steps)
-        share = np.arange(self.batch_size)[self._slice]
-        places = steps[..., None] * self.batch_size + share
+        places = steps[..., None] * self.batch_size + np.arange(self.batch_size)
         ids, values, dense, labels = (
             None if column is None else np.take(column, positions, axis=0)
             for column in self._rows
@@ -106,8 +95,8 @@ class Loader:
             epoch: from 0.
 
         Returns:
-            int32 [steps_per_epoch, this process's share of batch_size]. The last batch
-            repeats rows, as in `batch`.
+            int32 [steps_per_epoch, batch_size]. The last batch repeats rows, as in
+            `batch`.
         """
         steps = np.arange(self.steps_per_epoch)
         return self._positions(epoch, steps).astype(np.int32)
@@ -120,10 +109,10 @@ class Loader:
         )
 
     def _positions(self, epoch: int, steps: np.ndarray) -> np.ndarray:
-        """The rows of this process's slice of some batches, int64 [*steps, share]."""
+        """The rows of some batches, int64 [*steps, batch_size]."""
         starts = steps[..., None] * self.batch_size
         counts = np.minimum(self.batch_size, self.num_rows - starts)
-        positions = starts + np.arange(self.batch_size)[self._slice] % counts
+        positions = starts + np.arange(self.batch_size) % counts
         if not self._shuffle:
             return positions
         return permute(positions, self.num_rows, key=(self._seed, epoch))

@@ -191,12 +191,13 @@ def _options() -> dict[str, Any]:
     options = {name: FLAGS[name].value for name in _OPTIONS}
     options = {name: value for name, value in options.items() if value is not None}
     for name, number in _NUMBERS.items():
+        words = "whole" if number is int else "real"
         try:
             if name in options:
                 options[name] = [number(part) for part in options[name]]
         except ValueError:
             raise InputError(
-                f"--{name}={','.join(options[name])}: expected numbers, separated by commas."
+                f"--{name}={','.join(options[name])}: expected {words} numbers, separated by commas."
             ) from None
     return options
 

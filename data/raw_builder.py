@@ -63,6 +63,12 @@ class RawBuilder(BlockBuilder):
         files = self.files(source, to_split=to_split)
         reader = self.reader.open_reader([file.path for file in files], options)
         kinds = numeric.kinds(reader.layout, options["numeric_as"])
+        if "buckets" in self.options and "bucket_quantile" not in kinds:
+            raise InputError(
+                "--buckets has no meaning without --numeric_as=bucket_quantile."
+            )
+        if "seed" in self.options and options["split"] == "time":
+            raise InputError("--seed has no meaning for --split=time.")
         spilled = spill(
             files,
             reader,

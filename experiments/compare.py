@@ -30,7 +30,7 @@ from afm_jax.errors import InputError
 from afm_jax.training import records
 from data import program
 from data.store import Store
-from experiments import plots, report, runs, startup, train
+from experiments import plots, report, runs, startup, statistics, train
 
 FLAGS = flags.FlagValues()
 
@@ -97,6 +97,11 @@ def main() -> dict[str, Any]:
     reference = _REFERENCE.value or names[0]
     if reference not in names:
         raise InputError(f"--reference={reference} is none of {tuple(names)}.")
+    least = statistics.least_resamples(len(entries) - 1)
+    if _RESAMPLES.value < least:
+        raise InputError(
+            f"--resamples={_RESAMPLES.value} are too few to tell {len(entries)} models apart; give {least} or more."
+        )
     store = _open_data(entries, workdir)
     split = next((name for name in ("test", "validation") if name in store.splits), "")
     if not split:

@@ -69,10 +69,10 @@ def main() -> dict[str, Any]:
         loader.batches(0, transform=devices.place_batch)
     ) as batches:
         metrics = evaluation.evaluate(
-            functools.partial(predict, variables),
+            functools.partial(predict, devices.place_whole(variables)),
             batches,
             loss=config["loss"],
-            group_slot=runs.group_slot(store.schema, _GROUP_FIELD.value),
+            group=runs.group(store.schema, _GROUP_FIELD.value),
         )
     best = None
     if _SPLIT.value in store.probabilities:

@@ -59,6 +59,7 @@ def main() -> dict[str, Any]:
     model, step, variables = runs.restore(
         workdir, store.schema, loader.batch(0, 0).features, _STEP.value
     )
+    variables = jax.device_put(variables)
     with contextlib.closing(loader.batches(0)) as batches:
         attention, contribution = over_rows(model, variables, batches)
     strengths = planted_strengths(store.schema) if store.probabilities else None

@@ -13,8 +13,8 @@ from flax import linen as nn
 
 from afm_jax import models
 from afm_jax.errors import InputError
-from afm_jax.features import Features, Schema
-from afm_jax.training import leaves, loop, state
+from afm_jax.features import UNSEEN, Features, Schema
+from afm_jax.training import evaluation, leaves, loop, state
 from afm_jax.training.checkpoints import Checkpoints
 from data import synthetic
 from data.loader import Loader
@@ -30,9 +30,10 @@ _RESULT = "result.json"
 _NEEDED = ("model", "set", "dataset", "data_dir", "loss")
 # What runs did before these could be chosen.
 _FORMERLY = {"monitor": "auc", "compute_dtype": "float32"}
-# How long and on which devices, not what is computed.
-_MAY_CHANGE = (
-    *("epochs", "patience", "checkpoint_every", "log_every"),
+# Not what is computed: how long, and on which devices with which notes of it.
+_HOW_LONG = ("epochs", "patience")
+_HOW = (
+    *("checkpoint_every", "log_every"),
     *("device_map", "table_sharding", "data_placement"),
 )
 
@@ -77,12 +78,18 @@ def make_model(name: str, settings: Sequence[str], schema: Schema) -> nn.Module:
     """The model over the data's vocabulary, with hyperparameters from name=value texts.
 
     Raises:
-        InputError: as `hyperparameters` or `models.make`.
+        InputError: as `hyperparameters` or `models.make`; or hyperparameters that do
+            not fit one another or the data.
     """
     values = hyperparameters(settings)
-    if len(schema.slot_fields) > len(schema.fields):
+    slots = len(schema.slot_fields)
+    if slots > len(schema.fields):
         values["slot_fields"] = schema.slot_fields
-    return models.make(name, vocab_size=schema.vocab_size, **values)
+    model = models.make(name, vocab_size=schema.vocab_size, **values)
+    dense = np.zeros((1, len(schema.dense)), np.float32)
+    features = Features(np.zeros((1, slots), np.int32), None, dense)
+    jax.eval_shape(model.init, jax.random.key(0), features)
+    return model
 
 
 def hyperparameters(settings: Sequence[str]) -> dict[str, Any]:
@@ -102,18 +109,22 @@ def hyperparameters(settings: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def group_slot(schema: Schema, field: str | None) -> int | None:
-    """The slot of the field within whose values GAUC ranks.
+def group(schema: Schema, name: str | None) -> evaluation.Group | None:
+    """The field within whose values GAUC ranks.
 
     Raises:
-        InputError: no such field.
+        InputError: no such field, or one with several values a row.
     """
-    if field is None:
+    if name is None:
         return None
     try:
-        return schema.slot(field)
+        slot = schema.slot(name)
     except KeyError as error:
         raise InputError(f"--group_field: {error.args[0]}.") from None
+    field = schema.fields[schema.slot_fields[slot]]
+    if field.slots > 1:
+        raise InputError(f"--group_field={name}: a row can have several values of it.")
+    return evaluation.Group(slot, field.offset + UNSEEN + 1)
 
 
 def start(
@@ -128,8 +139,11 @@ def start(
     path = workdir / CONFIG
     if resume:
         saved = read_config(workdir)
+        # Any other schedule than a constant one is cut to the number of epochs.
+        steady = saved.get("schedule") == "constant"
+        may_change = {*_HOW, *(_HOW_LONG if steady else ("patience",))}
         for name in config:
-            if name not in _MAY_CHANGE and saved.get(name) != config[name]:
+            if name not in may_change and saved.get(name) != config[name]:
                 raise InputError(
                     f"--resume: {workdir} was trained with --{name}={saved.get(name)}, found --{name}={config[name]}."
                 )
@@ -144,6 +158,11 @@ def start(
     (workdir / _RESULT).unlink(missing_ok=True)
     write_text(workdir / _SCHEMA, schema.to_json())
     write_text(path, json.dumps(dict(config), indent=1))
+
+
+def has_checkpoint(workdir: pathlib.Path) -> bool:
+    """Whether the run in a working directory has come to its first checkpoint."""
+    return any((workdir / loop.CHECKPOINTS).glob("[0-9]*"))
 
 
 def finish(workdir: pathlib.Path, result: Mapping[str, Any]) -> None:
@@ -169,7 +188,10 @@ def finished(
         InputError: the run's data are not these.
     """
     path = workdir / _RESULT
-    if not path.is_file() or read_config(workdir) != config:
+    if not path.is_file():
+        return None
+    saved = read_config(workdir)
+    if any(saved.get(name) != config[name] for name in config if name not in _HOW):
         return None
     if (workdir / _SCHEMA).read_text(encoding="utf-8") != schema.to_json():
         raise InputError(

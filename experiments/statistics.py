@@ -167,6 +167,15 @@ def difference(
     return Difference(float(by_seed.mean()), float(low), float(high), p)
 
 
+def least_resamples(models: int) -> int:
+    """The fewest resamples with which one of so many differences can be significant.
+
+    The smallest p that `difference` can give is 2 / (1 + resamples), which `holm` then
+    multiplies by the number of models.
+    """
+    return round(2 * models / LEVEL)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """p-values corrected for their number, in their order (Holm 1979).
 

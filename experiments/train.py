@@ -253,13 +253,15 @@ def main() -> dict[str, Any]:
         checkpoint_every=_CHECKPOINT_EVERY.value,
         data_placement=_DATA_PLACEMENT.value,
         log_every=_LOG_EVERY.value,
-        group_slot=runs.group_slot(schema, _GROUP_FIELD.value),
+        group=runs.group(schema, _GROUP_FIELD.value),
         seed=_SEED.value,
     )
     workdir = _workdir()
     devices.check_batch_size(_BATCH_SIZE.value)
     tables = {}
-    if _INIT_FROM.value is not None:
+    if _INIT_FROM.value is not None and not (
+        _RESUME.value and runs.has_checkpoint(workdir)
+    ):
         other = pathlib.Path(_INIT_FROM.value.replace("{seed}", str(_SEED.value)))
         features = splits["train"].batch(0, 0).features
         tables = runs.tables_for(model, other, schema, features)

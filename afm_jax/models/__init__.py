@@ -68,12 +68,12 @@ def _check(title: str, key: str, value: Any, annotation: Any) -> Any:
     converted, expected = _convert(value, annotation)
     numbers = converted if isinstance(converted, tuple) else (converted,)
     numbers = tuple(x for x in numbers if isinstance(x, int | float))
-    if key.endswith(("_size", "_dim", "_dims", "_ratio")):
-        expected += ", 1 or more"
-        in_range = all(number >= 1 for number in numbers)
-    elif key.endswith("_layers"):
+    if key.endswith("_layers"):
         expected += ", 0 or more"
         in_range = all(number >= 0 for number in numbers)
+    elif key.endswith(("_size", "_dim", "_dims", "_ratio")) or key.startswith("num_"):
+        expected += ", 1 or more"
+        in_range = all(number >= 1 for number in numbers)
     elif key.endswith("_rate"):
         expected += " in [0, 1)"
         in_range = all(0 <= number < 1 for number in numbers)

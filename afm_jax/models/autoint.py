@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from afm_jax import errors
 from afm_jax.features import Features
 from afm_jax.modules import dense_embedding, embedding, mlp, output
 from afm_jax.ops import flat, self_attention
@@ -88,15 +87,7 @@ class Model(nn.Module):
 
     @nn.compact
     def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
-        """The logits, float32 [B]; random in training through the rng 'dropout'.
-
-        Raises:
-            InputError: no head.
-        """
-        if self.num_heads < 1:
-            raise errors.InputError(
-                f"autoint's num_heads is {self.num_heads}; expected 1 or more."
-            )
+        """The logits, float32 [B]; random in training through the rng 'dropout'."""
         vectors = embedding.FieldEmbedding(
             self.vocab_size,
             self.embedding_dim,

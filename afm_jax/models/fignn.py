@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from afm_jax import errors
 from afm_jax.features import Features
 from afm_jax.modules import dense_embedding, embedding
 from afm_jax.ops import graph
@@ -75,13 +74,9 @@ class Model(nn.Module):
         """The logits, float32 [B].
 
         Raises:
-            InputError: no step, or fewer than two fields and dense columns.
+            InputError: fewer than two fields and dense columns.
         """
         del train  # nothing here is random
-        if self.num_steps < 1:
-            raise errors.InputError(
-                f"fignn's num_steps is {self.num_steps}; expected 1 or more."
-            )
         vectors = embedding.FieldEmbedding(
             self.vocab_size,
             self.embedding_dim,

@@ -1,6 +1,7 @@
 """Attention pooling with its parameters."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,8 @@ class AttentionPooling(nn.Module):
     Parameters: `kernel` float32 [k, attention_dim] (the paper's W, Xavier normal),
     `bias` float32 [attention_dim] (b, 0), `query` float32 [attention_dim] (h, Xavier
     normal for a layer with one output). With zero or tiny embeddings all scores are
-    equal, so that training starts at uniform attention.
+    equal, so that training starts at uniform attention. Where they are frozen they are
+    variables of the collection 'frozen' and no parameters, so that no penalty moves them.
 
     Under `apply(..., mutable=['intermediates'])` the weights before dropout are sown
     as `weights`, float32 [B, F (F - 1) / 2].
@@ -46,14 +48,13 @@ class AttentionPooling(nn.Module):
         """
         xavier = nn.initializers.xavier_normal()
         shape = (embeddings.shape[-1], self.attention_dim)
-        kernel = self.param("kernel", xavier, shape)
-        bias = self.param("bias", nn.initializers.zeros, (self.attention_dim,))
-        query = self.param(
+        make = self._frozen if self.weights == "frozen" else self.param
+        kernel = make("kernel", xavier, shape)
+        bias = make("bias", nn.initializers.zeros, (self.attention_dim,))
+        query = make(
             "query", lambda key, size: xavier(key, (size, 1))[:, 0], self.attention_dim
         )
-        if self.weights == "frozen":
-            kernel, bias, query = jax.lax.stop_gradient((kernel, bias, query))
-        elif self.weights == "uniform":
+        if self.weights == "uniform":
             query = jnp.zeros_like(query)
         if self.is_mutable_collection("intermediates"):
             weights = attention.attention_weights(embeddings, kernel, bias, query)
@@ -64,6 +65,13 @@ class AttentionPooling(nn.Module):
             embeddings, kernel, bias, query, dropout_rate=rate, key=key
         )
         return self.scale(embeddings.shape[-2]) * pooled
+
+    def _frozen(
+        self, name: str, init: Callable[..., jax.Array], *args: Any
+    ) -> jax.Array:
+        """As `param`, of the collection 'frozen'."""
+        key = self.make_rng("params") if self.is_initializing() else None
+        return self.variable("frozen", name, init, key, *args).value
 
     def scale(self, num_fields: int) -> float:
         """The factor of the attention pooling: 1, or the number of pairs for 'sum'."""

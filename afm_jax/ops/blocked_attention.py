@@ -129,7 +129,7 @@ class _Blocks(NamedTuple):
     ) -> "_Blocks":
         num_rows, num_fields, k = embeddings.shape
         most = rows or block_rows(num_fields, k, network.query.shape[0])
-        num = -(-num_rows // most)
+        num = max(1, -(-num_rows // most))
         if num == 1:
             return cls(num_rows, 1, num_rows)
         even = -(-num_rows // num)

@@ -52,7 +52,7 @@ def gauc(
     Args:
         scores: real [N].
         labels: 0 or 1, [N].
-        groups: integer [N], the group of each row.
+        groups: integer [N], the group of each row; a row of a negative one is in none.
         weights: real [N] >= 0 or None.
 
     Returns:
@@ -66,6 +66,7 @@ def gauc(
     groups = np.asarray(groups)
     if groups.shape != scores.shape:
         raise ValueError(f"groups have shape {groups.shape}, scores {scores.shape}")
+    weights = np.where(groups < 0, 0.0, weights)
     order = np.lexsort((scores, groups))
     ties = _starts(scores[order], groups[order])
     wins, positive, negative = _pairs(

@@ -2,6 +2,7 @@
 
 import collections
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -14,12 +15,25 @@ _IN_FLIGHT = 2
 """Batches handed to the device whose logits are not fetched yet."""
 
 
+class Group(NamedTuple):
+    """A field within whose values GAUC ranks.
+
+    Attributes:
+        slot: of the field.
+        first: the first feature id of a value. Those below stand for a value that is
+            missing or unseen: rows that have nothing else in common.
+    """
+
+    slot: int
+    first: int
+
+
 def evaluate(
     predict: Callable[[Batch], jax.Array],
     batches: Iterable[Batch],
     *,
     loss: str = "sigmoid_cross_entropy",
-    group_slot: int | None = None,
+    group: Group | None = None,
 ) -> dict[str, float | None]:
     """Metrics over all rows of the batches, padding left out.
 
@@ -27,7 +41,7 @@ def evaluate(
         predict: as for `logits_of`.
         batches: as for `logits_of`.
         loss: name of the loss the model was trained with.
-        group_slot: the slot whose feature ids are the groups of GAUC; None: no GAUC.
+        group: whose values are the groups of GAUC; None: no GAUC.
 
     Returns:
         As `metrics_of`.
@@ -36,7 +50,7 @@ def evaluate(
         ValueError: as `logits_of` or `metrics_of`.
         InputError: no such loss.
     """
-    columns = logits_of(predict, batches, group_slot=group_slot)
+    columns = logits_of(predict, batches, group=group)
     return metrics_of(*columns, loss=loss)
 
 
@@ -44,7 +58,7 @@ def logits_of(
     predict: Callable[[Batch], jax.Array],
     batches: Iterable[Batch],
     *,
-    group_slot: int | None = None,
+    group: Group | None = None,
 ) -> tuple[np.ndarray, ...]:
     """Logits and labels of all rows of the batches in their order, padding left out.
 
@@ -54,11 +68,11 @@ def logits_of(
         predict: batch -> logits [B].
         batches: batches on the host or on devices, with `rows=None`; their arrays are
             [B, ...], or [devices, B / devices, ...].
-        group_slot: a slot whose feature ids are wanted too, or None.
+        group: as for `evaluate`.
 
     Returns:
         Logits float32 [N], labels float32 [N], weights float32 [N] and, with
-        `group_slot`, ids int32 [N]: the arguments of `metrics_of`.
+        `group`, groups int32 [N], -1 for none: the arguments of `metrics_of`.
 
     Raises:
         ValueError: there is no batch, or logits and labels differ in number.
@@ -67,15 +81,18 @@ def logits_of(
     in_flight: collections.deque[tuple[Array, ...]] = collections.deque()
     for batch in batches:
         columns: tuple[Array, ...] = (predict(batch), batch.labels, batch.weights)
-        if group_slot is not None:
-            columns += (batch.features.ids[..., group_slot],)
+        if group is not None:
+            columns += (batch.features.ids[..., group.slot],)
         in_flight.append(columns)
         if len(in_flight) > _IN_FLIGHT:
             parts.append(_fetch(in_flight.popleft()))
     parts.extend(map(_fetch, in_flight))
     if not parts:
         raise ValueError("there is no batch to evaluate")
-    return tuple(map(np.concatenate, zip(*parts, strict=True)))
+    logits, labels, weights, *ids = map(np.concatenate, zip(*parts, strict=True))
+    if group is None:
+        return logits, labels, weights
+    return logits, labels, weights, np.where(ids[0] < group.first, -1, ids[0])
 
 
 def metrics_of(
@@ -92,7 +109,7 @@ def metrics_of(
         logits: real [N]. Under 'squared_error' the prediction of 2 label - 1.
         labels: 0 or 1, [N].
         weights: real [N] >= 0 or None (all ones).
-        groups: integer [N] or None.
+        groups: integer [N], as for `ops.metrics.gauc`, or None.
         loss: name of the loss the model was trained with.
 
     Returns:

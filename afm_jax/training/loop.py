@@ -78,11 +78,11 @@ def train_and_evaluate(
         one), 'params'.
 
     Raises:
-        InputError: the loss is no longer finite, or the checkpoints are of another
-            model or schema.
+        InputError: the loss, or a logit in an evaluation, is no longer finite, or the
+            checkpoints are of another model or schema.
         Interrupted: see `stop_requested`.
     """
-    train, validation = splits["train"], splits.get("validation")
+    train, evaluates = splits["train"], "validation" in splits
     devices.check_batch_size(train.batch_size)
     first = train.batch(0, 0).features
     key = jax.random.key(options.seed)
@@ -109,18 +109,28 @@ def train_and_evaluate(
     )
     example = devices.gather_state(state)
 
-    def logits_on(state: TrainState, split: Batches) -> tuple[np.ndarray, ...]:
+    def logits_on(state: TrainState, name: str) -> tuple[np.ndarray, ...]:
         with contextlib.closing(
-            split.batches(0, transform=devices.place_batch)
+            splits[name].batches(0, transform=devices.place_batch)
         ) as batches:
-            return evaluation.logits_of(
+            columns = evaluation.logits_of(
                 functools.partial(predict, state.variables),
                 batches,
-                group_slot=options.group_slot,
+                group=options.group,
             )
+        wrong = np.count_nonzero(~np.isfinite(columns[0]))
+        if wrong:
+            raise _diverged(
+                f"{wrong} of {columns[0].size} logits on the {name} split are NaN or infinite",
+                int(np.ravel(state.step)[0]) - 1,
+                state,
+                learning_rate,
+                checkpoints,
+            )
+        return columns
 
-    def metrics_on(state: TrainState, split: Batches) -> dict[str, float | None]:
-        columns = logits_on(state, split)
+    def metrics_on(state: TrainState, name: str) -> dict[str, float | None]:
+        columns = logits_on(state, name)
         return evaluation.metrics_of(*columns, loss=options.loss)
 
     with Checkpoints(
@@ -153,7 +163,7 @@ def train_and_evaluate(
                     advance,
                 )
                 step = (progress.epochs + 1) * train.steps_per_epoch
-                metrics = metrics_on(state, validation) if validation else None
+                metrics = metrics_on(state, "validation") if evaluates else None
                 if not progress.evaluated(metrics, options.monitor):
                     state = state._replace(
                         learning_rate_scale=state.learning_rate_scale
@@ -175,7 +185,7 @@ def train_and_evaluate(
             state = devices.place_state(host_state)
     final: dict[str, Any] = {"validation": None, "test": None}
     for name in [name for name in final if name in splits]:
-        columns = logits_on(state, splits[name])
+        columns = logits_on(state, name)
         write_logits(workdir, name, columns[0])
         final[name] = evaluation.metrics_of(*columns, loss=options.loss)
     return {
@@ -211,14 +221,12 @@ def _train_epoch(
         for first, losses in unchecked:
             wrong = np.flatnonzero(~np.isfinite(np.ravel(losses)))
             if wrong.size:
-                at = first + int(wrong[0])
-                rate = float(learning_rate(at)) * float(
-                    np.ravel(state.learning_rate_scale)[0]
-                )
-                saved = checkpoints.latest_step()
-                last = "there is none yet" if saved is None else f"step {saved}"
-                raise InputError(
-                    f"The loss is {np.ravel(losses)[wrong[0]]} at step {at}, learning rate {rate:g}; last good checkpoint: {last}. Try a smaller learning rate or clip_norm."
+                raise _diverged(
+                    f"The loss is {np.ravel(losses)[wrong[0]]}",
+                    first + int(wrong[0]),
+                    state,
+                    learning_rate,
+                    checkpoints,
                 )
         unchecked.clear()
 
@@ -263,6 +271,22 @@ def _train_epoch(
     check_losses()
     clock.add((step - timed_from) * train.batch_size, time.monotonic() - started)
     return state
+
+
+def _diverged(
+    what: str,
+    at: int,
+    state: TrainState,
+    learning_rate: optax.Schedule,
+    checkpoints: Checkpoints,
+) -> InputError:
+    """Says of numbers that are not finite where training was, and what is left."""
+    rate = float(learning_rate(at)) * float(np.ravel(state.learning_rate_scale)[0])
+    saved = checkpoints.latest_step()
+    last = "there is none yet" if saved is None else f"step {saved}"
+    return InputError(
+        f"{what} at step {at}, learning rate {rate:g}; last good checkpoint: {last}. Try a smaller learning rate or clip_norm."
+    )
 
 
 def _loss_line(

@@ -180,7 +180,7 @@ class Devices:
             batches = jax.device_put(batches, self._batch_shardings(batches, None))
         return Stack(batches)
 
-    def place_rows(self, rows: T) -> T:
+    def place_whole(self, arrays: T) -> T:
         """Arrays of the host, whole on every device.
 
         Raises:
@@ -188,7 +188,7 @@ class Devices:
         """
         if self._pmap:
             raise InputError("data_placement='device' needs device_map='mesh'.")
-        return jax.device_put(rows, self._sharding())
+        return jax.device_put(arrays, self._sharding())
 
     def compile_train_step(self, step: Step, state: TrainState) -> Step:
         """The compiled step; it takes over the buffers of the state it is given.

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from afm_jax.errors import InputError
 from afm_jax.training.best import MONITORS
+from afm_jax.training.evaluation import Group
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Options:
             evaluation; 0 for none between.
         data_placement: 'auto', 'host' or 'device', see `training.updates`.
         log_every: steps between lines of the training loss.
-        group_slot: slot whose ids are the groups of GAUC, or None.
+        group: whose values are the groups of GAUC, or None.
         seed: of initialisation and dropout.
 
     Raises:
@@ -42,7 +43,7 @@ class Options:
     checkpoint_every: int = 0
     data_placement: str = "auto"
     log_every: int = 100
-    group_slot: int | None = None
+    group: Group | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -191,11 +191,11 @@ class _OnDevice:
         self._train, self._devices = train, devices
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "order")
         self._ahead: dict[int, concurrent.futures.Future[np.ndarray]] = {}
-        self._rows = devices.place_rows(train.all_rows())
+        self._rows = devices.place_whole(train.all_rows())
         self._steps = devices.compile_train_steps(step, state)
 
     def calls(self, epoch, first_step, pause):
-        order = self._devices.place_rows(self._order(epoch))
+        order = self._devices.place_whole(self._order(epoch))
         while first_step < self._train.steps_per_epoch:
             last = min(pause(first_step), self._train.steps_per_epoch)
 

@@ -38,6 +38,7 @@ from experiments.benchmark import (
     prepare,
     report,
     step,
+    workload,
 )
 from experiments.benchmark.peers import suite as peers
 
@@ -54,7 +55,11 @@ _SUITES = ("attention", "epoch", "evaluation", "loader", "peers", "prepare", "st
 _SUITE = _flag(flags.DEFINE_enum, "suite", None, "What to time.", _SUITES)
 flags.mark_flag_as_required("suite", flag_values=FLAGS)
 _WINDOWS = _flag(
-    flags.DEFINE_integer, "windows", None, "Turns; by default 7, for prepare 3."
+    flags.DEFINE_integer,
+    "windows",
+    None,
+    "Turns; by default 7, for prepare 3.",
+    lower_bound=1,
 )
 _SECONDS = _flag(
     flags.DEFINE_float, "seconds", 0.5, "Length of a window.", lower_bound=0.0
@@ -78,7 +83,7 @@ _VOCAB_SIZES = _flag(
     flags.DEFINE_list,
     "vocab_sizes",
     ["1000000"],
-    "step, peers; the first for evaluation: table rows.",
+    "step, peers, evaluation: table rows.",
 )
 _TABLE_UPDATES = _flag(
     flags.DEFINE_list, "table_updates", ["rows"], f"step: of {steps.TABLE_UPDATES}."
@@ -164,8 +169,8 @@ def _run(suite: str) -> list[dict[str, Any]]:
     batch_sizes = _numbers("batch_sizes")
     if suite == "loader":
         return loader.run(
-            num_rows=_numbers("rows", [2_000_000])[0],
-            batch_size=batch_sizes[0],
+            num_rows=_number("rows", 2_000_000),
+            batch_size=_number("batch_sizes"),
             **window,
         )
     if suite == "attention":
@@ -194,9 +199,9 @@ def _run(suite: str) -> list[dict[str, Any]]:
         return evaluation.run(
             model_names=_MODELS.value,
             batch_sizes=batch_sizes,
-            vocab_size=_numbers("vocab_sizes")[0],
+            vocab_size=_number("vocab_sizes"),
             settings=settings,
-            auc_rows=_numbers("rows", [5_000_000])[0],
+            auc_rows=_number("rows", 5_000_000),
             **window,
         )
     return step.run(
@@ -228,11 +233,19 @@ def _numbers(name: str, default: list[int] | None = None) -> list[int]:
         numbers = default if texts is None else [int(float(text)) for text in texts]
     except (ValueError, OverflowError):
         numbers = None
-    if not numbers or min(numbers) < 1:
+    least = workload.NUM_FIELDS if name == "vocab_sizes" else 1
+    if not numbers or min(numbers) < least:
         raise InputError(
-            f"--{name}={','.join(texts or ())}: expected whole numbers, 1 or more, separated by commas."
+            f"--{name}={','.join(texts or ())}: expected whole numbers, {least} or more, separated by commas."
         )
     return numbers
+
+
+def _number(name: str, default: int | None = None) -> int:
+    numbers = _numbers(name, None if default is None else [default])
+    if len(numbers) > 1:
+        raise InputError(f"--suite={_SUITE.value} takes one number for --{name}.")
+    return numbers[0]
 
 
 def _choices(name: str, known: tuple[str, ...]) -> list[str]:

@@ -92,9 +92,8 @@ def test_without_shuffle_rows_come_in_the_order_of_the_file(rows):
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
-@pytest.mark.parametrize("slices", [{}, {"process_index": 1, "process_count": 3}])
-def test_order_says_of_which_rows_the_batches_are(rows, shuffle, slices):
-    loader = Loader(rows, 96, seed=2, shuffle=shuffle, **slices)
+def test_order_says_of_which_rows_the_batches_are(rows, shuffle):
+    loader = Loader(rows, 96, seed=2, shuffle=shuffle)
     whole = loader.all_rows()
     order = loader.order(4)
     assert order.dtype == np.int32
@@ -158,24 +157,6 @@ def test_a_new_loader_continues_where_another_stopped(rows):
     assert len(rest) == len(seen) - 10
     for batch, expected in zip(rest, seen[10:], strict=True):
         assert_same(batch, expected)
-
-
-@pytest.mark.parametrize("processes", [2, 4])
-def test_slices_of_the_processes_together_are_the_whole_batch(rows, processes):
-    whole = Loader(rows, 64, seed=4)
-    slices = [
-        Loader(rows, 64, seed=4, process_index=index, process_count=processes)
-        for index in range(processes)
-    ]
-    for step in (0, whole.steps_per_epoch - 1):
-        parts = [loader.batch(1, step) for loader in slices]
-        assert all(len(part.labels) == 64 // processes for part in parts)
-        expected = whole.batch(1, step)
-        for column in ("labels", "weights"):
-            joined = np.concatenate([getattr(part, column) for part in parts])
-            np.testing.assert_array_equal(joined, getattr(expected, column))
-        joined = np.concatenate([part.features.ids for part in parts])
-        np.testing.assert_array_equal(joined, expected.features.ids)
 
 
 @pytest.mark.usefixtures("no_thread_is_left")
@@ -270,10 +251,6 @@ def test_a_step_outside_the_epoch_is_refused(rows, step):
 def test_bad_sizes_are_refused(rows):
     with pytest.raises(InputError, match="batch size 0"):
         Loader(rows, 0)
-    with pytest.raises(InputError, match="multiple of the number of processes, 3"):
-        Loader(rows, 64, process_count=3)
-    with pytest.raises(ValueError, match="process 2 of 2"):
-        Loader(rows, 64, process_index=2, process_count=2)
     empty = Rows(*(column[:0] for column in rows))
     with pytest.raises(InputError, match="no rows"):
         Loader(empty, 64)

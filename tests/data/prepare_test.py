@@ -127,6 +127,9 @@ def test_bad_input_is_one_line_and_leaves_no_store(tmp_path, capsys, case):
         (("--dataset=criteo", "--fractions=0.8,0.1"), "sum to 1"),
         (("--dataset=criteo", "--fractions=nan,0.1"), "sum to 1"),
         (("--dataset=criteo", "--name="), "--name is empty; expected"),
+        (("--dataset=criteo", "--buckets=5"), "--buckets has no meaning without"),
+        (("--dataset=criteo", "--split=time", "--seed=1"), "--seed has no meaning"),
+        (("--dataset=libfm", "--field_sizes=1.5"), "1.5: expected whole numbers"),
         (("--dataset=criteo", "--min_count=0"), "--min_count=0, expected at least 1"),
         (("--dataset=criteo", "--numeric_as=log"), "'log' is none of dense"),
         (("--dataset=criteo", "--name=No Name"), "no name for a data set"),
@@ -304,7 +307,7 @@ def test_synthetic_rows_are_drawn_as_in_memory_with_what_is_possible(tmp_path, c
         (("--seed=-1",), "--seed=-1, expected at least 0."),
         (("--rows=9",), "--rows=9, expected how many rows for train, validation"),
         (("--rows=9,0",), "--rows=9,0, expected how many"),
-        (("--rows=9,x",), "--rows=9,x: expected numbers"),
+        (("--rows=9,x",), "--rows=9,x: expected whole numbers"),
     ],
 )
 def test_a_mistake_in_the_flags_of_synthetic_is_one_line(tmp_path, capsys, flags, told):

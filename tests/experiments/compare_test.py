@@ -195,6 +195,7 @@ def test_a_run_that_fails_is_told_when_the_others_are_done(flagfile, tmp_path):
         (("--models=lr", "--set=embedding_dim=3"), "lr: lr has no hyperparameter"),
         (("--models=lr", "--reference=fm"), r"--reference=fm is none of \('lr',\)"),
         (("--models=lr", "--lerning_rate=1"), "did you mean --learning_rate"),
+        (("--models=lr,fm,afm,nfm", "--resamples=100"), "too few .* 4 .* give 120"),
         (("--models=lr", "--model=fm"), "Unknown flag --model"),
         (("--flagfiles=/nowhere/a.flags",), "no file /nowhere/a.flags"),
         (("--flagfiles={here}/empty",), "holds no"),

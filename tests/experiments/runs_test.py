@@ -1,6 +1,7 @@
 """What a run leaves behind, how it is told apart, and what another can take from it."""
 
 import json
+import shutil
 
 import numpy as np
 import programs
@@ -9,7 +10,7 @@ import pytest
 from afm_jax.errors import InputError
 from afm_jax.features import Field, Schema
 from afm_jax.ops import metrics
-from afm_jax.training import loop, records
+from afm_jax.training import evaluation, loop, records
 from afm_jax.training.checkpoints import Checkpoints
 from data import program, synthetic
 from experiments import evaluate, runs, train
@@ -19,6 +20,7 @@ CONFIG = {
     **{"model": "fm", "set": ["embedding_dim=4"], "dataset": "toy", "data_dir": "d"},
     **{"loss": "squared_error", "monitor": "rmse", "epochs": 3},
     **{"compute_dtype": "float32", "table_sharding": "replicated"},
+    "schedule": "constant",
 }
 FM = ("--model=fm", "--set=embedding_dim=3", "--set=init_stddev=0.1")
 SHORT = ("--batch_size=256", "--epochs=2", "--log_every=2")
@@ -50,6 +52,14 @@ def test_how_long_and_where_a_run_trains_may_change_when_it_is_resumed(started):
     assert runs.read_config(started) == changed
 
 
+def test_the_length_of_a_run_may_not_where_its_schedule_depends_on_it(tmp_path):
+    config = {**CONFIG, "epochs": 2, "patience": 1, "schedule": "cosine"}
+    runs.start(tmp_path / "run", config, SCHEMA, resume=False)
+    with pytest.raises(InputError, match="trained with --epochs=2, found --epochs=9"):
+        runs.start(tmp_path / "run", {**config, "epochs": 9}, SCHEMA, resume=True)
+    runs.start(tmp_path / "run", {**config, "patience": 3}, SCHEMA, resume=True)
+
+
 @pytest.mark.parametrize(("name", "value"), [("model", "lr"), ("set", []), ("l2", 1.0)])
 def test_what_a_run_computes_may_not(started, name, value):
     with pytest.raises(InputError, match=rf"trained with --{name}=.*, found --{name}="):
@@ -77,7 +87,7 @@ def test_a_damaged_config_is_told_by_every_program(started, text, capsys):
 
 def test_every_flag_that_a_config_must_hold_is_a_flag_of_training():
     assert set(runs._NEEDED) < set(train.FLAGS)
-    assert set(runs._MAY_CHANGE) < set(train.FLAGS)
+    assert {*runs._HOW, *runs._HOW_LONG} < set(train.FLAGS)
 
 
 def test_programs_tell_what_is_missing(capsys, tmp_path, monkeypatch):
@@ -134,6 +144,7 @@ def test_a_finished_run_is_told_from_one_that_would_go_on(fm_run):
     config = runs.read_config(workdir)
     schema = programs.small_store().schema
     assert runs.finished(workdir, config, schema) == result
+    assert runs.finished(workdir, config | {"log_every": 7}, schema) == result
     assert runs.finished(workdir, config | {"epochs": 9}, schema) is None
     assert runs.finished(workdir / "no", config, schema) is None
     other = synthetic.make(rows={"train": 500}, min_count=3).schema
@@ -152,6 +163,36 @@ def test_a_run_that_goes_on_has_no_result(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         programs.run(train, *arguments, "--epochs=3", "--resume")
     assert not (tmp_path / "run/result.json").exists()
+
+
+def test_groups_are_the_values_of_a_field_that_has_one_a_row():
+    tags = Field("tags", "multi_valued", vocab_size=7, offset=0, slots=3)
+    user = Field("user", "categorical", vocab_size=5, offset=7)
+    schema = Schema("two", (tags, user))
+    assert runs.group(schema, None) is None
+    assert runs.group(schema, "user") == evaluation.Group(slot=3, first=9)
+    with pytest.raises(InputError, match="a row can have several values of it"):
+        runs.group(schema, "tags")
+    with pytest.raises(InputError, match="no field 'item'"):
+        runs.group(schema, "item")
+
+
+def test_hyperparameters_that_do_not_fit_leave_no_run(tmp_path, capsys):
+    arguments = ("--model=finalmlp", "--set=num_heads=7", f"--workdir={tmp_path}/run")
+    assert program.run(train.main, train.FLAGS, ["train", *arguments]) == 2
+    assert "num_heads" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_goes_on_without_the_run_that_its_tables_came_from(fm_run, tmp_path):
+    theirs = shutil.copytree(fm_run[0], tmp_path / "theirs")
+    arguments = (*FM, *SHORT, f"--init_from={theirs}", f"--workdir={tmp_path}/run")
+    programs.run(train, *arguments)
+    shutil.rmtree(theirs)
+    programs.run(train, *arguments, "--epochs=3", "--resume")
+    # Without a checkpoint it has to start, and cannot.
+    shutil.rmtree(tmp_path / "run" / loop.CHECKPOINTS)
+    assert program.run(train.main, train.FLAGS, ["train", *arguments, "--resume"]) == 2
 
 
 def test_init_from_starts_from_the_tables_of_the_best_checkpoint(fm_run, tmp_path):

@@ -155,3 +155,13 @@ def test_holm_by_hand():
     assert statistics.holm([0.6, 0.7]) == [1.0, 1.0]
     assert statistics.holm([0.2]) == [0.2]
     assert statistics.holm([]) == []
+
+
+@pytest.mark.parametrize("models", [1, 3, 7])
+def test_no_fewer_resamples_can_show_a_difference(models):
+    least = statistics.least_resamples(models)
+    for resamples, shown in ((least, True), (least - 2, False)):
+        draws = np.full((1, resamples), 0.7)
+        found = statistics.difference([0.7], [0.5], draws, draws - 0.2, seed=0)
+        p = statistics.holm([found.p] + [1.0] * (models - 1))[0]
+        assert (p < statistics.LEVEL) == shown

@@ -102,7 +102,16 @@ def test_numbers_of_layers_are_0_or_more(value):
     assert models.make("dcn", vocab_size=9, num_cross_layers=0).num_cross_layers == 0
 
 
-def test_a_ratio_is_one_or_more():
-    message = f"fibinet's reduction_ratio is 0; expected {WHOLE}."
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("fibinet", "reduction_ratio"),
+        ("dcnv2", "num_experts"),
+        ("autoint", "num_heads"),
+        ("fignn", "num_steps"),
+    ],
+)
+def test_ratios_and_other_numbers_are_one_or_more(name, key):
+    message = f"{name}'s {key} is 0; expected {WHOLE}."
     with pytest.raises(errors.InputError, match=f"^{re.escape(message)}$"):
-        models.make("fibinet", vocab_size=9, reduction_ratio=0)
+        models.make(name, vocab_size=9, **{key: 0})

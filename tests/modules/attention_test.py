@@ -1,7 +1,6 @@
 import examples
 import jax
 import numpy as np
-import pytest
 import references
 
 from afm_jax.modules import attention
@@ -80,15 +79,22 @@ def test_uniform_weights_are_equal_and_frozen_ones_are_those_of_the_network():
         rtol=1e-4,
         atol=1e-6,
     )
+    network = {"frozen": variables["params"]}
     np.testing.assert_array_equal(
-        module.clone(weights="frozen").apply(variables, EMBEDDINGS),
+        module.clone(weights="frozen").apply(network, EMBEDDINGS),
         module.apply(variables, EMBEDDINGS),
     )
 
 
-@pytest.mark.parametrize("weights", ["frozen", "uniform"])
-def test_weights_that_are_not_learned_leave_the_network_without_gradient(weights):
-    module = attention.AttentionPooling(3, weights=weights)
+def test_the_frozen_network_is_drawn_as_a_learned_one_and_is_no_parameter():
+    key = jax.random.key(3)
+    learned = attention.AttentionPooling(3).init(key, EMBEDDINGS)
+    frozen = attention.AttentionPooling(3, weights="frozen").init(key, EMBEDDINGS)
+    jax.tree.map(np.testing.assert_array_equal, frozen, {"frozen": learned["params"]})
+
+
+def test_uniform_weights_leave_the_network_without_gradient():
+    module = attention.AttentionPooling(3, weights="uniform")
     variables = examples.random_variables(module, EMBEDDINGS)
 
     def objective(variables, embeddings):

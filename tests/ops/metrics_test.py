@@ -13,7 +13,7 @@ def _rows(seed, size=2000, levels=17):
     logits = rng.integers(-levels, levels, size) * (3.4 / levels)
     labels = (rng.random(size) < 1 / (1 + np.exp(-logits + 0.7))).astype(np.float32)
     weights = rng.gamma(2.0, size=size) * (rng.random(size) < 0.8)
-    groups = rng.zipf(1.5, size).clip(max=300) * 7 - 11
+    groups = rng.zipf(1.5, size).clip(max=300) * 7 - 7
     return logits, labels, weights, groups
 
 
@@ -132,6 +132,16 @@ def test_gauc_by_hand():
     labels = np.array([1, 1, 0, 1, 0, 0])
     groups = np.array([5, 4, 5, 9, 5, 9])
     assert metrics.gauc(scores, labels, groups) == (3 * 0.75 + 2 * 0.0) / 5
+
+
+def test_rows_of_no_group_do_not_count():
+    scores, labels, weights, groups = _rows(8)
+    apart = np.where(groups < 2, -1 - groups, groups)
+    there = groups >= 2
+    assert 0 < there.sum() < there.size
+    assert metrics.gauc(scores, labels, apart, weights) == metrics.gauc(
+        scores[there], labels[there], groups[there], weights[there]
+    )
 
 
 def test_gauc_ignores_what_shifts_a_whole_group():

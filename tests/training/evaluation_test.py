@@ -40,16 +40,24 @@ def real_rows(batches):
     return logits[weights > 0], labels[weights > 0], ids[weights > 0]
 
 
+# Of the ids 2 to 7 of the second field, the first two stand for no value.
+GROUP = evaluation.Group(slot=1, first=4)
+
+
+def groups_of(ids):
+    return np.where(ids[:, 1] < 4, -1, ids[:, 1])
+
+
 def test_evaluate_takes_every_real_row_once():
     batches = make_batches()
     logits, labels, ids = real_rows(batches)
-    result = evaluation.evaluate(predict, iter(batches), group_slot=1)
+    result = evaluation.evaluate(predict, iter(batches), group=GROUP)
     probabilities = 1 / (1 + np.exp(-logits.astype(np.float64)))
     assert list(result) == ["auc", "log_loss", "rmse", "calibration", "rows", "gauc"]
     assert result["rows"] == 4 * 16 + 5
     assert 0.5 < result["auc"] < 1
     assert result["auc"] == metrics.auc(logits, labels)
-    assert result["gauc"] == metrics.gauc(logits, labels, ids[:, 1])
+    assert result["gauc"] == metrics.gauc(logits, labels, groups_of(ids))
     np.testing.assert_allclose(result["log_loss"], metrics.log_loss(logits, labels))
     np.testing.assert_allclose(result["rmse"], metrics.rmse(probabilities, labels))
     np.testing.assert_allclose(
@@ -60,15 +68,15 @@ def test_evaluate_takes_every_real_row_once():
 def test_logits_come_in_the_order_of_the_rows():
     batches = make_batches()
     logits, labels, ids = real_rows(batches)
-    found = evaluation.logits_of(predict, iter(batches), group_slot=1)
+    found = evaluation.logits_of(predict, iter(batches), group=GROUP)
     for column, expected in zip(
-        found, (logits, labels, np.ones(69), ids[:, 1]), strict=True
+        found, (logits, labels, np.ones(69), groups_of(ids)), strict=True
     ):
         np.testing.assert_array_equal(column, expected)
     assert len(evaluation.logits_of(predict, iter(batches))) == 3
 
 
-def test_without_a_group_slot_there_is_no_gauc():
+def test_without_a_group_there_is_no_gauc():
     assert "gauc" not in evaluation.evaluate(predict, make_batches())
 
 
@@ -81,9 +89,9 @@ def test_batches_on_four_devices_give_the_same_metrics(device_map):
     found = evaluation.evaluate(
         lambda batch: compiled(batch.features).reshape(-1),
         map(devices.place_batch, make_batches()),
-        group_slot=1,
+        group=GROUP,
     )
-    expected = evaluation.evaluate(predict, make_batches(), group_slot=1)
+    expected = evaluation.evaluate(predict, make_batches(), group=GROUP)
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-6, err_msg=name)
 
@@ -151,7 +159,7 @@ def test_row_weights_enter_every_metric():
 def test_one_class_has_no_auc_and_a_warning(caplog, label):
     batches = [b._replace(labels=np.full(16, label)) for b in make_batches()]
     with caplog.at_level(logging.WARNING, logger="absl"):
-        result = evaluation.evaluate(predict, batches, group_slot=0)
+        result = evaluation.evaluate(predict, batches, group=evaluation.Group(0, 0))
     assert "The 69 rows are all of one class: no AUC." in caplog.text
     assert result["auc"] is None
     assert result["gauc"] is None

@@ -58,6 +58,7 @@ def run(
     learning_rate=0.01,
     model=None,
     devices=None,
+    batch_size=BATCH_SIZE,
     advance=lambda rows, note: None,
     **settings,
 ):
@@ -71,7 +72,7 @@ def run(
         schedule,
         devices or make_devices(),
         {
-            name: Loader(rows, BATCH_SIZE, seed=1, shuffle=name == "train")
+            name: Loader(rows, batch_size, seed=1, shuffle=name == "train")
             for name, rows in store.splits.items()
         },
         store.schema,
@@ -307,6 +308,15 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_rate(tmp_path):
         run(tmp_path, learning_rate=1e30, log_every=1)
     for line in lines(tmp_path):
         assert np.isfinite(line["loss"])
+
+
+def test_logits_that_are_not_finite_stop_with_split_and_step(tmp_path):
+    # One step an epoch: no later loss shows what the second, with a rate above 0, did.
+    with pytest.raises(
+        InputError,
+        match=r"on the validation split are NaN .* at step 1, .* checkpoint: step 1",
+    ):
+        run(tmp_path, learning_rate=1e30, batch_size=4096)
 
 
 def test_training_ends_when_validation_auc_stops_rising(tmp_path):

@@ -124,7 +124,7 @@ def test_many_steps_in_one_call_are_the_same_steps(layout, table_update, source)
     order[2, 11:] = order[2, :5]
     run_steps = devices.compile_train_steps(step, run)
     if source == "epoch":
-        placed = steps.Epoch(devices.place_rows(whole), devices.place_rows(order))
+        placed = steps.Epoch(devices.place_whole(whole), devices.place_whole(order))
     else:
         stacked = jax.tree.map(lambda column: column[order], whole)
         stacked.weights[2, 11:] = 0
@@ -140,7 +140,7 @@ def test_many_steps_in_one_call_are_the_same_steps(layout, table_update, source)
 
 def test_rows_on_the_device_are_for_one_program():
     with pytest.raises(InputError, match="device_map='mesh'"):
-        make_devices("pmap").place_rows(np.zeros(3))
+        make_devices("pmap").place_whole(np.zeros(3))
 
 
 CASES = [

@@ -122,7 +122,15 @@ def test_epoch(capsys):
         (("--suite=step", "--models=fmm"), "Unknown model 'fmm'"),
         (("--suite=step", "--sources=disk"), "--sources=disk: choose from"),
         (("--suite=step", "--batch_sizes=many"), "--batch_sizes=many: expected"),
-        (("--suite=step", "--vocab_sizes=0"), "--vocab_sizes=0: expected"),
+        (
+            ("--suite=step", "--vocab_sizes=25"),
+            "25: expected whole numbers, 26 or more",
+        ),
+        (("--suite=step", "--windows=0"), "--windows"),
+        (
+            ("--suite=loader", "--rows=9,10"),
+            "--suite=loader takes one number for --rows",
+        ),
         (("--suite=step", "--set=embeding_dim=3"), "'embeding_dim'"),
         (
             ("--suite=attention", "--implementations=fast"),
