@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import linen as nn
 
@@ -80,6 +81,11 @@ def create(
         weight_sum=jnp.zeros(()),
         key=jax.random.key_data(train_key),
     )
+
+
+def steps_made(state: TrainState) -> int:
+    """Updates made so far, of a state on the host or on devices in any layout."""
+    return int(np.ravel(state.step)[0])
 
 
 def is_table(path: tuple[Any, ...]) -> bool:
