@@ -221,11 +221,8 @@ def test_the_model_over_the_rows_of_a_batch_is_the_same_model(name, kind):
 
 
 @every_model
-def test_evaluation_is_repeatable(name):
+def test_evaluation_is_not_random(name):
     case = make_case(name, "full")
-    np.testing.assert_array_equal(
-        logits_of(case, case.features), logits_of(case, case.features)
-    )
     with_key = case.model.apply(
         case.variables, case.features, rngs={"dropout": jax.random.key(0)}
     )
