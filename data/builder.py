@@ -12,7 +12,6 @@ import contextlib
 import dataclasses
 import io
 import pathlib
-import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,7 +25,7 @@ from afm_jax.errors import InputError
 from afm_jax.features import Schema
 from data import leftovers
 from data.records import RecordWriter
-from data.store import SCHEMA_FILE, SPLITS, VERSION, Rows, store_folder
+from data.store import SCHEMA_FILE, SPLITS, VERSION, Rows, check_name, store_folder
 
 BLOCK_ROWS = 8192
 BLOCKS_PER_SHARD = 512
@@ -179,10 +178,7 @@ def build(
         InputError: the name is taken or no name, or `encode` refused the source.
     """
     name = name or builder.name
-    if not re.fullmatch(r"[a-z]\w*", name, re.ASCII):
-        raise InputError(
-            f"{name!r} is no name for a data set: expected small letters, digits and _, beginning with a letter."
-        )
+    check_name(name)
     folder = store_folder(data_dir, name)
     if folder.exists():
         raise InputError(

@@ -144,7 +144,8 @@ class Dense:
         self._std = _round(np.sqrt(self._squares / self._count))
         # A constant column becomes 0, whatever the sums were rounded to.
         constant = self._low == self._high
-        self._mean[constant], self._std[constant] = self._low[constant], 1.0
+        self._mean[constant] = self._low[constant]
+        self._std[constant | (self._std == 0)] = 1.0
         moments = zip(self._names, self._mean.tolist(), self._std.tolist(), strict=True)
         columns = [DenseColumn(name, "log1p", mean, std) for name, mean, std in moments]
         return (

@@ -19,7 +19,7 @@ from absl import flags
 
 from afm_jax.errors import InputError
 from data import leftovers, program
-from data.store import store_folder
+from data.store import check_name, store_folder
 
 DATASETS = {
     "frappe": "data.frappe.frappe_dataset_builder.Builder",
@@ -143,11 +143,12 @@ def main() -> dict[str, Any]:
         raise InputError("--source has no meaning for synthetic, which is drawn.")
     build, open_store, builder = _import(DATASETS[_DATASET.value])
     data_dir = pathlib.Path(_DATA_DIR.value)
+    name = _NAME.value or _DATASET.value
+    check_name(name)
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        (data_dir / name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--data_dir={data_dir}: {error.strerror}.") from None
-    name = _NAME.value or _DATASET.value
     start = time.monotonic()
     with _built_apart(data_dir, name) as folder:
         schema = build(
@@ -212,18 +213,36 @@ def _built_apart(data_dir: pathlib.Path, name: str) -> Iterator[pathlib.Path]:
         InputError: there is a store and --overwrite is not given.
     """
     store = store_folder(data_dir, name)
-    _check_free(store)
-    with leftovers.cleared(data_dir, f"{_APART}*"):
-        folder = pathlib.Path(tempfile.mkdtemp(prefix=_APART, dir=data_dir))
-        try:
-            yield folder
-            _check_free(store)
-            store.parent.mkdir(exist_ok=True)
-            if store.exists():
-                store.rename(folder / "old")
-            store_folder(folder, name).rename(store)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    old = store.with_name(f".{store.name}.old")
+    if old.exists() and not store.exists():  # killed on the way from old to new
+        old.rename(store)
+    try:
+        _check_free(store)
+        with leftovers.cleared(store.parent, f"{_APART}*"):
+            folder = pathlib.Path(tempfile.mkdtemp(prefix=_APART, dir=store.parent))
+            try:
+                yield folder
+                _check_free(store)
+                _replace(store, store_folder(folder, name), old)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        if not any(store.parent.iterdir()):
+            store.parent.rmdir()
+
+
+def _replace(store: pathlib.Path, new: pathlib.Path, old: pathlib.Path) -> None:
+    """Puts the new store in place, the present one being `old` until it is there."""
+    shutil.rmtree(old, ignore_errors=True)
+    if store.exists():
+        store.rename(old)
+    try:
+        new.rename(store)
+    except BaseException:
+        if old.exists():
+            old.rename(store)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _check_free(store: pathlib.Path) -> None:

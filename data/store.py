@@ -1,6 +1,7 @@
 """The prepared store: encoded rows by split, memory-mapped, with their schema."""
 
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -51,6 +52,14 @@ class Store(NamedTuple):
 def store_folder(data_dir: pathlib.Path, name: str) -> pathlib.Path:
     """The folder of the store of this name."""
     return pathlib.Path(data_dir) / name / VERSION
+
+
+def check_name(name: str) -> None:
+    """Raises InputError if no data set can have this name."""
+    if not re.fullmatch(r"[a-z]\w*", name, re.ASCII):
+        raise InputError(
+            f"{name!r} is no name for a data set: expected small letters, digits and _, beginning with a letter."
+        )
 
 
 def names(data_dir: pathlib.Path) -> tuple[str, ...]:

@@ -162,7 +162,9 @@ def start(
 
 def has_checkpoint(workdir: pathlib.Path) -> bool:
     """Whether the run in a working directory has come to its first checkpoint."""
-    return any((workdir / loop.CHECKPOINTS).glob("[0-9]*"))
+    # One that is half written has a longer name.
+    folders = (workdir / loop.CHECKPOINTS).glob("*")
+    return any(folder.name.isdigit() for folder in folders)
 
 
 def finish(workdir: pathlib.Path, result: Mapping[str, Any]) -> None:

@@ -225,7 +225,7 @@ class Epochs:
         saved = self._checkpoints.latest_step()
         last = "there is none yet" if saved is None else f"step {saved}"
         return InputError(
-            f"{what} at step {at}, learning rate {rate:g}; last good checkpoint: {last}. Try a smaller learning rate or clip_norm."
+            f"{what} at step {at}, learning rate {rate:g}; last checkpoint: {last}. Try a smaller learning rate or clip_norm."
         )
 
 

@@ -22,7 +22,7 @@ class TrainState(NamedTuple):
     Attributes:
         step: int32 [], number of updates made.
         params: the model's parameters.
-        model_state: its other variables, {'batch_stats': ...} or {}.
+        model_state: its other variables by collection, such as 'batch_stats'.
         opt_state: the optax state.
         learning_rate_scale: float32 [], what plateau decay has left of the learning
             rate; multiplies every update.

@@ -207,7 +207,11 @@ def _update(
     )
     if axis_name is not None:
         value, gradients = jax.lax.psum((value, gradients), axis_name)
-        model_state = jax.lax.pmean(model_state, axis_name)
+        # What else there is does not change, and a mean would round it.
+        model_state = {
+            name: jax.lax.pmean(each, axis_name) if name == "batch_stats" else each
+            for name, each in model_state.items()
+        }
     updates, opt_state = tx.update(gradients, state.opt_state, state.params)
     updates = jax.tree.map(lambda u: u * state.learning_rate_scale, updates)
     state = state._replace(

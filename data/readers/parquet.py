@@ -72,7 +72,7 @@ def _parse(path: pathlib.Path, start: int, chosen: columns.Chosen) -> pl.DataFra
         _refuse(path, start, frame[name], infinite, "a finite number")
     if chosen.time:
         time = frame[chosen.time].to_physical()
-        wrong = time.is_finite().not_().fill_null(True)
+        wrong = time.cast(pl.Float64).is_finite().not_().fill_null(True)
         _refuse(path, start, time, wrong, "a time")
         frame = frame.with_columns(time)
     return chosen.select(frame.with_columns((label > 0).alias(chosen.label)))

@@ -159,6 +159,14 @@ def test_a_constant_column_becomes_zero():
         np.testing.assert_allclose(encoded, [[0], [1]], rtol=1e-6)
 
 
+def test_a_column_whose_deviation_is_too_small_for_a_number_becomes_zero():
+    dense = numeric.Dense(["a"], [0])
+    rows = block([1e-200, 3e-200, 2e-200])
+    dense.count(rows, np.arange(3))
+    assert dense.fit()[0].std == 1
+    np.testing.assert_array_equal(dense.encode(rows), np.zeros((3, 1)))
+
+
 def test_a_column_without_training_values_is_an_error():
     rows = block([NAN, NAN, 1])
     for encoder in (

@@ -44,6 +44,10 @@ def stored(data_dir):
     return sorted(path for path in data_dir.rglob("*")) if data_dir.exists() else []
 
 
+def stored_versions(data_dir):
+    return sorted(path.name for path in (data_dir / "csv").iterdir())
+
+
 def changed(lines, number, line):
     return "\n".join([*lines[: number - 1], line, *lines[number:]]) + "\n"
 
@@ -154,7 +158,7 @@ def test_a_data_dir_that_is_a_file_is_a_mistake(tmp_path, capsys):
     source = tmp_path / "rows.csv"
     source.write_text("\n".join(csv_lines()))
     assert run(source, source, *CSV) == 2
-    assert capsys.readouterr().err == f"--data_dir={source}: File exists.\n"
+    assert capsys.readouterr().err == f"--data_dir={source}: Not a directory.\n"
 
 
 def test_given_splits_are_not_split(tmp_path, capsys):
@@ -250,11 +254,35 @@ def test_a_kill_leaves_the_store_that_was_to_be_replaced(tmp_path):
     )
     assert done.returncode == -signal.SIGKILL
     assert open_store(data_dir, "csv").schema.rows["train"] == 24
-    assert len(list(data_dir.iterdir())) == 2  # the store, and what the kill has left
+    assert len(stored_versions(data_dir)) == 2  # the store, and what the kill has left
     source.write_text("\n".join(csv_lines(50)))
     assert run(source, data_dir, *CSV, "--overwrite") == 0
     assert open_store(data_dir, "csv").schema.rows["train"] == 40
-    assert [path.name for path in data_dir.iterdir()] == ["csv"]
+    assert stored_versions(data_dir) == ["1.0.0"]
+
+
+def test_an_interrupt_or_a_kill_between_old_and_new_loses_neither(
+    tmp_path, monkeypatch, capsys
+):
+    source, data_dir = tmp_path / "rows.csv", tmp_path / "data"
+    source.write_text("\n".join(csv_lines()))
+    assert run(source, data_dir, *CSV) == 0
+    rename = pathlib.Path.rename
+
+    def interrupted(path, target):
+        if path.parts[-3].startswith(".incomplete"):
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pathlib.Path, "rename", interrupted)
+        assert run(source, data_dir, *CSV, "--overwrite") == 130
+    assert stored_versions(data_dir) == ["1.0.0"]
+    store = data_dir / "csv" / "1.0.0"
+    store.rename(store.with_name(".1.0.0.old"))
+    assert run(source, data_dir, *CSV) == 2
+    assert "give --overwrite to replace it" in capsys.readouterr().err
+    assert open_store(data_dir, "csv").schema.rows["train"] == 24
 
 
 def test_numbers_alone_are_cut_into_buckets_or_refused(tmp_path, capsys):

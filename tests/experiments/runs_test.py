@@ -190,8 +190,9 @@ def test_a_run_goes_on_without_the_run_that_its_tables_came_from(fm_run, tmp_pat
     programs.run(train, *arguments)
     shutil.rmtree(theirs)
     programs.run(train, *arguments, "--epochs=3", "--resume")
-    # Without a checkpoint it has to start, and cannot.
+    # With no more than half a checkpoint it has to start, and cannot.
     shutil.rmtree(tmp_path / "run" / loop.CHECKPOINTS)
+    (tmp_path / "run" / loop.CHECKPOINTS / "3.orbax-checkpoint-tmp").mkdir(parents=True)
     assert program.run(train.main, train.FLAGS, ["train", *arguments, "--resume"]) == 2
 
 

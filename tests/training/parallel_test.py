@@ -161,6 +161,29 @@ def test_every_layout_computes_what_one_device_computes(name, layout, table_upda
         assert_close(ours, theirs)
 
 
+@pytest.mark.parametrize("device_map", parallel.DEVICE_MAPS)
+def test_a_frozen_network_stays_to_the_bit_on_three_devices(device_map):
+    devices = parallel.Devices(
+        examples.VOCAB_SIZE, device_map=device_map, devices=jax.devices()[:3]
+    )
+    model = make_model("afm").clone(attention_weights="frozen")
+    tx = optimizers.make("adam", 0.1, l2=0.1)
+    batch = jax.tree.map(lambda column: column[:15], BATCHES[0]._replace(rows=None))
+    run = devices.create_state(model, tx, batch.features, jax.random.key(1))
+    before = devices.gather_state(run)
+    step = steps.make_train_step(
+        model, tx, losses.sigmoid_cross_entropy, axis_name=devices.axis_name
+    )
+    compiled = devices.compile_train_step(step, run)
+    ready = devices.place_batch(rows.compact(batch))
+    for _ in range(20):
+        run, _ = compiled(run, ready)
+    after = devices.gather_state(run)
+    assert "frozen" in after.model_state
+    jax.tree.map(np.testing.assert_array_equal, after.model_state, before.model_state)
+    assert (after.params["output"]["kernel"] != before.params["output"]["kernel"]).all()
+
+
 @pytest.mark.parametrize("table_update", steps.TABLE_UPDATES)
 @pytest.mark.parametrize("layout", ["mesh", "pmap"])
 def test_an_id_outside_the_tables_is_seen_on_every_device(layout, table_update):

@@ -84,6 +84,13 @@ def test_bad_values_are_named(tmp_path, change, told):
         frame(tmp_path / "rows.parquet", data)
 
 
+def test_truth_values_are_times(tmp_path):
+    found = frame(
+        tmp_path / "r.parquet", {**COLUMNS, "t": [True, False, True]}, time="t"
+    )
+    assert found[readers.TIME].to_list() == [1, 0, 1]
+
+
 @pytest.mark.parametrize("time", [None, float("nan"), float("inf")])
 def test_a_time_that_is_none_is_named(tmp_path, time):
     with pytest.raises(InputError, match=r"row 2: t is .*, expected a time"):
