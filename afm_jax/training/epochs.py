@@ -49,7 +49,7 @@ class Epochs:
         checkpoints: Checkpoints,
         records: Records,
     ):
-        """Compiles nothing yet.
+        """Puts training rows where they are to be; the first call compiles.
 
         Args:
             model: over `devices.table_rows` ids.
@@ -107,12 +107,9 @@ class Epochs:
             Interrupted: a stop was requested; there is a checkpoint to go on from.
         """
         train, options, clock = self._splits["train"], self._options, self.clock
-        epoch, length, step = (
-            progress.epochs,
-            train.steps_per_epoch,
-            states.steps_made(state),
-        )
-        started, timed_from = time.monotonic(), step
+        epoch, length = progress.epochs, train.steps_per_epoch
+        step = timed_from = states.steps_made(state)
+        started = time.monotonic()
         calls = self._updates.calls(epoch, step - epoch * length, self._pause(epoch))
         with contextlib.closing(calls):
             for call in calls:
