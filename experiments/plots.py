@@ -99,6 +99,8 @@ def _learning_curves(figure: Any, summary: Any, compared: Any) -> None:
 
 def _cost(figure: Any, summary: Any, compared: Any) -> None:
     """AUC against training time and against the number of parameters."""
+    from matplotlib import ticker
+
     left, right = figure.subplots(1, 2, sharey=True)
     for place, (name, model) in enumerate(summary["models"].items()):
         auc, seconds = model["auc"], model["seconds"]
@@ -114,17 +116,18 @@ def _cost(figure: Any, summary: Any, compared: Any) -> None:
                 fmt="o",
                 capsize=3,
                 color=_color(place),
-            )
-            axes.annotate(
-                name, (x, auc["mean"]), xytext=(5, 5), textcoords="offset points"
+                label=name,
             )
     left.set_xlabel("seconds in training steps")
     right.set_xlabel("parameters")
     left.set_ylabel(f"{summary['split']} AUC")
     for axes in (left, right):
         axes.set_xscale("log")
+        axes.xaxis.set_minor_locator(ticker.LogLocator(subs=(2, 5)))
+        for put in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+            put(ticker.EngFormatter(sep=""))
         axes.grid(alpha=0.3)
-        axes.margins(x=0.15)
+    figure.legend(*right.get_legend_handles_labels(), loc="outside right upper")
     figure.suptitle(f"{summary['dataset']}: mean ± sd of {summary['seeds']} seeds")
 
 
