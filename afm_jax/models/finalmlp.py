@@ -134,7 +134,7 @@ class Model(nn.Module):
     def _fuse(self, first: jax.Array, second: jax.Array) -> jax.Array:
         """The bilinear part; its kernel starts as a layer of one output."""
         n, (p, q) = self.num_heads, (first.shape[1], second.shape[1])
-        if n < 1 or p % n or q % n:
+        if p % n or q % n:
             raise errors.InputError(
                 f"finalmlp's num_heads is {n}; expected a divisor of the last widths {p} and {q}."
             )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import references
 
-from afm_jax import errors, models
+from afm_jax import models
 
 
 def make(kind, **hyperparameters):
@@ -155,8 +155,3 @@ def test_normalization_is_of_the_hidden_layers(normalization):
     _, variables, _ = make("full", normalization=normalization)
     shapes = jax.tree.map(np.shape, variables["params"]["mlp"])
     assert shapes["norm_1"] == {"scale": (4,), "bias": (4,)}
-
-
-def test_no_head_is_refused():
-    with pytest.raises(errors.InputError, match="num_heads is 0; expected 1 or more"):
-        make("plain", num_heads=0)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import references
 
-from afm_jax import errors, models
+from afm_jax import models
 
 
 def make(kind, **hyperparameters):
@@ -124,8 +124,3 @@ def test_number_of_parameters_of_the_default_form():
         + (16 + 1)
         + (160 + 1) * 10
     )
-
-
-def test_no_step_is_refused():
-    with pytest.raises(errors.InputError, match="num_steps is 0; expected 1 or more"):
-        make("plain", num_steps=0)
