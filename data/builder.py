@@ -192,7 +192,7 @@ def build(
     with (
         tempfile.TemporaryDirectory() as downloads,
         contextlib.redirect_stdout(io.StringIO()),
-        _removed_if_empty(folder.parent),
+        leftovers.removed_if_empty(folder.parent),
         leftovers.cleared(folder.parent, f"incomplete.*_{VERSION}"),
     ):
         dataset.download_and_prepare(download_dir=downloads)
@@ -222,15 +222,6 @@ def reblock(
         rows = _concatenate(parts)
         if len(rows.labels):
             yield split, rows
-
-
-@contextlib.contextmanager
-def _removed_if_empty(folder: pathlib.Path) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
 
 
 def _concatenate(parts: list[Rows]) -> Rows:

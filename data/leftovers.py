@@ -1,4 +1,4 @@
-"""Folders under construction that a killed process has left behind."""
+"""Folders that a build has left behind, killed or not."""
 
 import contextlib
 import fcntl
@@ -27,3 +27,13 @@ def cleared(folder: pathlib.Path, pattern: str) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def removed_if_empty(folder: pathlib.Path) -> Iterator[None]:
+    """Removes the folder at the end, however that comes, if nothing is in it."""
+    try:
+        yield
+    finally:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()

@@ -216,7 +216,7 @@ def _built_apart(data_dir: pathlib.Path, name: str) -> Iterator[pathlib.Path]:
     old = store.with_name(f".{store.name}.old")
     if old.exists() and not store.exists():  # killed on the way from old to new
         old.rename(store)
-    try:
+    with leftovers.removed_if_empty(store.parent):
         _check_free(store)
         with leftovers.cleared(store.parent, f"{_APART}*"):
             folder = pathlib.Path(tempfile.mkdtemp(prefix=_APART, dir=store.parent))
@@ -226,9 +226,6 @@ def _built_apart(data_dir: pathlib.Path, name: str) -> Iterator[pathlib.Path]:
                 _replace(store, store_folder(folder, name), old)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
-    finally:
-        if not any(store.parent.iterdir()):
-            store.parent.rmdir()
 
 
 def _replace(store: pathlib.Path, new: pathlib.Path, old: pathlib.Path) -> None:

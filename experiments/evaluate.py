@@ -11,10 +11,8 @@ import pathlib
 import sys
 from typing import Any
 
-import numpy as np
 from absl import flags
 
-from afm_jax.errors import InputError
 from afm_jax.training import evaluation, parallel, steps
 from data import program
 from data.loader import Loader
@@ -70,17 +68,12 @@ def main() -> dict[str, Any]:
     with contextlib.closing(
         loader.batches(0, transform=devices.place_batch)
     ) as batches:
-        columns = evaluation.logits_of(
+        metrics = evaluation.evaluate(
             functools.partial(predict, devices.place_whole(variables)),
             batches,
+            loss=config["loss"],
             group=runs.group(store.schema, _GROUP_FIELD.value),
         )
-    wrong = np.count_nonzero(~np.isfinite(columns[0]))
-    if wrong:
-        raise InputError(
-            f"{wrong} of {columns[0].size} logits are NaN or infinite: at step {step} the run had diverged."
-        )
-    metrics = evaluation.metrics_of(*columns, loss=config["loss"])
     best = None
     if _SPLIT.value in store.probabilities:
         best = evaluation.best_possible(

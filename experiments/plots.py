@@ -121,11 +121,11 @@ def _cost(figure: Any, summary: Any, compared: Any) -> None:
     left.set_xlabel("seconds in training steps")
     right.set_xlabel("parameters")
     left.set_ylabel(f"{summary['split']} AUC")
-    for axes in (left, right):
+    for axes, form in ((left, "{x:g}"), (right, ticker.EngFormatter(sep=""))):
         axes.set_xscale("log")
         axes.xaxis.set_minor_locator(ticker.LogLocator(subs=(2, 5)))
-        for put in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-            put(ticker.EngFormatter(sep=""))
+        axes.xaxis.set_major_formatter(form)
+        axes.xaxis.set_minor_formatter(form)
         axes.grid(alpha=0.3)
     figure.legend(*right.get_legend_handles_labels(), loc="outside right upper")
     figure.suptitle(f"{summary['dataset']}: mean ± sd of {summary['seeds']} seeds")

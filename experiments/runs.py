@@ -30,9 +30,10 @@ _RESULT = "result.json"
 _NEEDED = ("model", "set", "dataset", "data_dir", "loss")
 # What runs did before these could be chosen.
 _FORMERLY = {"monitor": "auc", "compute_dtype": "float32"}
-# Not what is computed: how long, and on which devices with which notes of it.
-_HOW_LONG = ("epochs", "patience")
-_HOW = (
+# What may change when a run goes on: its length, and of the rest what does not show in
+# its result, where it computes and what it notes on the way.
+_LENGTH = ("epochs", "patience")
+_SURROUNDINGS = (
     *("checkpoint_every", "log_every"),
     *("device_map", "table_sharding", "data_placement"),
 )
@@ -139,9 +140,9 @@ def start(
     path = workdir / CONFIG
     if resume:
         saved = read_config(workdir)
-        # Any other schedule than a constant one is cut to the number of epochs.
-        steady = saved.get("schedule") == "constant"
-        may_change = {*_HOW, *(_HOW_LONG if steady else ("patience",))}
+        may_change = {*_LENGTH, *_SURROUNDINGS}
+        if saved.get("schedule") != "constant":  # others are cut to the epochs
+            may_change.remove("epochs")
         for name in config:
             if name not in may_change and saved.get(name) != config[name]:
                 raise InputError(
@@ -193,7 +194,8 @@ def finished(
     if not path.is_file():
         return None
     saved = read_config(workdir)
-    if any(saved.get(name) != config[name] for name in config if name not in _HOW):
+    counts = config.keys() - _SURROUNDINGS
+    if any(saved.get(name) != config[name] for name in counts):
         return None
     if (workdir / _SCHEMA).read_text(encoding="utf-8") != schema.to_json():
         raise InputError(

@@ -7,6 +7,7 @@ Without --data_dir it trains on embedded synthetic data, whose best possible met
 known and stand in the result beside the model's own.
 """
 
+import functools
 import pathlib
 import sys
 import time
@@ -31,184 +32,121 @@ from experiments import runs, startup
 
 FLAGS = flags.FlagValues()
 
+_string = functools.partial(flags.DEFINE_string, flag_values=FLAGS)
+_strings = functools.partial(flags.DEFINE_multi_string, flag_values=FLAGS)
+_boolean = functools.partial(flags.DEFINE_boolean, flag_values=FLAGS)
+_integer = functools.partial(flags.DEFINE_integer, flag_values=FLAGS)
+_float = functools.partial(flags.DEFINE_float, flag_values=FLAGS)
+_enum = functools.partial(flags.DEFINE_enum, flag_values=FLAGS)
 
-def _flag(define: Any, name: str, default: Any, text: str, *args: Any, **kwargs: Any):
-    return define(name, default, *args, text, flag_values=FLAGS, **kwargs)
-
-
-_MODEL = _flag(flags.DEFINE_string, "model", "afm_deep", "Name of the model.")
-_SET = _flag(
-    flags.DEFINE_multi_string,
-    "set",
-    [],
-    "Hyperparameter of the model, name=value; repeatable.",
-)
-_DATASET = _flag(
-    flags.DEFINE_string, "dataset", runs.SYNTHETIC, "Name of the prepared data set."
-)
-_DATA_DIR = _flag(
-    flags.DEFINE_string, "data_dir", None, "Folder that data.prepare wrote."
-)
-_WORKDIR = _flag(
-    flags.DEFINE_string,
+_MODEL = _string("model", "afm_deep", "Name of the model.")
+_SET = _strings("set", [], "Hyperparameter of the model, name=value; repeatable.")
+_DATASET = _string("dataset", runs.SYNTHETIC, "Name of the prepared data set.")
+_DATA_DIR = _string("data_dir", None, "Folder that data.prepare wrote.")
+_WORKDIR = _string(
     "workdir",
     None,
     "Folder for checkpoints and metrics; by default a new one under runs/.",
 )
-_RESUME = _flag(
-    flags.DEFINE_boolean, "resume", False, "Go on with the run in --workdir."
-)
-_INIT_FROM = _flag(
-    flags.DEFINE_string,
+_RESUME = _boolean("resume", False, "Go on with the run in --workdir.")
+_INIT_FROM = _string(
     "init_from",
     None,
     "Folder of a run on the same data whose tables to start from, of the best checkpoint; {seed} in it stands for --seed.",
 )
-_EPOCHS = _flag(
-    flags.DEFINE_integer,
-    "epochs",
-    5,
-    "Passes over the training rows, at most.",
-    lower_bound=1,
+_EPOCHS = _integer(
+    "epochs", 5, "Passes over the training rows, at most.", lower_bound=1
 )
-_BATCH_SIZE = _flag(
-    flags.DEFINE_integer, "batch_size", 1024, "Rows of a batch.", lower_bound=1
-)
-_OPTIMIZER = _flag(
-    flags.DEFINE_enum,
+_BATCH_SIZE = _integer("batch_size", 1024, "Rows of a batch.", lower_bound=1)
+_OPTIMIZER = _enum(
     "optimizer",
     "adam",
-    "With row updates Adam is lazy: rows that do not occur rest.",
     optimizers.OPTIMIZERS,
+    "With row updates Adam is lazy: rows that do not occur rest.",
 )
-_LEARNING_RATE = _flag(
-    flags.DEFINE_float,
-    "learning_rate",
-    3e-3,
-    "Learning rate per step.",
-    lower_bound=0.0,
+_LEARNING_RATE = _float(
+    "learning_rate", 3e-3, "Learning rate per step.", lower_bound=0.0
 )
-_SCHEDULE = _flag(
-    flags.DEFINE_enum,
+_SCHEDULE = _enum(
     "schedule",
     "constant",
-    "Course of the learning rate after the warm-up.",
     optimizers.SCHEDULES,
+    "Course of the learning rate after the warm-up.",
 )
-_WARMUP_STEPS = _flag(
-    flags.DEFINE_integer,
-    "warmup_steps",
-    0,
-    "Steps in which the learning rate rises from 0.",
-    lower_bound=0,
+_WARMUP_STEPS = _integer(
+    "warmup_steps", 0, "Steps in which the learning rate rises from 0.", lower_bound=0
 )
-_TABLE_L2 = _flag(
-    flags.DEFINE_float,
-    "table_l2",
-    0.0,
-    "L2 strength on tables (decay for adamw).",
-    lower_bound=0.0,
+_TABLE_L2 = _float(
+    "table_l2", 0.0, "L2 strength on tables (decay for adamw).", lower_bound=0.0
 )
-_L2 = _flag(
-    flags.DEFINE_float,
-    "l2",
-    0.0,
-    "L2 strength on all other parameters (decay for adamw).",
-    lower_bound=0.0,
+_L2 = _float(
+    "l2", 0.0, "L2 strength on all other parameters (decay for adamw).", lower_bound=0.0
 )
-_CLIP_NORM = _flag(
-    flags.DEFINE_float,
-    "clip_norm",
-    10.0,
-    "Largest norm of the gradient; 0 does not clip.",
-    lower_bound=0.0,
+_CLIP_NORM = _float(
+    "clip_norm", 10.0, "Largest norm of the gradient; 0 does not clip.", lower_bound=0.0
 )
-_LOSS = _flag(
-    flags.DEFINE_enum,
+_LOSS = _enum(
     "loss",
     "sigmoid_cross_entropy",
-    "The loss; squared_error is on -1/1 as in the AFM paper.",
     losses.names(),
+    "The loss; squared_error is on -1/1 as in the AFM paper.",
 )
-_TABLE_UPDATE = _flag(
-    flags.DEFINE_enum,
+_TABLE_UPDATE = _enum(
     "table_update",
     "rows",
-    "'rows' updates the rows of the batch; 'dense' whole tables.",
     steps.TABLE_UPDATES,
+    "'rows' updates the rows of the batch; 'dense' whole tables.",
 )
-_COMPUTE_DTYPE = _flag(
-    flags.DEFINE_enum,
+_COMPUTE_DTYPE = _enum(
     "compute_dtype",
     "float32",
-    "'bfloat16' rounds the operands of hidden layers' products and of cross matrices; all else stays float32.",
     steps.COMPUTE_DTYPES,
+    "'bfloat16' rounds the operands of hidden layers' products and of cross matrices; all else stays float32.",
 )
-_DEVICE_MAP = _flag(
-    flags.DEFINE_enum,
-    "device_map",
-    "mesh",
-    "How the step runs on several devices.",
-    parallel.DEVICE_MAPS,
+_DEVICE_MAP = _enum(
+    "device_map", "mesh", parallel.DEVICE_MAPS, "How the step runs on several devices."
 )
-_TABLE_SHARDING = _flag(
-    flags.DEFINE_enum,
+_TABLE_SHARDING = _enum(
     "table_sharding",
     "replicated",
-    "Tables whole on every device, or split by rows.",
     parallel.TABLE_SHARDINGS,
+    "Tables whole on every device, or split by rows.",
 )
-_DATA_PLACEMENT = _flag(
-    flags.DEFINE_enum,
+_DATA_PLACEMENT = _enum(
     "data_placement",
     "auto",
-    "Training rows on the host, read ahead, or all on the device; auto: on a device with the memory.",
     updates.PLACEMENTS,
+    "Training rows on the host, read ahead, or all on the device; auto: on a device with the memory.",
 )
-_MONITOR = _flag(
-    flags.DEFINE_enum,
-    "monitor",
-    "auc",
-    "The validation metric that tells the best epoch.",
-    best.MONITORS,
+_MONITOR = _enum(
+    "monitor", "auc", best.MONITORS, "The validation metric that tells the best epoch."
 )
-_PATIENCE = _flag(
-    flags.DEFINE_integer,
+_PATIENCE = _integer(
     "patience",
     2,
     "Stop after so many evaluations that are not the best so far; 0: never.",
     lower_bound=0,
 )
-_PLATEAU_FACTOR = _flag(
-    flags.DEFINE_float,
+_PLATEAU_FACTOR = _float(
     "plateau_factor",
     0.1,
     "Learning rate factor after such an evaluation.",
     lower_bound=0.0,
     upper_bound=1.0,
 )
-_CHECKPOINT_EVERY = _flag(
-    flags.DEFINE_integer,
+_CHECKPOINT_EVERY = _integer(
     "checkpoint_every",
     0,
     "Steps between checkpoints, beside one an epoch.",
     lower_bound=0,
 )
-_LOG_EVERY = _flag(
-    flags.DEFINE_integer,
-    "log_every",
-    100,
-    "Steps between lines of the training loss.",
-    lower_bound=1,
+_LOG_EVERY = _integer(
+    "log_every", 100, "Steps between lines of the training loss.", lower_bound=1
 )
-_GROUP_FIELD = _flag(
-    flags.DEFINE_string,
-    "group_field",
-    None,
-    "Field, such as user, within whose values GAUC ranks.",
+_GROUP_FIELD = _string(
+    "group_field", None, "Field, such as user, within whose values GAUC ranks."
 )
-_SEED = _flag(
-    flags.DEFINE_integer,
+_SEED = _integer(
     "seed",
     0,
     "Of initialisation, dropout and order of the rows.",

@@ -167,17 +167,14 @@ class Epochs:
             InputError: a logit is not finite.
         """
         batches = self._splits[name].batches(0, transform=self._devices.place_batch)
-        with contextlib.closing(batches):
-            columns = evaluation.logits_of(
-                functools.partial(self._predict, state.variables),
-                batches,
-                group=self._options.group,
-            )
-        wrong = np.count_nonzero(~np.isfinite(columns[0]))
-        if wrong:
-            what = f"{wrong} of {columns[0].size} logits on the {name} split are NaN or infinite"
-            raise self._diverged(what, states.steps_made(state) - 1, state)
-        return columns
+        predict = functools.partial(self._predict, state.variables)
+        try:
+            with contextlib.closing(batches):
+                return evaluation.logits_of(predict, batches, group=self._options.group)
+        except evaluation.NotFiniteError as error:
+            what = f"On the {name} split {str(error).removesuffix('.')}"
+            at = states.steps_made(state) - 1
+            raise self._diverged(what, at, state) from None
 
     def _pause(self, epoch: int) -> Callable[[int], int]:
         """Step of the epoch -> the next one after which there is something to do."""

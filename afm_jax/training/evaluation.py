@@ -8,11 +8,16 @@ import jax
 import numpy as np
 from absl import logging
 
+from afm_jax.errors import InputError
 from afm_jax.features import Array, Batch
 from afm_jax.ops import losses, metrics
 
 _IN_FLIGHT = 2
 """Batches handed to the device whose logits are not fetched yet."""
+
+
+class NotFiniteError(InputError):
+    """A logit is NaN or infinite: the model has diverged."""
 
 
 class Group(NamedTuple):
@@ -49,6 +54,7 @@ def evaluate(
     Raises:
         ValueError: as `logits_of` or `metrics_of`.
         InputError: no such loss.
+        NotFiniteError: as `logits_of`.
     """
     columns = logits_of(predict, batches, group=group)
     return metrics_of(*columns, loss=loss)
@@ -76,6 +82,7 @@ def logits_of(
 
     Raises:
         ValueError: there is no batch, or logits and labels differ in number.
+        NotFiniteError: a logit is NaN or infinite.
     """
     parts: list[tuple[np.ndarray, ...]] = []
     in_flight: collections.deque[tuple[Array, ...]] = collections.deque()
@@ -90,6 +97,9 @@ def logits_of(
     if not parts:
         raise ValueError("there is no batch to evaluate")
     logits, labels, weights, *ids = map(np.concatenate, zip(*parts, strict=True))
+    wrong = np.count_nonzero(~np.isfinite(logits))
+    if wrong:
+        raise NotFiniteError(f"{wrong} of {logits.size} logits are NaN or infinite.")
     if group is None:
         return logits, labels, weights
     return logits, labels, weights, np.where(ids[0] < group.first, -1, ids[0])

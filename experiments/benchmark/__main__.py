@@ -16,6 +16,7 @@ The suite peers compares with PyTorch and deepctr-torch; at its first run pip in
 them in an environment of their own, in the user's cache folder unless --peers_dir says.
 """
 
+import functools
 import os
 import pathlib
 import sys
@@ -44,100 +45,64 @@ from experiments.benchmark.peers import suite as peers
 
 FLAGS = flags.FlagValues()
 
-
-def _flag(define: Any, name: str, default: Any, text: str, *args: Any, **kwargs: Any):
-    return define(name, default, *args, text, flag_values=FLAGS, **kwargs)
-
+_string = functools.partial(flags.DEFINE_string, flag_values=FLAGS)
+_strings = functools.partial(flags.DEFINE_multi_string, flag_values=FLAGS)
+_integer = functools.partial(flags.DEFINE_integer, flag_values=FLAGS)
+_float = functools.partial(flags.DEFINE_float, flag_values=FLAGS)
+_enum = functools.partial(flags.DEFINE_enum, flag_values=FLAGS)
+_list = functools.partial(flags.DEFINE_list, flag_values=FLAGS)
 
 _ATTENTIONS = typing.get_args(ops_attention.Implementation)
 _SUITES = ("attention", "epoch", "evaluation", "loader", "peers", "prepare", "step")
 
-_SUITE = _flag(flags.DEFINE_enum, "suite", None, "What to time.", _SUITES)
+_SUITE = _enum("suite", None, _SUITES, "What to time.")
 flags.mark_flag_as_required("suite", flag_values=FLAGS)
-_WINDOWS = _flag(
-    flags.DEFINE_integer,
-    "windows",
-    None,
-    "Turns; by default 7, for prepare 3.",
-    lower_bound=1,
+_WINDOWS = _integer(
+    "windows", None, "Turns; by default 7, for prepare 3.", lower_bound=1
 )
-_SECONDS = _flag(
-    flags.DEFINE_float, "seconds", 0.5, "Length of a window.", lower_bound=0.0
-)
-_MODELS = _flag(
-    flags.DEFINE_list, "models", ["fm", "afm", "afm_deep"], "step, evaluation, peers."
-)
-_SET = _flag(
-    flags.DEFINE_multi_string,
+_SECONDS = _float("seconds", 0.5, "Length of a window.", lower_bound=0.0)
+_MODELS = _list("models", ["fm", "afm", "afm_deep"], "step, evaluation, peers.")
+_SET = _strings(
     "set",
     [],
     "step, evaluation: hyperparameter of all --models, name=value; repeatable.",
 )
-_BATCH_SIZES = _flag(
-    flags.DEFINE_list,
+_BATCH_SIZES = _list(
     "batch_sizes",
     ["4096"],
     "step, evaluation, attention, loader, peers: rows of a batch.",
 )
-_VOCAB_SIZES = _flag(
-    flags.DEFINE_list,
-    "vocab_sizes",
-    ["1000000"],
-    "step, peers, evaluation: table rows.",
-)
-_TABLE_UPDATES = _flag(
-    flags.DEFINE_list, "table_updates", ["rows"], f"step: of {steps.TABLE_UPDATES}."
-)
-_SOURCES = _flag(
-    flags.DEFINE_list,
+_VOCAB_SIZES = _list("vocab_sizes", ["1000000"], "step, peers, evaluation: table rows.")
+_TABLE_UPDATES = _list("table_updates", ["rows"], f"step: of {steps.TABLE_UPDATES}.")
+_SOURCES = _list(
     "sources",
     ["memory", "loader"],
     f"step, peers: where (our) batches come from, of {step.SOURCES}.",
 )
-_TASKS = _flag(
-    flags.DEFINE_list, "tasks", list(peers.TASKS), f"peers: of {peers.TASKS}."
-)
-_PEERS_DIR = _flag(
-    flags.DEFINE_string,
+_TASKS = _list("tasks", list(peers.TASKS), f"peers: of {peers.TASKS}.")
+_PEERS_DIR = _string(
     "peers_dir",
     None,
     "peers: folder of their virtual environment; by default in the user's cache folder.",
 )
-_OPTIMIZER = _flag(
-    flags.DEFINE_enum, "optimizer", "adam", "step.", optimizers.OPTIMIZERS
-)
-_ROWS = _flag(
-    flags.DEFINE_list,
+_OPTIMIZER = _enum("optimizer", "adam", optimizers.OPTIMIZERS, "step.")
+_ROWS = _list(
     "rows",
     None,
     "prepare (1000000,4000000), loader (2000000), evaluation (5000000, of the AUC).",
 )
-_IMPLEMENTATIONS = _flag(
-    flags.DEFINE_list,
-    "implementations",
-    ["reference", "blocked"],
-    f"attention: of {_ATTENTIONS}.",
+_IMPLEMENTATIONS = _list(
+    "implementations", ["reference", "blocked"], f"attention: of {_ATTENTIONS}."
 )
-_NUMS_FIELDS = _flag(
-    flags.DEFINE_list, "nums_fields", ["26", "39"], "attention: F, fields."
-)
-_EMBEDDING_DIMS = _flag(
-    flags.DEFINE_list, "embedding_dims", ["16"], "attention: k, and t."
-)
-_DEVICE = _flag(
-    flags.DEFINE_enum,
-    "device",
-    None,
-    "attention: by default jax's.",
-    ["cpu", "gpu"],
-)
-_TRAIN_FLAG = _flag(
-    flags.DEFINE_multi_string,
+_NUMS_FIELDS = _list("nums_fields", ["26", "39"], "attention: F, fields.")
+_EMBEDDING_DIMS = _list("embedding_dims", ["16"], "attention: k, and t.")
+_DEVICE = _enum("device", None, ["cpu", "gpu"], "attention: by default jax's.")
+_TRAIN_FLAG = _strings(
     "train_flag",
     [],
     "epoch: flag of experiments.train, such as --train_flag=--model=fm; repeatable.",
 )
-_EPOCHS = _flag(flags.DEFINE_integer, "epochs", 5, "epoch.", lower_bound=1)
+_EPOCHS = _integer("epochs", 5, "epoch.", lower_bound=1)
 
 
 def main() -> dict[str, Any]:

@@ -87,7 +87,7 @@ def test_a_damaged_config_is_told_by_every_program(started, text, capsys):
 
 def test_every_flag_that_a_config_must_hold_is_a_flag_of_training():
     assert set(runs._NEEDED) < set(train.FLAGS)
-    assert {*runs._HOW, *runs._HOW_LONG} < set(train.FLAGS)
+    assert {*runs._LENGTH, *runs._SURROUNDINGS} < set(train.FLAGS)
 
 
 def test_programs_tell_what_is_missing(capsys, tmp_path, monkeypatch):

@@ -108,6 +108,7 @@ def test_numbers_of_layers_are_0_or_more(value):
         ("fibinet", "reduction_ratio"),
         ("dcnv2", "num_experts"),
         ("autoint", "num_heads"),
+        ("finalmlp", "num_heads"),
         ("fignn", "num_steps"),
     ],
 )

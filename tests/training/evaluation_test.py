@@ -193,7 +193,7 @@ def test_mistakes_are_named():
         evaluation.evaluate(predict, [])
     with pytest.raises(ValueError, match="256 logits for 16 labels"):
         evaluation.evaluate(lambda b: predict(b)[:, None] - b.labels, batches)
-    with pytest.raises(ValueError, match="69 of 69 scores are NaN or infinite"):
+    with pytest.raises(ValueError, match="69 of 69 logits are NaN or infinite"):
         evaluation.evaluate(lambda b: predict(b) * np.nan, batches)
     with pytest.raises(InputError, match="Unknown loss 'hinge'"):
         evaluation.evaluate(predict, batches, loss="hinge")

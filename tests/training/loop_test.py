@@ -314,7 +314,7 @@ def test_logits_that_are_not_finite_stop_with_split_and_step(tmp_path):
     # One step an epoch: no later loss shows what the second, with a rate above 0, did.
     with pytest.raises(
         InputError,
-        match=r"on the validation split are NaN .* at step 1, .* checkpoint: step 1",
+        match=r"validation split \d+ of \d+ logits are NaN .* at step 1, .* checkpoint: step 1",
     ):
         run(tmp_path, learning_rate=1e30, batch_size=4096)
 
