@@ -4,6 +4,7 @@ import jax
 from flax import linen as nn
 
 from afm_jax.features import Features
+from afm_jax.modules import table_init
 from afm_jax.ops import embedding
 
 
@@ -29,7 +30,7 @@ class FieldEmbedding(nn.Module):
         """The vector of each field, float32 [B, F, k]; see `ops.embedding.embed_fields`."""
         table = self.param(
             "table",
-            nn.initializers.normal(self.init_stddev),
+            table_init.normal(self.init_stddev),
             (self.vocab_size, self.embedding_dim),
         )
         return embedding.embed_fields(

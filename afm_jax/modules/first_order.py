@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from afm_jax.features import Features
+from afm_jax.modules import table_init
 from afm_jax.ops import embedding
 
 Inputs = Literal["all", "fields", "dense"]
@@ -41,7 +42,7 @@ class FirstOrder(nn.Module):
         if self.inputs != "dense":
             table = self.param(
                 "table",
-                nn.initializers.normal(self.init_stddev),
+                table_init.normal(self.init_stddev),
                 (self.vocab_size, 1),
             )
             weights = embedding.embed_fields(

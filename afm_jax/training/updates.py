@@ -151,11 +151,14 @@ class _Stacks:
 
     A stack starts at a multiple of its size, wherever an epoch goes on, and every call
     runs one program on all of it: what is computed does not depend on the calls.
+
+    One call runs and one waits. More that wait would each hold memory already.
     """
 
     def __init__(self, step, devices, train, state, table_update):
         self._devices, self._train = devices, train
         self._steps = devices.compile_train_steps(step, state)
+        self._last_losses: jax.Array | None = None
         self._finds_rows = table_update == "rows" and devices.host_finds_rows
         numbers = sum(array.size for array in jax.tree.leaves(train.batch(0, 0)))
         most = min(_STACK_STEPS, train.steps_per_epoch, _STACK_NUMBERS // numbers)
@@ -174,10 +177,16 @@ class _Stacks:
                     last = min(pause(step), end)
 
                     def run(state, stack=stack, span=(step - start, last - start)):
-                        return self._steps(state, stack, *span)
+                        return self._run(state, stack, *span)
 
                     yield Call(last - step, run, losses_from=start)
                     step = last
+
+    def _run(self, state, stack, first, last):
+        state, losses = self._steps(state, stack, first, last)
+        jax.block_until_ready(self._last_losses)
+        self._last_losses = losses
+        return state, losses
 
     def _prepare(self, batches):
         ready = rows.compact_stack(batches) if self._finds_rows else batches

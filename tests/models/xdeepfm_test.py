@@ -131,6 +131,19 @@ def test_number_of_parameters_of_the_default_form():
     )
 
 
+def test_has_as_many_parameters_as_published_for_frappe():
+    """Less a bias of each of 64 compressed interactions and one of two of the output."""
+    model = models.make(
+        "xdeepfm",
+        vocab_size=examples.FRAPPE_VOCAB_SIZE,
+        embedding_dim=10,
+        cin_dims=(64,),
+        hidden_dims=(400, 400, 400),
+        normalization="batch",
+    )
+    assert examples.num_parameters(model) == 429809 - 64 - 1
+
+
 def test_the_first_order_part_alone_is_refused():
     with pytest.raises(errors.InputError, match="xdeepfm needs cin_dims, hidden_dims"):
         make("plain", cin_dims=(), hidden_dims=())

@@ -1,6 +1,7 @@
 """Where the updates of an epoch come from."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -108,6 +109,25 @@ def test_stacks_make_the_same_steps_wherever_they_are_cut(cuts):
         apart.params["embedding"]["table"][0],
         atol=1e-5,
     )
+
+
+def test_one_call_runs_and_one_waits():
+    def slow(state, batch):
+        step = state.step + 1
+        busy = jnp.full((300, 300), step / 1e6)
+        busy = jax.lax.fori_loop(0, 20, lambda _, a: jnp.tanh(a @ a), busy)
+        return state._replace(step=step), {"loss": busy.sum() + batch.labels.sum()}
+
+    loader = make_loader(800)
+    devices = parallel.Devices(VOCAB_SIZE, devices=jax.devices()[:1])
+    _, state = make("host", loader=loader)
+    made = updates.make("host", slow, devices, loader, state, table_update="dense")
+    losses_of_calls = []
+    for call in made.calls(0, 0, pause=lambda step: 50):
+        state, values = call.run(state)
+        assert all(earlier.is_ready() for earlier in losses_of_calls)
+        losses_of_calls.append(values)
+    assert len(losses_of_calls) == 7
 
 
 def test_many_ids_make_small_stacks(monkeypatch):
