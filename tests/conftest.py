@@ -7,8 +7,15 @@ import subprocess
 import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+# The tests' own functions run once or twice on a few rows, and compiling them would be
+# four fifths of the time. Tests at real size compile as users do (examples.optimized_jit);
+# programs are started without these flags.
+os.environ["XLA_FLAGS"] = " ".join(
+    [
+        os.environ.get("XLA_FLAGS", ""),
+        "--xla_force_host_platform_device_count=4",
+        "--xla_backend_optimization_level=0",
+    ]
 )
 
 # For the programs that tests start, too.

@@ -1,11 +1,13 @@
 """Random features and parameters for tests, distinct from row to row."""
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
 
 from afm_jax.features import Features
+from afm_jax.training.state import TrainState
 
 FIELD_SIZES = (7, 5, 11, 4)
 VOCAB_SIZE = sum(FIELD_SIZES)
@@ -19,6 +21,11 @@ KINDS = ("plain", "full")
 """'plain': one slot a field, no values, no dense columns. 'full': all there is."""
 
 FULL_SLOTS = (1, 1, 3, 2)
+
+optimized_jit = functools.partial(
+    jax.jit, compiler_options={"xla_backend_optimization_level": 3}
+)
+"""`jax.jit` as users have it; tests compile with less effort (see conftest)."""
 
 
 def slot_fields(kind):
@@ -81,13 +88,40 @@ def random_variables(model, features, *, seed=0, stddev=0.5):
 
     So no bias is 0, no scale is 1, and every part of the formula counts.
     """
-    variables = model.init(jax.random.key(seed), features)
+    shapes = jax.eval_shape(model.init, jax.random.key(seed), features)
     rng = np.random.default_rng(seed)
     params = jax.tree.map(
         lambda leaf: rng.normal(0, stddev, leaf.shape).astype(np.float32),
-        variables["params"],
+        shapes["params"],
     )
-    return {**variables, "params": params}
+
+    @jax.jit  # A draw that is not asked for is not compiled, and each takes long.
+    def others(key):
+        variables = model.init(key, features)
+        return {name: each for name, each in variables.items() if name != "params"}
+
+    return {**others(jax.random.key(seed)), "params": params}
+
+
+def random_state(model, tx, features, *, stddev=0.5):
+    """A state on the host with the variables of `random_variables`.
+
+    The optimizer's is that after gradients of such a size. From sums of squares of 0
+    Adagrad would make a whole step of a gradient that is 0 but for rounding errors.
+    """
+    model_state = random_variables(model, features, stddev=stddev)
+    params = model_state.pop("params")
+    _, opt_state = jax.jit(tx.update)(params, tx.init(params), params)
+    return TrainState(
+        step=np.int32(0),
+        params=params,
+        model_state=model_state,
+        opt_state=jax.tree.map(np.asarray, opt_state),
+        learning_rate_scale=np.float32(1),
+        loss_sum=np.float32(0),
+        weight_sum=np.float32(0),
+        key=np.array([0, 1], np.uint32),
+    )
 
 
 def num_parameters(model, *, num_fields=10):

@@ -68,8 +68,7 @@ def draw_variables(model):
 def trained_log_loss(name, *, num_steps=120):
     """Adam on all rows at once, their probabilities for labels, so without any noise.
 
-    One vector holds all parameters, and XLA optimizes little: compiling takes most of
-    the time.
+    One vector holds all parameters: compiling takes most of the time.
     """
     model = examples.narrow(models.make(name, vocab_size=sum(FIELD_SIZES)))
     fields = [field.name for field in dataclasses.fields(model)]
@@ -97,8 +96,7 @@ def trained_log_loss(name, *, num_steps=120):
         (params, _, rest), _ = jax.lax.scan(step, carry, length=num_steps)
         return model.apply({"params": unravel(params), **rest}, FEATURES)
 
-    quickly = {"xla_backend_optimization_level": 0}
-    return log_loss(jax.jit(train, compiler_options=quickly)(start, rest))
+    return log_loss(jax.jit(train)(start, rest))
 
 
 @pytest.mark.parametrize("name", sorted({*models.names()} - FIRST_ORDER))

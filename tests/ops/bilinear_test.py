@@ -1,3 +1,4 @@
+import examples
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -104,7 +105,7 @@ def test_the_identity_gives_pair_products(kind):
 
 def test_equal_matrices_are_one_matrix_at_real_size():
     v, kernel = random_normal(4096, 12, 8), random_kernel("all", 12, 8)
-    op = jax.jit(bilinear.bilinear_interaction)
+    op = examples.optimized_jit(bilinear.bilinear_interaction)
     expected = op(v, kernel)
     for count in (11, 66):
         found = op(v, np.repeat(kernel[None], count, axis=0))

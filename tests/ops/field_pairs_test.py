@@ -1,3 +1,4 @@
+import examples
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -75,8 +76,10 @@ def test_field_aware_pair_term_equals_the_double_loop(shape):
 
 def test_weights_of_one_give_the_fm_pair_term_at_real_size():
     v = random_normal(4096, 26, 8)
-    found = jax.jit(field_pairs.weighted_pair_term)(v, np.ones(325, np.float32))
-    expected = jax.jit(interactions.fm_pair_term)(v)
+    found = examples.optimized_jit(field_pairs.weighted_pair_term)(
+        v, np.ones(325, np.float32)
+    )
+    expected = examples.optimized_jit(interactions.fm_pair_term)(v)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
 
 

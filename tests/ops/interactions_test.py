@@ -1,3 +1,4 @@
+import examples
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -41,8 +42,10 @@ def test_equals_the_double_loop(name, shape):
 
 def test_bi_interaction_is_the_sum_of_pair_products_at_real_size():
     v = random_embeddings((4096, 26, 8))
-    expected = jax.jit(lambda v: interactions.pair_products(v).sum(axis=-2))(v)
-    found = jax.jit(interactions.bi_interaction)(v)
+    expected = examples.optimized_jit(
+        lambda v: interactions.pair_products(v).sum(axis=-2)
+    )(v)
+    found = examples.optimized_jit(interactions.bi_interaction)(v)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=5e-5)
 
 

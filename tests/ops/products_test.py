@@ -1,4 +1,4 @@
-import jax
+import examples
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -53,8 +53,10 @@ def test_equals_the_double_loop(name, shape):
 
 def test_inner_products_are_the_sums_of_pair_products_at_real_size():
     v = random_normal(4096, 26, 8)
-    expected = jax.jit(lambda v: interactions.pair_products(v).sum(axis=-1))(v)
-    found = jax.jit(products.inner_products)(v)
+    expected = examples.optimized_jit(
+        lambda v: interactions.pair_products(v).sum(axis=-1)
+    )(v)
+    found = examples.optimized_jit(products.inner_products)(v)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=5e-5)
 
 

@@ -57,12 +57,16 @@ def make_model(name):
 
 @functools.cache
 def initial_state(name):
-    """On the host; placed on every layout, since an initialisation compiles for long."""
-    devices = make_devices("one device")
-    return devices.gather_state(
-        devices.create_state(
-            make_model(name), TX, BATCHES[0].features, jax.random.key(0)
-        )
+    """On the host; placed on every layout."""
+    features = BATCHES[0].features
+    return examples.random_state(make_model(name), TX, features, stddev=0.3)
+
+
+def abstract_state(devices, model, tx):
+    """The shapes of a state on the devices, for a step that is only compiled."""
+    features = BATCHES[0].features
+    return jax.eval_shape(
+        lambda key: devices.create_state(model, tx, features, key), jax.random.key(0)
     )
 
 
@@ -254,7 +258,7 @@ def test_the_step_updates_tables_in_place(name):
     model = make_model(name).clone(vocab_size=num_ids)
     tx = optimizers.make("adam", 0.05, table_l2=1e-4, clip_norm=1.0)
     devices = make_devices("one device", vocab_size=num_ids)
-    run = devices.create_state(model, tx, BATCHES[0].features, jax.random.key(0))
+    run = abstract_state(devices, model, tx)
     step = steps.make_train_step(model, tx, losses.sigmoid_cross_entropy)
     compiled = devices.compile_train_step(step, run)
     batch = devices.place_batch(rows.compact(BATCHES[0]))
@@ -281,7 +285,7 @@ def test_many_steps_in_one_call_copy_no_table():
     tx = optimizers.make("adam", 0.05)
     devices = make_devices("one device", vocab_size=num_ids)
     batch, order = BATCHES[0], np.arange(16, dtype=np.int32)[None]
-    run = devices.create_state(model, tx, batch.features, jax.random.key(0))
+    run = abstract_state(devices, model, tx)
     step = steps.make_train_step(model, tx, losses.sigmoid_cross_entropy)
     compiled = devices.compile_train_steps(step, run)
     stacked = jax.tree.map(lambda column: column[None], batch)

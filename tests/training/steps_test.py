@@ -29,22 +29,35 @@ def make_model(name="fm", kind="full"):
     return models.make(name, **settings)
 
 
+make_tx = functools.cache(optimizers.make)
+
+
+def fresh_state(tx, model=None):
+    features = BATCHES[0].features
+    return examples.random_state(model or make_model(), tx, features, stddev=0.3)
+
+
+@functools.cache
+def compiled_step(tx, table_update="rows", model=None):
+    return jax.jit(
+        steps.make_train_step(
+            model or make_model(),
+            tx,
+            losses.sigmoid_cross_entropy,
+            table_update=table_update,
+        )
+    )
+
+
 def train(
     batches,
     *,
-    name="fm",
     tx,
     table_update,
     prepare=lambda batch: batch,
     lay_out=lambda run: run,
 ):
-    model = make_model(name)
-    run = lay_out(state.create(model, tx, batches[0].features, jax.random.key(0)))
-    step = jax.jit(
-        steps.make_train_step(
-            model, tx, losses.sigmoid_cross_entropy, table_update=table_update
-        )
-    )
+    run, step = lay_out(fresh_state(tx)), compiled_step(tx, table_update)
     values = []
     for batch in batches:
         run, metrics = step(run, prepare(batch))
@@ -56,21 +69,22 @@ BATCHES = [random_batch(seed=s, padding=s % 3) for s in range(6)]
 
 
 def test_in_bfloat16_parameters_stay_float32_and_the_loss_hardly_moves():
-    model, tx = make_model("deepfm"), optimizers.make("adam", 0.01)
+    model, tx = examples.narrow(make_model("deepfm")), optimizers.make("adam", 0.01)
     batch = BATCHES[0]
+    create = jax.jit(functools.partial(state.create, model, tx))
+    before = create(batch.features, jax.random.key(0))
     found = {}
     for dtype in steps.COMPUTE_DTYPES:
-        run = state.create(model, tx, batch.features, jax.random.key(0))
         step = jax.jit(
             steps.make_train_step(
                 model, tx, losses.sigmoid_cross_entropy, compute_dtype=dtype
             )
         )
         predict = jax.jit(steps.make_predict(model, compute_dtype=dtype))
-        text = step.lower(run, batch).as_text()
+        text = step.lower(before, batch).as_text()
         assert ("bf16" in text) is (dtype == "bfloat16")
-        logits = predict(run.variables, batch.features)
-        run, metrics = step(run, batch)
+        logits = predict(before.variables, batch.features)
+        run, metrics = step(before, batch)
         dtypes = {leaf.dtype for leaf in jax.tree.leaves(run.params)}
         assert dtypes == {np.dtype(np.float32)}
         found[dtype] = metrics["loss"], *logits
@@ -85,7 +99,7 @@ def test_an_unknown_dtype_is_refused():
 
 @pytest.mark.parametrize("table_update", steps.TABLE_UPDATES)
 def test_joined_narrow_tables_are_updated_as_they_are_apart(table_update):
-    tx = optimizers.make("adam", 0.1, table_l2=1e-3)
+    tx = make_tx("adam", 0.1, table_l2=1e-3)
     how = {"tx": tx, "table_update": table_update}
     apart, _ = train(BATCHES, **how)
     joined, _ = train(BATCHES, **how, lay_out=state.join_narrow)
@@ -104,7 +118,7 @@ def test_joined_narrow_tables_are_updated_as_they_are_apart(table_update):
 @pytest.mark.parametrize("prepare", [lambda b: b, rows.compact], ids=["device", "host"])
 @pytest.mark.parametrize("name", ["sgd", "adagrad"])
 def test_row_updates_equal_dense_updates(name, prepare):
-    tx = optimizers.make(name, 0.1)
+    tx = make_tx(name, 0.1)
     dense, dense_losses = train(BATCHES, tx=tx, table_update="dense")
     by_rows, row_losses = train(BATCHES, tx=tx, table_update="rows", prepare=prepare)
     np.testing.assert_allclose(row_losses, dense_losses, rtol=1e-6)
@@ -118,7 +132,7 @@ def test_row_updates_equal_dense_updates(name, prepare):
 
 
 def test_adam_with_row_updates_leaves_other_rows_alone():
-    tx = optimizers.make("adam", 0.1)
+    tx = make_tx("adam", 0.1)
     first, then = random_batch(seed=0), random_batch(seed=1, num_rows=2)
     run, _ = train([first, then, then], tx=tx, table_update="rows")
     before, _ = train([first], tx=tx, table_update="rows")
@@ -134,9 +148,8 @@ def test_adam_with_row_updates_leaves_other_rows_alone():
 def test_the_loss_is_the_weighted_mean_over_the_batch():
     model = make_model()
     batch = random_batch(padding=3)
-    tx = optimizers.make("sgd", 0.1)
-    run = state.create(model, tx, batch.features, jax.random.key(0))
-    step = steps.make_train_step(model, tx, losses.sigmoid_cross_entropy)
+    tx = make_tx("sgd", 0.1)
+    run, step = fresh_state(tx), compiled_step(tx)
     logits = model.apply({"params": run.params}, batch.features)
     each = losses.sigmoid_cross_entropy(logits, jnp.asarray(batch.labels))
     new, metrics = step(run, batch)
@@ -148,7 +161,7 @@ def test_the_loss_is_the_weighted_mean_over_the_batch():
 
 
 def test_padding_does_not_move_parameters():
-    tx = optimizers.make("sgd", 0.5)
+    tx = make_tx("sgd", 0.5)
     full = random_batch(num_rows=5)
     padded = jax.tree.map(lambda a: np.concatenate([a, a[:3]]), full)
     padded = padded._replace(weights=np.array([1] * 5 + [0] * 3, np.float32))
@@ -170,8 +183,7 @@ def test_dropout_differs_from_step_to_step_and_is_repeatable():
         **examples.data_hyperparameters("full"),
     )
     tx = optax.set_to_zero()
-    run = state.create(model, tx, batch.features, jax.random.key(3))
-    step = jax.jit(steps.make_train_step(model, tx, losses.sigmoid_cross_entropy))
+    run, step = fresh_state(tx, model), compiled_step(tx, model=model)
 
     def two(run):
         run, one = step(run, batch)
@@ -187,10 +199,9 @@ def test_batch_statistics_are_part_of_the_state():
     model = models.make(
         "afm_deep", normalization="batch", **examples.data_hyperparameters("full")
     )
-    tx = optimizers.make("adam", 1e-2)
-    run = state.create(model, tx, batch.features, jax.random.key(0))
-    step = jax.jit(steps.make_train_step(model, tx, losses.sigmoid_cross_entropy))
-    new, _ = step(run, batch)
+    tx = make_tx("adam", 1e-2)
+    run = fresh_state(tx, model)
+    new, _ = compiled_step(tx, model=model)(run, batch)
     changed = jax.tree.map(
         lambda a, b: bool((a != b).any()), run.model_state, new.model_state
     )
@@ -200,10 +211,8 @@ def test_batch_statistics_are_part_of_the_state():
 
 def test_the_learning_rate_scale_multiplies_every_update():
     batch = random_batch()
-    model = make_model()
-    tx = optimizers.make("adam", 0.1)
-    run = state.create(model, tx, batch.features, jax.random.key(0))
-    step = jax.jit(steps.make_train_step(model, tx, losses.sigmoid_cross_entropy))
+    tx = make_tx("adam", 0.1)
+    run, step = fresh_state(tx), compiled_step(tx)
     whole, _ = step(run, batch)
     half, _ = step(run._replace(learning_rate_scale=jnp.float32(0.5)), batch)
     jax.tree.map(
@@ -224,7 +233,7 @@ def test_a_wrong_table_update_is_named():
 def test_an_optimizer_that_is_not_elementwise_is_refused():
     model, batch = make_model(), random_batch()
     tx = optax.adafactor(1e-2, min_dim_size_to_factor=2)
-    run = state.create(model, tx, batch.features, jax.random.key(0))
+    run = fresh_state(tx)
     step = steps.make_train_step(model, tx, losses.sigmoid_cross_entropy)
     with pytest.raises(ValueError, match="table_update='dense'"):
         step(run, batch)
@@ -247,7 +256,7 @@ def test_predict_is_the_model_without_dropout():
 @pytest.mark.parametrize("wrong", [-1, examples.VOCAB_SIZE, 1 << 30])
 def test_an_id_outside_the_tables_makes_the_loss_nan(table_update, prepare, wrong):
     batch = random_batch()
-    tx = optimizers.make("sgd", 0.1)
+    tx = make_tx("sgd", 0.1)
     _, right = train([batch], tx=tx, table_update=table_update, prepare=prepare)
     assert np.isfinite(right).all()
     ids = batch.features.ids.copy()
