@@ -3,9 +3,10 @@
 `attention.attention_pooling` written down as einsums holds P = F (F - 1) / 2 products
 of k numbers and P hidden layers of t numbers for every row of the batch. Here a loop
 walks the batch in blocks of rows that stay in the cache, and the backward pass builds
-the products of a block anew instead of keeping them. Within a block the rows are the
-minor axis: products of fields are products of contiguous vectors, the attention network
-is one matrix product [t, k] x [k, P rows], and sums over pairs add whole vectors.
+the products of a block anew; only the weights, a number a pair, are kept for it. Within
+a block the rows are the minor axis: products of fields are products of contiguous
+vectors, the attention network is one matrix product [t, k] x [k, P rows], and sums over
+pairs add whole vectors.
 
 The gradient, with x_p the product of pair p, H_p = W^T x_p + b its hidden layer, a_p its
 weight, m_p its dropout scale and g the gradient of the result:
@@ -32,7 +33,7 @@ from afm_jax.ops import interactions
 _einsum = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
 # What the largest array of a block may take: measured, see experiments/benchmark.
-_BLOCK_BYTES = 3 << 20
+_BLOCK_BYTES = 3 << 19
 _FLOAT_BYTES = 4
 # Rows of a block come in whole vector registers of up to 16 floats.
 _ROW_UNIT = 16
@@ -47,7 +48,7 @@ class Network(NamedTuple):
 
 
 def block_rows(num_fields: int, embedding_dim: int, attention_dim: int) -> int:
-    """Rows of a block: so many that its largest array takes about 3 MiB.
+    """Rows of a block: so many that its largest array takes about 1.5 MiB.
 
     Args:
         num_fields: F.
@@ -162,13 +163,14 @@ def _pooling_forward(vectors, network, scale):
         vectors, scale = inputs
         weights = _weights(_hidden(_products(vectors), network), network.query)
         scaled = weights if scale is None else weights * scale
-        return _pool(vectors, scaled)
+        return _pool(vectors, scaled), weights
 
-    return jax.lax.map(block, (vectors, scale)), (vectors, network, scale)
+    pooled, weights = jax.lax.map(block, (vectors, scale))
+    return pooled, (vectors, network, scale, weights)
 
 
 def _pooling_backward(residuals, gradient):
-    vectors, network, scale = residuals
+    vectors, network, scale, weights = residuals
     k, t = network.kernel.shape
 
     def block(total, inputs):
@@ -176,7 +178,9 @@ def _pooling_backward(residuals, gradient):
         return total + outer, vectors_gradient
 
     total, vectors_gradient = jax.lax.scan(
-        block, jnp.zeros((k + 1, t), vectors.dtype), (vectors, scale, gradient)
+        block,
+        jnp.zeros((k + 1, t), vectors.dtype),
+        (vectors, scale, weights, gradient),
     )
     network_gradient = gradient_of_network(network, total[:k], total[k])
     # Dropout draws the scale; nobody asks for its gradient.
@@ -187,12 +191,11 @@ def _pooling_backward(residuals, gradient):
 _pooling.defvjp(_pooling_forward, _pooling_backward)
 
 
-def _block_gradient(network, vectors, scale, gradient):
+def _block_gradient(network, vectors, scale, weights, gradient):
     """Gradient of the vectors [k, F, rows], and M with m as its last row [k + 1, t]."""
     k, num_fields, _ = vectors.shape
     products = _products(vectors)
     hidden = _hidden(products, network)
-    weights = _weights(hidden, network.query)
     of_weights = (gradient[:, None] * products[:k]).sum(axis=0)
     if scale is None:
         scaled = weights
@@ -201,10 +204,11 @@ def _block_gradient(network, vectors, scale, gradient):
     mean = (weights * of_weights).sum(axis=0)
     of_scores = weights * (of_weights - mean[None])
     of_hidden = jnp.where(hidden > 0, of_scores[None], 0.0)
-    outer = _einsum("kpr,tpr->kt", products, of_hidden)
+    outer = _einsum("kn,tn->kt", _flat_pairs(products), _flat_pairs(of_hidden))
     of_products = _einsum(
-        "kt,tpr->kpr", network.kernel * network.query[None], of_hidden
+        "kt,tn->kn", network.kernel * network.query[None], _flat_pairs(of_hidden)
     )
+    of_products = of_products.reshape(k, *scaled.shape)
     of_products = of_products + scaled[None] * gradient[:, None]
     pairs, others = _partners(num_fields)
     return (
@@ -226,7 +230,13 @@ def _products(vectors: jax.Array) -> jax.Array:
 def _hidden(products: jax.Array, network: Network) -> jax.Array:
     """The hidden layer before relu, [t, P, rows]."""
     kernel = jnp.concatenate([network.kernel, network.bias[None]])
-    return _einsum("kt,kpr->tpr", kernel, products)
+    hidden = _einsum("kt,kn->tn", kernel, _flat_pairs(products))
+    return hidden.reshape(-1, *products.shape[1:])
+
+
+def _flat_pairs(array: jax.Array) -> jax.Array:
+    """[any, P, rows] as [any, P rows]: with two axes to sum over XLA is slower."""
+    return array.reshape(array.shape[0], -1)
 
 
 def _weights(hidden: jax.Array, query: jax.Array) -> jax.Array:
