@@ -15,8 +15,14 @@ FOLDER = pathlib.Path(train.__file__).parent / "flagfiles"
 FILES = sorted(FOLDER.glob("*.flags"))
 
 NUM_FIELDS = {
-    **{"criteo_x4_001": 39, "criteo_x1": 26, "avazu_x4_001": 24, "frappe": 10},
-    **{"movielenslatest_x1": 3, "synthetic": 26},
+    "criteo_x4_001": 39,
+    "criteo_x4_002": 39,
+    "criteo_x1": 26,
+    "avazu_x4_001": 24,
+    "avazu_x4_002": 24,
+    "frappe": 10,
+    "movielenslatest_x1": 3,
+    "synthetic": 26,
 }
 NUM_DENSE = {"criteo_x1": 13, "synthetic": 13}
 
