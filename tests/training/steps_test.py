@@ -32,7 +32,7 @@ def make_model(name="fm", kind="full"):
 make_tx = functools.cache(optimizers.make)
 
 
-def fresh_state(tx, model=None):
+def random_state(tx, model=None):
     features = BATCHES[0].features
     return examples.random_state(model or make_model(), tx, features, stddev=0.3)
 
@@ -57,7 +57,7 @@ def train(
     prepare=lambda batch: batch,
     lay_out=lambda run: run,
 ):
-    run, step = lay_out(fresh_state(tx)), compiled_step(tx, table_update)
+    run, step = lay_out(random_state(tx)), compiled_step(tx, table_update)
     values = []
     for batch in batches:
         run, metrics = step(run, prepare(batch))
@@ -149,7 +149,7 @@ def test_the_loss_is_the_weighted_mean_over_the_batch():
     model = make_model()
     batch = random_batch(padding=3)
     tx = make_tx("sgd", 0.1)
-    run, step = fresh_state(tx), compiled_step(tx)
+    run, step = random_state(tx), compiled_step(tx)
     logits = model.apply({"params": run.params}, batch.features)
     each = losses.sigmoid_cross_entropy(logits, jnp.asarray(batch.labels))
     new, metrics = step(run, batch)
@@ -183,7 +183,7 @@ def test_dropout_differs_from_step_to_step_and_is_repeatable():
         **examples.data_hyperparameters("full"),
     )
     tx = optax.set_to_zero()
-    run, step = fresh_state(tx, model), compiled_step(tx, model=model)
+    run, step = random_state(tx, model), compiled_step(tx, model=model)
 
     def two(run):
         run, one = step(run, batch)
@@ -200,7 +200,7 @@ def test_batch_statistics_are_part_of_the_state():
         "afm_deep", normalization="batch", **examples.data_hyperparameters("full")
     )
     tx = make_tx("adam", 1e-2)
-    run = fresh_state(tx, model)
+    run = random_state(tx, model)
     new, _ = compiled_step(tx, model=model)(run, batch)
     changed = jax.tree.map(
         lambda a, b: bool((a != b).any()), run.model_state, new.model_state
@@ -212,7 +212,7 @@ def test_batch_statistics_are_part_of_the_state():
 def test_the_learning_rate_scale_multiplies_every_update():
     batch = random_batch()
     tx = make_tx("adam", 0.1)
-    run, step = fresh_state(tx), compiled_step(tx)
+    run, step = random_state(tx), compiled_step(tx)
     whole, _ = step(run, batch)
     half, _ = step(run._replace(learning_rate_scale=jnp.float32(0.5)), batch)
     jax.tree.map(
@@ -233,7 +233,7 @@ def test_a_wrong_table_update_is_named():
 def test_an_optimizer_that_is_not_elementwise_is_refused():
     model, batch = make_model(), random_batch()
     tx = optax.adafactor(1e-2, min_dim_size_to_factor=2)
-    run = fresh_state(tx)
+    run = random_state(tx)
     step = steps.make_train_step(model, tx, losses.sigmoid_cross_entropy)
     with pytest.raises(ValueError, match="table_update='dense'"):
         step(run, batch)
