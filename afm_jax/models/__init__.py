@@ -9,6 +9,8 @@ other that begins with `num_` is 1 or more.
 
 import dataclasses
 import importlib
+import math
+import numbers
 import pkgutil
 import types
 import typing
@@ -67,20 +69,22 @@ def make(name: str, **hyperparameters: Any) -> nn.Module:
 def _check(title: str, key: str, value: Any, annotation: Any) -> Any:
     """The value in the type of the annotation, or an InputError with the reason."""
     converted, expected = _convert(value, annotation)
-    numbers = converted if isinstance(converted, tuple) else (converted,)
-    numbers = tuple(x for x in numbers if isinstance(x, int | float))
+    found = converted if isinstance(converted, tuple) else (converted,)
+    found = tuple(x for x in found if isinstance(x, int | float))
     if key.endswith("_layers"):
         expected += ", 0 or more"
-        in_range = all(number >= 0 for number in numbers)
+        in_range = all(number >= 0 for number in found)
     elif key.endswith(("_size", "_dim", "_dims", "_ratio")) or key.startswith("num_"):
         expected += ", 1 or more"
-        in_range = all(number >= 1 for number in numbers)
+        if key.endswith("_dims"):
+            expected += ", such as (400, 400) or (64,)"
+        in_range = all(number >= 1 for number in found)
     elif key.endswith("_rate"):
         expected += " in [0, 1)"
-        in_range = all(0 <= number < 1 for number in numbers)
+        in_range = all(0 <= number < 1 for number in found)
     elif key.endswith("_stddev"):
         expected += " above 0"
-        in_range = all(number > 0 for number in numbers)
+        in_range = all(number > 0 for number in found)
     else:
         in_range = True
     if converted is _WRONG or not in_range:
@@ -107,11 +111,12 @@ def _convert(value: Any, annotation: Any) -> tuple[Any, str]:
         right = isinstance(value, list | tuple) and _WRONG not in items
         return (tuple(items) if right else _WRONG), "a tuple of whole numbers"
     if annotation is float:
-        right = isinstance(value, int | float) and not isinstance(value, bool)
+        right = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        right = right and math.isfinite(value)
         return (float(value) if right else _WRONG), "a number"
     if annotation is int:
-        right = isinstance(value, int) and not isinstance(value, bool)
-        return (value if right else _WRONG), "a whole number"
+        right = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        return (int(value) if right else _WRONG), "a whole number"
     words = {bool: "True or False", type(None): "None"}[annotation]
     return (value if isinstance(value, annotation) else _WRONG), words
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from afm_jax.errors import check_one_of
 from afm_jax.features import Features
 from afm_jax.modules import embedding, mlp, output
 from afm_jax.ops import flat, logarithmic
@@ -30,7 +31,12 @@ class LogarithmicLayer(nn.Module):
 
     @nn.compact
     def __call__(self, vectors: jax.Array, *, train: bool = False) -> jax.Array:
-        """The products, float32 [B, num_neurons, k], of vectors [B, F, k]."""
+        """The products, float32 [B, num_neurons, k], of vectors [B, F, k].
+
+        Raises:
+            InputError: an unknown normalization.
+        """
+        check_one_of("normalization", self.normalization, ("batch", None))
         exponents = self.param(
             "exponents",
             nn.initializers.normal(0.1),

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from afm_jax.errors import check_one_of
 from afm_jax.features import Features
 from afm_jax.modules import dense_embedding, dense_layer, embedding, output
 from afm_jax.ops import euler
@@ -49,7 +50,12 @@ class EulerLayer(nn.Module):
 
     @nn.compact
     def __call__(self, vectors: euler.Complex, *, train: bool = False) -> euler.Complex:
-        """The new vectors, [B, N, k], of complex vectors [B, F, k]."""
+        """The new vectors, [B, N, k], of complex vectors [B, F, k].
+
+        Raises:
+            InputError: an unknown normalization.
+        """
+        check_one_of("normalization", self.normalization, ("layer", None))
         num_rows, num_fields, k = vectors.real.shape
         shape = (self.num_vectors, k)
         orders = self.param("orders", init_orders, (num_fields, self.num_vectors))
@@ -76,7 +82,7 @@ class EulerLayer(nn.Module):
         ):
             hidden = nn.relu(implicit(drop_implicit(own).reshape(num_rows, -1)))
             part = product + hidden.reshape(num_rows, *shape)
-            if self.normalization == "layer":
+            if self.normalization is not None:
                 part = nn.LayerNorm(epsilon=1e-5, name=name)(part)
             parts.append(part)
         return euler.Complex(*parts)

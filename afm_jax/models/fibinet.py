@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from afm_jax.errors import check_one_of
 from afm_jax.features import Features
 from afm_jax.modules import embedding, first_order, mlp, output
 from afm_jax.ops import bilinear, interactions
@@ -47,7 +48,14 @@ class Model(nn.Module):
 
     @nn.compact
     def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
-        """The logits, float32 [B]; random in training through the rng 'dropout'."""
+        """The logits, float32 [B]; random in training through the rng 'dropout'.
+
+        Raises:
+            InputError: fewer than two fields, or an unknown option.
+        """
+        check_one_of(
+            "bilinear_type", self.bilinear_type, ("all", "each", "interaction")
+        )
         logits = first_order.FirstOrder(
             self.vocab_size,
             self.slot_fields,

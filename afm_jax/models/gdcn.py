@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from afm_jax.errors import check_one_of
 from afm_jax.features import Features
 from afm_jax.modules import embedding, mlp, output
 from afm_jax.ops import cross, flat
@@ -67,7 +68,12 @@ class Model(nn.Module):
 
     @nn.compact
     def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
-        """The logits, float32 [B]; random in training through the rng 'dropout'."""
+        """The logits, float32 [B]; random in training through the rng 'dropout'.
+
+        Raises:
+            InputError: an unknown option.
+        """
+        check_one_of("structure", self.structure, ("parallel", "stacked"))
         vectors = embedding.FieldEmbedding(
             self.vocab_size,
             self.embedding_dim,

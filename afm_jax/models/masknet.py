@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from afm_jax import errors
+from afm_jax.errors import check_one_of
 from afm_jax.features import Features
 from afm_jax.modules import dense_layer, embedding, mlp, output
 from afm_jax.ops import flat
@@ -87,7 +88,12 @@ class Model(nn.Module):
 
     @nn.compact
     def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
-        """The logits, float32 [B]; random in training through the rng 'dropout'."""
+        """The logits, float32 [B]; random in training through the rng 'dropout'.
+
+        Raises:
+            InputError: no hidden block, or an unknown option.
+        """
+        check_one_of("blocks", self.blocks, ("serial", "parallel"))
         if not self.block_dims:
             raise errors.InputError(
                 "masknet's block_dims is (); expected the width of one block or more."

@@ -1,5 +1,6 @@
 """Attention pooling with its parameters."""
 
+import typing
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -7,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from afm_jax.errors import check_one_of
 from afm_jax.ops import attention
 
 Weights = Literal["learned", "frozen", "uniform"]
@@ -20,7 +22,8 @@ class AttentionPooling(nn.Module):
     `bias` float32 [attention_dim] (b, 0), `query` float32 [attention_dim] (h, Xavier
     normal for a layer with one output). With zero or tiny embeddings all scores are
     equal, so that training starts at uniform attention. Where they are frozen they are
-    variables of the collection 'frozen' and no parameters, so that no penalty moves them.
+    variables of the collection 'frozen' and no parameters, so that no penalty moves them;
+    where weights are uniform there are none.
 
     Under `apply(..., mutable=['intermediates'])` the weights before dropout are sown
     as `weights`, float32 [B, F (F - 1) / 2].
@@ -29,7 +32,7 @@ class AttentionPooling(nn.Module):
         attention_dim: t, the width of the attention network.
         dropout_rate: chance that the weight of a pair is set to 0 in training.
         weights: 'learned'; or, to see what learning it brings, 'frozen', which keeps the
-            network as it was drawn, or 'uniform', whose scores are all 0.
+            network as it was drawn, or 'uniform', all 1 / P.
         pooling: 'mean' is the plain attention pooling, 'sum' that times the number of
             pairs: at uniform attention, NFM's sum over the pairs.
     """
@@ -44,18 +47,12 @@ class AttentionPooling(nn.Module):
         """The pooled vector, float32 [B, k], of embeddings float32 [B, F, k].
 
         Raises:
-            InputError: fewer than two fields, so that there is no pair.
+            InputError: fewer than two fields, so that there is no pair, or an unknown
+                option.
         """
-        xavier = nn.initializers.xavier_normal()
-        shape = (embeddings.shape[-1], self.attention_dim)
-        make = self._frozen if self.weights == "frozen" else self.param
-        kernel = make("kernel", xavier, shape)
-        bias = make("bias", nn.initializers.zeros, (self.attention_dim,))
-        query = make(
-            "query", lambda key, size: xavier(key, (size, 1))[:, 0], self.attention_dim
-        )
-        if self.weights == "uniform":
-            query = jnp.zeros_like(query)
+        check_one_of("attention_weights", self.weights, typing.get_args(Weights))
+        check_one_of("pooling", self.pooling, typing.get_args(Pooling))
+        kernel, bias, query = self._network(embeddings.shape[-1])
         if self.is_mutable_collection("intermediates"):
             weights = attention.attention_weights(embeddings, kernel, bias, query)
             self.sow("intermediates", "weights", weights)
@@ -65,6 +62,17 @@ class AttentionPooling(nn.Module):
             embeddings, kernel, bias, query, dropout_rate=rate, key=key
         )
         return self.scale(embeddings.shape[-2]) * pooled
+
+    def _network(self, k: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+        if self.weights == "uniform":  # Scores of 0, by the smallest network.
+            return jnp.zeros((k, 1)), jnp.zeros(1), jnp.zeros(1)
+        xavier, t = nn.initializers.xavier_normal(), self.attention_dim
+        make = self._frozen if self.weights == "frozen" else self.param
+        return (
+            make("kernel", xavier, (k, t)),
+            make("bias", nn.initializers.zeros, (t,)),
+            make("query", lambda key, size: xavier(key, (size, 1))[:, 0], t),
+        )
 
     def _frozen(
         self, name: str, init: Callable[..., jax.Array], *args: Any

@@ -1,11 +1,13 @@
 """The first-order part of a model: a bias and one weight per feature."""
 
+import typing
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from afm_jax.errors import check_one_of
 from afm_jax.features import Features
 from afm_jax.modules import table_init
 from afm_jax.ops import embedding
@@ -36,7 +38,12 @@ class FirstOrder(nn.Module):
 
     @nn.compact
     def __call__(self, features: Features) -> jax.Array:
-        """The first-order part of the logits, float32 [B]."""
+        """The first-order part of the logits, float32 [B].
+
+        Raises:
+            InputError: unknown `inputs`.
+        """
+        check_one_of("first_order_inputs", self.inputs, typing.get_args(Inputs))
         bias = self.param("bias", nn.initializers.zeros, (1,))
         logits = jnp.broadcast_to(bias, features.ids.shape[:1])
         if self.inputs != "dense":

@@ -5,9 +5,12 @@ from typing import Literal
 import jax
 from flax import linen as nn
 
+from afm_jax.errors import check_one_of
 from afm_jax.modules import dense_layer
 
 Normalization = Literal["batch", "layer"] | None
+
+_NORMALIZATIONS = ("batch", "layer", None)
 
 
 def normalize(
@@ -27,7 +30,11 @@ def normalize(
 
     Returns:
         float32 [B, d].
+
+    Raises:
+        InputError: an unknown normalization.
     """
+    check_one_of("normalization", normalization, _NORMALIZATIONS)
     if normalization == "batch":
         return nn.BatchNorm(
             use_running_average=not train, momentum=0.9, epsilon=1e-5, name=name
@@ -55,7 +62,12 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: jax.Array, *, train: bool = False) -> jax.Array:
-        """The last hidden layer, float32 [B, hidden_dims[-1]], of inputs [B, any]."""
+        """The last hidden layer, float32 [B, hidden_dims[-1]], of inputs [B, any].
+
+        Raises:
+            InputError: an unknown normalization.
+        """
+        check_one_of("normalization", self.normalization, _NORMALIZATIONS)
         hidden = inputs
         for i, width in enumerate(self.hidden_dims):
             hidden = dense_layer.Dense(width, name=f"hidden_{i}")(hidden)

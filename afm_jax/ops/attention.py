@@ -19,6 +19,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
+from afm_jax.errors import check_one_of
 from afm_jax.ops import blocked_attention, interactions, pallas_attention
 
 Implementation = Literal["auto", "reference", "blocked", "pallas"]
@@ -139,10 +140,7 @@ def choose(
     Raises:
         ValueError: an unknown implementation.
     """
-    if implementation not in _IMPLEMENTATIONS:
-        raise ValueError(
-            f"implementation must be one of {_IMPLEMENTATIONS}, found {implementation!r}"
-        )
+    check_one_of("implementation", implementation, _IMPLEMENTATIONS)
     if implementation != "auto":
         return implementation
     if jax.default_backend() == "cpu":

@@ -146,7 +146,7 @@ class _Blocks(NamedTuple):
 
     def join(self, array: jax.Array) -> jax.Array:
         """The inverse of `split`, for [blocks, any, rows]."""
-        array = array.transpose(2, 0, 1).reshape(-1, array.shape[1])
+        array = array.transpose(2, 0, 1).reshape(self.rows * self.num, array.shape[1])
         return array[: self.num_rows]
 
 

@@ -27,6 +27,14 @@ from afm_jax.training.best import Best
 
 T = TypeVar("T")
 
+# What the machine, not the file, is at fault for: another try may go well.
+_TRANSIENT = frozenset(
+    {
+        *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EAGAIN),
+        *(errno.EACCES, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT),
+    }
+)
+
 
 class Checkpoints:
     """The checkpoints in one folder; as a context manager, waits for the last save.
@@ -150,6 +158,7 @@ class Checkpoints:
         Raises:
             InputError: there is no such checkpoint, it is damaged, its schema is
                 another, or its leaves are not like the example's.
+            OSError: the machine, at the moment, cannot read a file that may be whole.
         """
         step, (state, progress) = self._newest(step, lambda s: self._load(s, example))
         return step, state, progress
@@ -280,6 +289,8 @@ class Checkpoints:
         except MemoryError:
             raise
         except Exception as error:  # Whatever a parser of damaged files may meet.
+            if isinstance(error, OSError) and error.errno in _TRANSIENT:
+                raise
             raise _DamageError(f"{error}".partition("\n")[0]) from error
         return value
 

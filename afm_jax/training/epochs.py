@@ -13,6 +13,7 @@ import optax
 from flax import linen as nn
 
 from afm_jax.errors import InputError
+from afm_jax.features import Schema
 from afm_jax.ops import losses
 from afm_jax.training import evaluation, steps, updates
 from afm_jax.training import state as states
@@ -45,6 +46,7 @@ class Epochs:
         devices: Devices,
         splits: Mapping[str, Batches],
         options: Options,
+        schema: Schema,
         state: TrainState,
         checkpoints: Checkpoints,
         records: Records,
@@ -58,6 +60,7 @@ class Epochs:
             devices: where to compute.
             splits: as for `loop.train_and_evaluate`.
             options: how to train.
+            schema: of the data.
             state: a state on the devices, for its shapes.
             checkpoints: where to save.
             records: where to write metrics.
@@ -73,6 +76,8 @@ class Epochs:
             losses.make(options.loss),
             table_update=options.table_update,
             compute_dtype=options.compute_dtype,
+            num_ids=schema.vocab_size,
+            full_batch=min(splits["train"].batch_size, splits["train"].num_rows),
             axis_name=devices.axis_name,
         )
         self._updates = updates.make(
@@ -84,7 +89,11 @@ class Epochs:
             table_update=options.table_update,
         )
         self._predict = devices.compile_predict(
-            steps.make_predict(model, compute_dtype=options.compute_dtype)
+            steps.make_predict(
+                model,
+                compute_dtype=options.compute_dtype,
+                num_ids=schema.vocab_size,
+            )
         )
 
     def train(
@@ -127,7 +136,7 @@ class Epochs:
                     state, line = _loss_line(state, step - 1, self._learning_rate)
                     self._records.write(step, {"epoch": epoch, **line})
                     note = f"loss {line['loss']:.4f}"
-                advance(call.steps * train.batch_size, note)
+                advance(self._rows(step - call.steps, step), note)
                 if step == (epoch + 1) * length:
                     continue
                 due = options.checkpoint_every and step % options.checkpoint_every == 0
@@ -138,7 +147,7 @@ class Epochs:
                 if stop:
                     raise Interrupted(f"Stopped after step {step}.")
         self._check_losses(state)
-        clock.add((step - timed_from) * train.batch_size, time.monotonic() - started)
+        clock.add(self._rows(timed_from, step), time.monotonic() - started)
         return state
 
     def evaluate(self, state: TrainState, progress: Progress) -> TrainState:
@@ -190,6 +199,13 @@ class Epochs:
 
         return pause
 
+    def _rows(self, first: int, last: int) -> int:
+        """Rows that the steps `first` to `last` - 1 train on, all of one epoch."""
+        train = self._splits["train"]
+        missing = train.steps_per_epoch * train.batch_size - train.num_rows
+        ends = last % train.steps_per_epoch == 0 and last > first
+        return (last - first) * train.batch_size - ends * missing
+
     def _save(
         self,
         state: TrainState,
@@ -232,7 +248,7 @@ def _loss_line(
         for value in (state.loss_sum, state.weight_sum, state.learning_rate_scale)
     )
     line = {
-        "loss": loss_sum / max(weight_sum, 1.0),
+        "loss": loss_sum / weight_sum if weight_sum else 0.0,
         "learning_rate": float(learning_rate(step)) * scale,
     }
     # x - x: zeros that stay where x is.

@@ -12,6 +12,7 @@ import numpy as np
 import optax
 from flax import linen as nn
 
+from afm_jax.errors import InputError
 from afm_jax.features import Schema
 from afm_jax.training import evaluation
 from afm_jax.training import state as states
@@ -45,7 +46,8 @@ def train_and_evaluate(
     """Trains a model, or goes on with training it, and evaluates the best checkpoint.
 
     If `workdir` holds checkpoints, training goes on from the newest that is not
-    damaged, and ends with the same parameters, to the bit, as if it had not stopped.
+    damaged, and ends with the same parameters, to the bit, as if it had not stopped;
+    on a GPU with XLA's `--xla_gpu_deterministic_ops=true` only, which the programs set.
 
     Args:
         model: a model over `schema`.
@@ -70,10 +72,11 @@ def train_and_evaluate(
 
     Raises:
         InputError: the loss, or a logit in an evaluation, is no longer finite, or the
-            checkpoints are of another model or schema.
+            checkpoints are of another model or schema or of more epochs.
         Interrupted: see `stop_requested`.
     """
-    devices.check_batch_size(splits["train"].batch_size)
+    for split in splits.values():
+        devices.check_batch_size(split.batch_size)
     features = splits["train"].batch(0, 0).features
     state = devices.create_state(model, tx, features, jax.random.key(options.seed))
     example = devices.gather_state(state)
@@ -84,6 +87,10 @@ def train_and_evaluate(
         if checkpoints.latest_step() is not None:
             found, host_state, saved = checkpoints.restore(example)
             state, progress = devices.place_state(host_state), Progress(**saved)
+            if progress.epochs > options.epochs:
+                raise InputError(
+                    f"{workdir} has trained {progress.epochs} epochs, found epochs={options.epochs}; train the fewer in another folder."
+                )
             _log.info("Going on from step %d.", found)
         elif tables:
             params = states.put_tables(example.params, tables)
@@ -98,6 +105,7 @@ def train_and_evaluate(
                 devices,
                 splits,
                 options,
+                schema,
                 state,
                 checkpoints,
                 records,

@@ -7,10 +7,14 @@ import jax
 import optax
 
 from afm_jax.errors import InputError
+from afm_jax.training import leaves
 from afm_jax.training.state import tables
 
 OPTIMIZERS = ("adagrad", "adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine")
+
+# The network of `modules.attention` under its name in the models; W is its kernel.
+_ATTENTION = {f"attention/{name}" for name in ("kernel", "bias", "query")}
 
 
 def make(
@@ -19,15 +23,16 @@ def make(
     *,
     table_l2: float = 0.0,
     l2: float = 0.0,
+    attention_l2: float = 0.0,
     clip_norm: float = 0.0,
 ) -> optax.GradientTransformation:
     """An optimizer for models with tables.
 
-    The gradient of the penalty table_l2 / 2 |tables|^2 + l2 / 2 |the rest|^2 is added
-    to that of the loss, then the whole is clipped to `clip_norm`, then the optimizer
-    takes it. 'adamw' instead decays parameters apart from the gradient
-    (Loshchilov & Hutter 2019), with the same two strengths. With row updates, the
-    penalty is over the rows of the batch.
+    The gradient of the penalty table_l2 / 2 |tables|^2 + l2 / 2 |the rest|^2 +
+    attention_l2 / 2 |W|^2 is added to that of the loss, then the whole is clipped to
+    `clip_norm`, then the optimizer takes it. 'adamw' instead decays parameters apart
+    from the gradient (Loshchilov & Hutter 2019), with the same strengths. With row
+    updates, the penalty on tables is over the rows of the batch.
 
     Args:
         name: 'adagrad', 'adam', 'adamw' or 'sgd'. With row updates, Adam and AdamW are
@@ -37,10 +42,15 @@ def make(
         learning_rate: learning rate per step, or an optax schedule of it.
         table_l2: strength of the penalty on tables, >= 0.
         l2: strength of the penalty on all other parameters, >= 0.
+        attention_l2: strength, >= 0, of one more penalty on the kernel W of the
+            attention network alone, AFM's only one (Xiao et al. 2017, section 3.2).
+            Their code's loss is half a sum of squares over the batch: under
+            `losses.squared_error` its lambda is this times half the batch size.
         clip_norm: largest global norm of the gradient; 0 does not clip.
 
     Raises:
-        InputError: unknown name.
+        InputError: unknown name. The optimizer's `init` raises it where `attention_l2`
+            is above 0 and no parameter is an attention network's kernel.
     """
     if name not in OPTIMIZERS:
         raise InputError(f"Unknown optimizer {name!r}; choose from {OPTIMIZERS}.")
@@ -49,6 +59,8 @@ def make(
         decay.append(optax.add_decayed_weights(table_l2, mask=tables))
     if l2:
         decay.append(optax.add_decayed_weights(l2, mask=_not_tables))
+    if attention_l2:
+        decay.append(optax.add_decayed_weights(attention_l2, mask=_attention_kernel))
     clip = [optax.clip_by_global_norm(clip_norm)] if clip_norm else []
     scale = {
         "adagrad": _scale_by_adagrad,
@@ -96,3 +108,11 @@ def _scale_by_adagrad() -> optax.GradientTransformation:
 
 def _not_tables(params: Any) -> Any:
     return jax.tree.map(lambda is_one: not is_one, tables(params))
+
+
+def _attention_kernel(params: Any) -> Any:
+    names = leaves.by_name(params)
+    if not set(names) >= _ATTENTION:
+        raise InputError("attention_l2 needs a model that learns attention over pairs.")
+    found = [name == "attention/kernel" for name in names]
+    return jax.tree.unflatten(jax.tree.structure(params), found)

@@ -11,7 +11,7 @@ from flax import linen as nn
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from afm_jax.errors import InputError
+from afm_jax.errors import InputError, check_one_of
 from afm_jax.features import Batch, Features
 from afm_jax.training import state as states
 from afm_jax.training.state import TrainState
@@ -56,14 +56,8 @@ class Devices:
         Raises:
             InputError: an unknown name, or 'pmap' with tables split by rows.
         """
-        if device_map not in DEVICE_MAPS:
-            raise InputError(
-                f"device_map must be one of {DEVICE_MAPS}, found {device_map!r}."
-            )
-        if table_sharding not in TABLE_SHARDINGS:
-            raise InputError(
-                f"table_sharding must be one of {TABLE_SHARDINGS}, found {table_sharding!r}."
-            )
+        check_one_of("device_map", device_map, DEVICE_MAPS)
+        check_one_of("table_sharding", table_sharding, TABLE_SHARDINGS)
         if device_map == "pmap" and table_sharding == "rows":
             raise InputError("table_sharding='rows' needs device_map='mesh'.")
         self._devices = list(devices or jax.local_devices())

@@ -30,7 +30,8 @@ class Options:
         seed: of initialisation and dropout.
 
     Raises:
-        InputError: the monitored metric is not measured under this loss.
+        InputError: a number is out of range, or the monitored metric is not measured
+            under this loss.
     """
 
     epochs: int
@@ -47,6 +48,14 @@ class Options:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name, least in (
+            *(("epochs", 1), ("log_every", 1)),
+            *(("patience", 0), ("checkpoint_every", 0)),
+        ):
+            if getattr(self, name) < least:
+                raise InputError(
+                    f"{name} must be {least} or more, found {getattr(self, name)}."
+                )
         if self.monitor == "log_loss" and self.loss == "squared_error":
             raise InputError("monitor='log_loss' is not measured under squared_error.")
 

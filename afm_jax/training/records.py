@@ -80,6 +80,15 @@ def write_logits(workdir: pathlib.Path, split: str, logits: np.ndarray) -> None:
     temporary.replace(path)
 
 
+def read_logits(workdir: pathlib.Path, split: str, num_rows: int) -> np.ndarray | None:
+    """What `write_logits` wrote, or None if it is not there, damaged, or of other rows."""
+    try:
+        logits = np.load(logits_file(workdir, split))
+    except (FileNotFoundError, EOFError, ValueError):
+        return None
+    return logits if logits.shape == (num_rows,) else None
+
+
 def _read(path: pathlib.Path) -> list[dict[str, Any]]:
     """The whole lines of the file; a kill may have cut the last one short."""
     if not path.exists():

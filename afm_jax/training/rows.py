@@ -4,7 +4,8 @@ A batch holds U distinct feature ids, far fewer than the tables have rows. Train
 the U gathered rows with renumbered ids and scattering them back makes the cost of a
 step independent of the vocabulary, for any elementwise optimizer and without the model
 knowing. SGD and Adagrad give exactly what they give on whole tables. Adam and AdamW
-become their lazy forms: a row rests, momentum and decay included, until it occurs.
+become their lazy forms: a row rests, momentum and decay included, until it occurs. The
+row that fills unused slots (value 0) counts as occurring.
 """
 
 from typing import TypeVar

@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
+from afm_jax.errors import check_one_of
 from afm_jax.features import Array, Batch, Features
+from afm_jax.ops.losses import Loss
 from afm_jax.training import rows as row_updates
 from afm_jax.training.state import TrainState, join_narrow, split_narrow
 
-Loss = Callable[[jax.Array, jax.Array], jax.Array]
 Step = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
 
 TABLE_UPDATES = ("rows", "dense")
@@ -28,6 +29,8 @@ def make_train_step(
     *,
     table_update: str = "rows",
     compute_dtype: str = "float32",
+    num_ids: int | None = None,
+    full_batch: int | None = None,
     axis_name: str | None = None,
 ) -> Step:
     """A function that makes one update.
@@ -42,6 +45,11 @@ def make_train_step(
         compute_dtype: 'bfloat16' rounds the operands of `ops.matmul`, the products of
             hidden layers and of cross layers with a matrix; parameters, sums and all
             else stay float32.
+        num_ids: ids from here on are outside the tables; model.vocab_size by default,
+            less where the tables have rows that only fill them up.
+        full_batch: rows of a full batch, all rows of `batch` by default. The running
+            statistics of batch normalization follow a batch with fewer rows of weight
+            above 0 by as much less: its statistics are as much less sure.
         axis_name: the mapped axis over which the batch is split, under `jax.pmap`. Each
             device then draws dropout of its own.
 
@@ -54,18 +62,16 @@ def make_train_step(
         ValueError: unknown `table_update` or `compute_dtype`.
     """
     computing = _computing_in(compute_dtype)
-    if table_update not in TABLE_UPDATES:
-        raise ValueError(
-            f"table_update must be one of {TABLE_UPDATES}, found {table_update!r}"
-        )
+    num_ids = num_ids or model.vocab_size
+    check_one_of("table_update", table_update, TABLE_UPDATES)
 
     def update(model, state, batch):
         with computing():
-            return _update(model, tx, loss, axis_name, state, batch)
+            return _update(model, tx, loss, full_batch, axis_name, state, batch)
 
     def dense_step(state, batch):
         state, metrics = update(model, state, batch)
-        wrong = jnp.any(row_updates.outside(batch.features.ids, model.vocab_size))
+        wrong = jnp.any(row_updates.outside(batch.features.ids, num_ids))
         if axis_name is not None:
             wrong = jax.lax.psum(wrong, axis_name) > 0
         return state, _nan_if(wrong, metrics)
@@ -78,7 +84,7 @@ def make_train_step(
         small = row_updates.take_rows(state, batch.rows)
         small, metrics = update(small_model, small, batch)
         state = row_updates.put_rows(state, small, batch.rows)
-        wrong = row_updates.outside(batch.rows, model.vocab_size)
+        wrong = row_updates.outside(batch.rows, num_ids)
         wrong &= ~row_updates.fillers(batch.rows)
         return state, _nan_if(jnp.any(wrong), metrics)
 
@@ -161,10 +167,7 @@ def make_train_steps(
 
 def _computing_in(dtype: str) -> Callable[[], contextlib.AbstractContextManager]:
     """Makes the context to compute in."""
-    if dtype not in COMPUTE_DTYPES:
-        raise ValueError(
-            f"compute_dtype must be one of {COMPUTE_DTYPES}, found {dtype!r}"
-        )
+    check_one_of("compute_dtype", dtype, COMPUTE_DTYPES)
     if dtype == "bfloat16":
         return functools.partial(jax.default_matmul_precision, dtype)
     return contextlib.nullcontext
@@ -178,6 +181,7 @@ def _update(
     model: nn.Module,
     tx: optax.GradientTransformation,
     loss: Loss,
+    full_batch: int | None,
     axis_name: str | None,
     state: TrainState,
     batch: Batch,
@@ -185,10 +189,12 @@ def _update(
     joined = state.narrow is not None
     state = split_narrow(state)
     key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
-    weight = jnp.sum(batch.weights)
+    weight, present = jnp.sum(batch.weights), jnp.sum(batch.weights > 0)
+    num_rows = batch.weights.shape[0]
     if axis_name is not None:
         key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
-        weight = jax.lax.psum(weight, axis_name)
+        weight, present = jax.lax.psum((weight, present), axis_name)
+        num_rows *= jax.lax.axis_size(axis_name)
 
     def mean_loss(params):
         logits, model_state = model.apply(
@@ -207,11 +213,14 @@ def _update(
     )
     if axis_name is not None:
         value, gradients = jax.lax.psum((value, gradients), axis_name)
-        # What else there is does not change, and a mean would round it.
-        model_state = {
-            name: jax.lax.pmean(each, axis_name) if name == "batch_stats" else each
-            for name, each in model_state.items()
-        }
+    # What else there is does not change, and a mean would round it.
+    if "batch_stats" in model_state:
+        old, new = (each["batch_stats"] for each in (state.model_state, model_state))
+        if axis_name is not None:
+            new = jax.lax.pmean(new, axis_name)
+        share = jnp.minimum(present / (full_batch or num_rows), 1.0)
+        new = jax.tree.map(lambda o, n: (1.0 - share) * o + share * n, old, new)
+        model_state = {**model_state, "batch_stats": new}
     updates, opt_state = tx.update(gradients, state.opt_state, state.params)
     updates = jax.tree.map(lambda u: u * state.learning_rate_scale, updates)
     state = state._replace(
@@ -226,7 +235,7 @@ def _update(
 
 
 def make_predict(
-    model: nn.Module, *, compute_dtype: str = "float32"
+    model: nn.Module, *, compute_dtype: str = "float32", num_ids: int | None = None
 ) -> Callable[[Any, Features], jax.Array]:
     """A function (variables, features) -> logits float32 [B], without dropout.
 
@@ -235,14 +244,16 @@ def make_predict(
     Args:
         model: a model of `afm_jax.models`.
         compute_dtype: as for `make_train_step`.
+        num_ids: as for `make_train_step`.
 
     Raises:
         ValueError: unknown `compute_dtype`.
     """
     computing = _computing_in(compute_dtype)
+    num_ids = num_ids or model.vocab_size
 
     def predict(variables, features):
-        wrong = row_updates.outside(features.ids, model.vocab_size)
+        wrong = row_updates.outside(features.ids, num_ids)
         with computing():
             logits: Any = model.apply(variables, features)
         return jnp.where(jnp.any(wrong, axis=1), jnp.nan, logits)

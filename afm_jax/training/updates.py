@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import jax
 import numpy as np
 
-from afm_jax.errors import InputError
+from afm_jax.errors import check_one_of
 from afm_jax.features import Batch
 from afm_jax.training import rows, steps
 from afm_jax.training.parallel import Devices
@@ -106,10 +106,7 @@ def make(
     Raises:
         InputError: an unknown placement, or 'device' with one program for each device.
     """
-    if placement not in PLACEMENTS:
-        raise InputError(
-            f"data_placement must be one of {PLACEMENTS}, found {placement!r}."
-        )
+    check_one_of("data_placement", placement, PLACEMENTS)
     if placement == "auto":
         memory = devices.memory
         size = sum(array.nbytes for array in jax.tree.leaves(train.all_rows()))

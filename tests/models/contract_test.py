@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import re
+import typing
 from typing import Any, NamedTuple
 
 import examples
@@ -13,6 +14,7 @@ import pytest
 from flax import linen as nn
 
 from afm_jax import models
+from afm_jax.errors import InputError
 from afm_jax.features import Batch, Features
 from afm_jax.ops import losses
 from afm_jax.training import optimizers, rows, steps
@@ -74,6 +76,17 @@ def test_logits_are_one_float32_a_row(name, kind):
     assert logits.dtype == jnp.float32
     assert np.isfinite(logits).all()
     assert len(np.unique(logits)) == len(logits)
+
+
+@every_model
+def test_an_option_that_there_is_not_is_refused(name):
+    case = make_case(name, "full")
+    annotations = typing.get_type_hints(type(case.model))
+    for option, annotation in annotations.items():
+        if "Literal" in str(annotation) and option not in ("parent", "name"):
+            wrong = case.model.clone(**{option: "no such thing"})
+            with pytest.raises(InputError, match=r"must be one of .*no such thing"):
+                jax.eval_shape(wrong.init, jax.random.key(0), case.features)
 
 
 @every_model

@@ -1,6 +1,7 @@
 import pathlib
 import re
 
+import numpy as np
 import pytest
 
 from afm_jax import errors, models
@@ -58,6 +59,7 @@ def test_unknown_hyperparameter_is_refused(key):
 
 
 WHOLE = "a whole number, 1 or more"
+DIMS = "a tuple of whole numbers, 1 or more, such as (400, 400) or (64,)"
 
 
 @pytest.mark.parametrize(
@@ -70,10 +72,10 @@ WHOLE = "a whole number, 1 or more"
         ("embedding_dim", 8.0, WHOLE),
         ("embedding_dim", True, WHOLE),
         ("embedding_dim", None, WHOLE),
-        ("hidden_dims", 64, "a tuple of whole numbers, 1 or more"),
-        ("hidden_dims", (64, 0), "a tuple of whole numbers, 1 or more"),
-        ("hidden_dims", (64, "a"), "a tuple of whole numbers, 1 or more"),
-        ("hidden_dims", "64", "a tuple of whole numbers, 1 or more"),
+        ("hidden_dims", 64, DIMS),
+        ("hidden_dims", (64, 0), DIMS),
+        ("hidden_dims", (64, "a"), DIMS),
+        ("hidden_dims", "64", DIMS),
         ("slot_fields", 3, "a tuple of whole numbers or None"),
         ("dropout_rate", 1, "a number in [0, 1)"),
         ("dropout_rate", -0.1, "a number in [0, 1)"),
@@ -116,3 +118,16 @@ def test_ratios_and_other_numbers_are_one_or_more(name, key):
     message = f"{name}'s {key} is 0; expected {WHOLE}."
     with pytest.raises(errors.InputError, match=f"^{re.escape(message)}$"):
         models.make(name, vocab_size=9, **{key: 0})
+
+
+def test_numbers_of_numpy_are_numbers():
+    model = models.make(
+        "fm",
+        vocab_size=np.int64(10),
+        embedding_dim=np.int32(3),
+        init_stddev=np.float32(0.5),
+    )
+    assert (model.vocab_size, model.embedding_dim, model.init_stddev) == (10, 3, 0.5)
+    assert all(type(n) is int for n in (model.vocab_size, model.embedding_dim))
+    with pytest.raises(errors.InputError, match="init_stddev is inf"):
+        models.make("fm", vocab_size=10, init_stddev=float("inf"))

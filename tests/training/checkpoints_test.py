@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import errno
 import logging
 import os
 import pathlib
@@ -10,11 +11,13 @@ import signal
 import subprocess
 import sys
 import textwrap
+from unittest import mock
 
 import jax
 import ml_dtypes
 import numpy as np
 import optax
+import orbax.checkpoint as ocp
 import pytest
 
 from afm_jax.errors import InputError
@@ -240,6 +243,19 @@ def test_training_goes_on_from_below_a_damaged_checkpoint(copied):
         checkpoints.save(3, make_state(33), {})
         assert_same(checkpoints.restore(EXAMPLE)[1], make_state(33))
     assert steps_in(copied) == [1, 2, 3]
+
+
+def test_a_checkpoint_that_cannot_be_read_now_is_not_taken_for_damaged(
+    copied, monkeypatch
+):
+    failing = mock.Mock(side_effect=OSError(errno.EMFILE, "Too many open files"))
+    with Checkpoints(copied, SCHEMA) as checkpoints:
+        with monkeypatch.context() as patched:
+            patched.setattr(ocp.CheckpointManager, "restore", failing)
+            with pytest.raises(OSError, match="Too many"):
+                checkpoints.restore(EXAMPLE)
+        checkpoints.save(4, make_state(4), {})
+        assert_same(checkpoints.restore(EXAMPLE, 3)[1], make_state(3))
 
 
 def test_a_damaged_best_is_named_when_it_is_asked_for(copied):

@@ -85,6 +85,12 @@ def run(
     )
 
 
+def rows_of(steps):
+    """Rows that so many steps train on: the last batch of an epoch is filled up."""
+    epochs, rest = divmod(steps, STEPS)
+    return epochs * ROWS["train"] + rest * BATCH_SIZE
+
+
 def lines(workdir):
     text = (workdir / "metrics.jsonl").read_text()
     return [json.loads(line) for line in text.splitlines()]
@@ -145,7 +151,7 @@ import loop_test
 done = []
 def advance(rows, note):
     done.append(rows)
-    if sum(done) == {(2 * STEPS - 1) * BATCH_SIZE}:
+    if sum(done) == {rows_of(2 * STEPS - 1)}:
         os.kill(os.getpid(), signal.SIGKILL)
 loop_test.run(
     pathlib.Path({str(tmp_path)!r}), advance=advance, data_placement={placement!r}
@@ -170,10 +176,10 @@ def test_a_stopped_run_resumes_to_the_bit(whole, tmp_path, at, placement):
         run(
             tmp_path,
             advance=lambda rows, note: done.append(rows),
-            stop_requested=lambda: sum(done) >= at * BATCH_SIZE,
+            stop_requested=lambda: sum(done) >= rows_of(at),
             data_placement=placement,
         )
-    assert sum(done) == at * BATCH_SIZE
+    assert sum(done) == rows_of(at)
     run(tmp_path, data_placement=placement)
     assert final_leaves(tmp_path) == final_leaves(workdir)
     assert lines(tmp_path) == lines(workdir)
@@ -245,6 +251,12 @@ def test_a_finished_run_only_evaluates_again(whole):
     assert not done
     assert again["test"] == result["test"]
     assert again["validation"] == result["validation"]
+
+
+def test_progress_and_speed_count_rows_and_not_what_fills_batches_up(tmp_path):
+    done = []
+    run(tmp_path, advance=lambda rows, note: done.append(rows))
+    assert sum(done) == 3 * ROWS["train"]
 
 
 def test_the_best_checkpoint_is_the_one_evaluated(whole):

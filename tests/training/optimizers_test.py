@@ -1,10 +1,15 @@
 """Optimizers and schedules by name."""
 
+import functools
+
+import examples
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
+from afm_jax import models
 from afm_jax.errors import InputError
 from afm_jax.training import optimizers
 
@@ -29,6 +34,36 @@ def test_the_two_penalties_act_apart():
         table, [[-0.1 * (0.5 + 0.2), -0.1 * (0.25 - 0.4)]], rtol=1e-6
     )
     np.testing.assert_allclose(kernel, [-0.1 * (-1.0 + 1.2)], rtol=1e-6)
+
+
+def test_the_penalty_on_the_attention_kernel_is_on_nothing_else():
+    kernel = jnp.array([[2.0], [-4.0]])
+    network = {"kernel": kernel, "query": jnp.array([5.0]), "bias": jnp.array([0.0])}
+    params = {**PARAMS, "attention": network}
+    tx = optimizers.make("sgd", 0.1, l2=0.1, attention_l2=0.3)
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    updates, _ = tx.update(zeros, tx.init(params), params)
+    np.testing.assert_allclose(updates["attention"]["kernel"], -0.04 * kernel)
+    np.testing.assert_allclose(updates["attention"]["query"], [-0.05])
+    np.testing.assert_allclose(updates["output"]["kernel"], [-0.03])
+    np.testing.assert_array_equal(updates["embedding"]["table"], 0.0)
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_only_models_that_learn_attention_over_pairs_have_a_penalty_on_it(name):
+    model = models.make(name, **examples.data_hyperparameters("plain"))
+    features = examples.random_features("plain")
+    tx = optimizers.make("adam", 0.1, attention_l2=0.3)
+
+    def init(model):
+        params = model.init(jax.random.key(0), features)["params"]
+        return tx.init(params)
+
+    if name in ("afm", "afm_deep"):
+        jax.eval_shape(functools.partial(init, model))
+        model = model.clone(attention_weights="uniform")
+    with pytest.raises(InputError, match="attention_l2"):
+        jax.eval_shape(functools.partial(init, model))
 
 
 def test_clipping_is_by_the_norm_of_gradient_and_penalty():

@@ -189,24 +189,65 @@ def test_a_frozen_network_stays_to_the_bit_on_three_devices(device_map):
 
 
 @pytest.mark.parametrize("table_update", steps.TABLE_UPDATES)
-@pytest.mark.parametrize("layout", ["mesh", "pmap"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_an_id_outside_the_tables_is_seen_on_every_device(layout, table_update):
-    devices, model = make_devices(layout), make_model("fm")
+    devices, num_ids = make_devices(layout), examples.VOCAB_SIZE
+    assert devices.table_rows == num_ids + (layout == "rows")
+    model = make_model("fm").clone(vocab_size=devices.table_rows)
     run = devices.place_state(initial_state("fm"))
     step = steps.make_train_step(
         model,
         TX,
         losses.sigmoid_cross_entropy,
         table_update=table_update,
+        num_ids=num_ids,
         axis_name=devices.axis_name,
     )
     batch = BATCHES[0]
     ids = batch.features.ids.copy()
-    ids[-1, 0] = examples.VOCAB_SIZE
+    ids[-1, 0] = num_ids
     batch = batch._replace(features=batch.features._replace(ids=ids))
+    predict = devices.compile_predict(steps.make_predict(model, num_ids=num_ids))
+    logits = predict(run.variables, devices.place_batch(batch))
+    np.testing.assert_array_equal(np.isnan(logits), [False] * (len(ids) - 1) + [True])
     ready = rows.compact(batch) if table_update == "rows" else batch
     _, metrics = devices.compile_train_step(step, run)(run, devices.place_batch(ready))
     assert np.isnan(metrics["loss"])
+
+
+@pytest.mark.parametrize("layout", ["one device", "mesh", "pmap"])
+def test_batch_statistics_follow_a_batch_by_its_share_of_rows(layout):
+    settings = examples.data_hyperparameters("full")
+    model = examples.narrow(models.make("dnn", normalization="batch", **settings))
+    devices, batch = make_devices(layout), BATCHES[0]
+    num_rows = len(batch.labels)
+    start = examples.random_state(model, TX, batch.features, stddev=0.3)
+    found = {}
+    for name, absent, full in (
+        ("all", 0, None),
+        ("half", num_rows // 2, None),
+        ("half, as many as there are", num_rows // 2, num_rows // 2),
+    ):
+        weights = np.where(np.arange(num_rows) < absent, 0.0, 1.0).astype(np.float32)
+        step = steps.make_train_step(
+            model,
+            TX,
+            losses.sigmoid_cross_entropy,
+            table_update="dense",
+            full_batch=full,
+            axis_name=devices.axis_name,
+        )
+        run = devices.place_state(start)
+        compiled = devices.compile_train_step(step, run)
+        run, _ = compiled(run, devices.place_batch(batch._replace(weights=weights)))
+        found[name] = devices.gather_state(run).model_state["batch_stats"]
+    before = start.model_state["batch_stats"]
+    expected = jax.tree.map(lambda a, b: (a + b) / 2, before, found["all"])
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
+    jax.tree.map(close, found["half"], expected)
+    jax.tree.map(close, found["half, as many as there are"], found["all"])
+    moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), before, found["all"])
+    assert min(jax.tree.leaves(moved)) > 0.01
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
