@@ -186,13 +186,12 @@ def build(
         )
     tfds.disable_progress_bar()
     dataset = builder(data_dir=str(data_dir), name=name, source=source, options=options)
-    folder.parent.mkdir(parents=True, exist_ok=True)
     # TFDS makes a folder for downloads, and announces one on stdout, although there is
     # nothing to download.
     with (
         tempfile.TemporaryDirectory() as downloads,
         contextlib.redirect_stdout(io.StringIO()),
-        leftovers.removed_if_empty(folder.parent),
+        leftovers.made(folder.parent),
         leftovers.cleared(folder.parent, f"incomplete.*_{VERSION}"),
     ):
         dataset.download_and_prepare(download_dir=downloads)

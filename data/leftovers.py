@@ -1,4 +1,4 @@
-"""Folders that a build has left behind, killed or not."""
+"""Folders that a program has left behind, killed or not."""
 
 import contextlib
 import fcntl
@@ -30,10 +30,17 @@ def cleared(folder: pathlib.Path, pattern: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def removed_if_empty(folder: pathlib.Path) -> Iterator[None]:
-    """Removes the folder at the end, however that comes, if nothing is in it."""
+def made(folder: pathlib.Path) -> Iterator[None]:
+    """Makes the folder; if it stays empty it goes again, with those made above it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    missing = [path for path in folder.parents if not path.exists()]
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         yield
     finally:
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+        with contextlib.suppress(OSError):  # Not empty, or never made.
+            for path in (folder, *missing):
+                path.rmdir()

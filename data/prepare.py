@@ -145,10 +145,6 @@ def main() -> dict[str, Any]:
     data_dir = pathlib.Path(_DATA_DIR.value)
     name = _NAME.value or _DATASET.value
     check_name(name)
-    try:
-        (data_dir / name).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--data_dir={data_dir}: {error.strerror}.") from None
     start = time.monotonic()
     with _built_apart(data_dir, name) as folder:
         schema = build(
@@ -216,7 +212,11 @@ def _built_apart(data_dir: pathlib.Path, name: str) -> Iterator[pathlib.Path]:
     old = store.with_name(f".{store.name}.old")
     if old.exists() and not store.exists():  # killed on the way from old to new
         old.rename(store)
-    with leftovers.removed_if_empty(store.parent):
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(leftovers.made(store.parent))
+        except OSError as error:
+            raise InputError(f"--data_dir={data_dir}: {error.strerror}.") from None
         _check_free(store)
         with leftovers.cleared(store.parent, f"{_APART}*"):
             folder = pathlib.Path(tempfile.mkdtemp(prefix=_APART, dir=store.parent))

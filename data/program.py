@@ -114,6 +114,8 @@ def parse(flag_values: flags.FlagValues, argv: Sequence[str]) -> None:
         close = difflib.get_close_matches(unknown.flagname, list(flag_values), n=1)
         hint = f"did you mean --{close[0]}?" if close else "--help lists the flags."
         raise InputError(f"Unknown flag --{unknown.flagname}; {hint}") from None
+    except UnicodeDecodeError:
+        raise InputError("A --flagfile is not UTF-8 text.") from None
     except flags.Error as error:
         text = _REQUIRED.sub(
             lambda flag: f"--{flag[1]} is required: {flag_values[flag[1]].help}",
@@ -189,16 +191,18 @@ def progress(
 
 
 def _log_lines(description: str, total: float, unit: str) -> Callable[..., None]:
-    start = said = time.monotonic()
-    done = 0.0
+    said, done = time.monotonic(), 0.0
+    first: tuple[float, float] | None = None
 
     def advance(amount: float, note: str = "") -> None:
-        nonlocal done, said
+        nonlocal done, first, said
         done += amount
         now = time.monotonic()
-        if now - said >= _SECONDS_BETWEEN_LINES:
+        if first is None:  # What took until here, compilation say, is not the rate.
+            first = now, done
+        elif now - said >= _SECONDS_BETWEEN_LINES:
             said = now
-            rate = done / (now - start)
+            rate = (done - first[1]) / (now - first[0])
             left = max(0.0, total - done) / rate if rate else 0.0
             _log.info(
                 "%s: %.0f%%, %s %s/s, %.0f s left %s",

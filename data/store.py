@@ -83,8 +83,10 @@ def open_store(data_dir: pathlib.Path, name: str) -> Store:
         The store; its arrays are read-only and are read from disk as they are used.
 
     Raises:
-        InputError: no such store, it is damaged, or the extra is not installed.
+        InputError: no such store or no name of one, it is damaged, or the extra is not
+            installed.
     """
+    check_name(name)
     folder = store_folder(data_dir, name)
     if not (folder / SCHEMA_FILE).is_file():
         there = ", ".join(names(data_dir)) or "none"

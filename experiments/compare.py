@@ -23,7 +23,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 from absl import flags
 
 from afm_jax.errors import InputError
@@ -122,6 +121,9 @@ def main() -> dict[str, Any]:
 
 
 def _entries() -> list[Entry]:
+    for flag, values in ("models", _MODELS.value), ("flagfiles", _FLAGFILES.value):
+        if not all(values):
+            raise InputError(f"--{flag}={','.join(values)}: a name is empty.")
     entries = [Entry(name, (f"--model={name}",)) for name in _MODELS.value]
     for text in _FLAGFILES.value:
         path = pathlib.Path(text)
@@ -165,13 +167,14 @@ def _train_all(
 ) -> dict[str, list[report.Run]]:
     """Trains what is missing, seed by seed, so that the first seed gives a first look."""
     compared: dict[str, list[report.Run]] = {entry.name: [] for entry in entries}
-    failed = {}
+    num_rows, failed = store.schema.rows[split], {}
     for seed in range(_SEEDS.value):
         for entry in entries:
             folder = _parse(entry, seed, workdir)
             title = f"{entry.name}, seed {seed}"
             result = runs.finished(folder, train.config(), store.schema)
-            if result is None:
+            logits = records.read_logits(folder, split, num_rows)
+            if result is None or logits is None:
                 _log.info("Training %s.", title)
                 if (folder / runs.CONFIG).exists():
                     _parse(entry, seed, workdir, "--resume")
@@ -184,7 +187,7 @@ def _train_all(
                     _log.info("The same command goes on with %s.", title)
                     raise
                 jax.clear_caches()  # Of no use to the next run, whatever it is.
-            logits = np.load(records.logits_file(folder, split))
+                logits = records.read_logits(folder, split, num_rows)
             run = report.Run(folder, seed, train.config(), result, logits)
             compared[entry.name].append(run)
     if failed:

@@ -24,7 +24,10 @@ _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of the run.", flag_values=FLAGS, required=True
 )
 _SPLIT = flags.DEFINE_string(
-    "split", "test", "Split to evaluate on.", flag_values=FLAGS
+    "split",
+    None,
+    "Split to evaluate on; by default test, or validation where there is no test.",
+    flag_values=FLAGS,
 )
 _STEP = flags.DEFINE_integer(
     "step",
@@ -56,7 +59,8 @@ def main() -> dict[str, Any]:
     config = runs.read_config(workdir)
     dataset = _DATASET.value or config["dataset"]
     store = runs.open_data(dataset, _DATA_DIR.value or config["data_dir"])
-    rows = runs.rows_of(store, dataset, _SPLIT.value)
+    split = _SPLIT.value or ("test" if "test" in store.splits else "validation")
+    rows = runs.rows_of(store, dataset, split)
     loader = Loader(rows, _BATCH_SIZE.value, shuffle=False)
     devices = parallel.Devices(store.schema.vocab_size)
     devices.check_batch_size(_BATCH_SIZE.value)
@@ -75,14 +79,14 @@ def main() -> dict[str, Any]:
             group=runs.group(store.schema, _GROUP_FIELD.value),
         )
     best = None
-    if _SPLIT.value in store.probabilities:
+    if split in store.probabilities:
         best = evaluation.best_possible(
-            store.probabilities[_SPLIT.value], rows.labels, loss=config["loss"]
+            store.probabilities[split], rows.labels, loss=config["loss"]
         )
     return {
         "model": config["model"],
         "dataset": dataset,
-        "split": _SPLIT.value,
+        "split": split,
         "step": step,
         "metrics": metrics,
         "best_possible": best,

@@ -82,6 +82,12 @@ _TABLE_L2 = _float(
 _L2 = _float(
     "l2", 0.0, "L2 strength on all other parameters (decay for adamw).", lower_bound=0.0
 )
+_ATTENTION_L2 = _float(
+    "attention_l2",
+    0.0,
+    "L2 strength on the kernel of AFM's attention network, beside --l2.",
+    lower_bound=0.0,
+)
 _CLIP_NORM = _float(
     "clip_norm", 10.0, "Largest norm of the gradient; 0 does not clip.", lower_bound=0.0
 )
@@ -173,6 +179,7 @@ def main() -> dict[str, Any]:
         learning_rate,
         table_l2=_TABLE_L2.value,
         l2=_L2.value,
+        attention_l2=_ATTENTION_L2.value,
         clip_norm=_CLIP_NORM.value,
     )
     devices = parallel.Devices(
@@ -203,49 +210,50 @@ def main() -> dict[str, Any]:
         other = pathlib.Path(_INIT_FROM.value.replace("{seed}", str(_SEED.value)))
         features = splits["train"].batch(0, 0).features
         tables = runs.tables_for(model, other, schema, features)
-    runs.start(workdir, config(), schema, resume=_RESUME.value)
     rows = _EPOCHS.value * splits["train"].num_rows
-    with (
-        program.stop_on_signals() as stop,
-        program.progress("Training", rows) as advance,
-    ):
-        try:
-            result = loop.train_and_evaluate(
-                model,
-                tx,
-                learning_rate,
-                devices,
-                splits,
-                schema,
-                workdir,
-                options,
-                tables=tables,
-                stop_requested=stop.is_set,
-                advance=advance,
+    with runs.held(workdir):
+        runs.start(workdir, config(), schema, resume=_RESUME.value)
+        with (
+            program.stop_on_signals() as stop,
+            program.progress("Training", rows) as advance,
+        ):
+            try:
+                result = loop.train_and_evaluate(
+                    model,
+                    tx,
+                    learning_rate,
+                    devices,
+                    splits,
+                    schema,
+                    workdir,
+                    options,
+                    tables=tables,
+                    stop_requested=stop.is_set,
+                    advance=advance,
+                )
+            except loop.Interrupted as interrupted:
+                print(
+                    f"{interrupted} Go on with --resume --workdir={workdir}.",
+                    file=sys.stderr,
+                )
+                raise KeyboardInterrupt from None
+        possible = {
+            name: evaluation.best_possible(
+                probabilities, store.splits[name].labels, loss=_LOSS.value
             )
-        except loop.Interrupted as interrupted:
-            print(
-                f"{interrupted} Go on with --resume --workdir={workdir}.",
-                file=sys.stderr,
-            )
-            raise KeyboardInterrupt from None
-    possible = {
-        name: evaluation.best_possible(
-            probabilities, store.splits[name].labels, loss=_LOSS.value
-        )
-        for name, probabilities in store.probabilities.items()
-        if name != "train"
-    }
-    result = {
-        "model": _MODEL.value,
-        "dataset": _DATASET.value,
-        "validation": result.pop("validation"),
-        "test": result.pop("test"),
-        "best_possible": possible or None,
-        **result,
-        "workdir": str(workdir),
-    }
-    runs.finish(workdir, result)
+            for name, probabilities in store.probabilities.items()
+            if name != "train"
+        }
+        result = {
+            "model": _MODEL.value,
+            "dataset": _DATASET.value,
+            "validation": result.pop("validation"),
+            "test": result.pop("test"),
+            "best_possible": possible or None,
+            **result,
+            "workdir": str(workdir),
+        }
+        runs.finish(workdir, result)
     return result
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from afm_jax.errors import InputError
 from afm_jax.features import MISSING, UNSEEN, DenseColumn, Field, Schema
 from data.store import Rows, Store
 from data.synthetic.planted import NUM_DENSE, VOCAB_SIZES, RawRows, draw, plant
@@ -108,6 +109,10 @@ def _fit_dense(numbers: np.ndarray) -> tuple[DenseColumn, ...]:
     columns = []
     for index in range(NUM_DENSE):
         logs = np.log1p(numbers[index][numbers[index] >= 0])
+        if not logs.size:
+            raise InputError(
+                f"--rows: no training row has a number in I{index + 1}; draw more."
+            )
         columns.append(
             DenseColumn(
                 f"I{index + 1}", "log1p", float(logs.mean()), float(logs.std()) or 1.0

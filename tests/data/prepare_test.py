@@ -107,7 +107,7 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_one_line_and_leaves_no_store(tmp_path, capsys, case):
     content, flags, told = BAD[case]
-    source, data_dir = tmp_path / "rows.txt", tmp_path / "data"
+    source, data_dir = tmp_path / "rows.txt", tmp_path / "new" / "data"
     source.write_bytes(content)
     assert run(source, data_dir, *flags) == 2
     out, err = capsys.readouterr()
@@ -116,7 +116,7 @@ def test_bad_input_is_one_line_and_leaves_no_store(tmp_path, capsys, case):
     if told.startswith("line"):
         assert err.startswith(f"{source} line ")
     assert not out
-    assert stored(data_dir) == []
+    assert not data_dir.parent.exists()
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,15 @@ def test_an_interrupt_leaves_no_store(tmp_path, monkeypatch):
     source = tmp_path / "rows.csv"
     source.write_text("\n".join(csv_lines()))
     assert run(source, tmp_path / "data", *CSV) == 130
-    assert stored(tmp_path / "data") == []
+    assert not (tmp_path / "data").exists()
+
+
+def test_too_few_synthetic_rows_to_encode_are_told(tmp_path, capsys):
+    flags = ["prepare", "--dataset=synthetic", "--rows=1,1", f"--data_dir={tmp_path}/d"]
+    assert program.run(prepare.main, prepare.FLAGS, flags) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("--rows: no training row has a number in I")
+    assert not (tmp_path / "d").exists()
 
 
 def test_synthetic_rows_are_drawn_as_in_memory_with_what_is_possible(tmp_path, capsys):

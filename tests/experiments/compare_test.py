@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -104,13 +105,13 @@ def without_time(summary):
 KILLED = """
 import os, pathlib, signal, sys
 sys.path[:0] = sys.argv[1:3]
-import compare_test
+import compare_test, programs
 from afm_jax.training import loop
 trained, done = loop.train_and_evaluate, []
 def train_and_evaluate(*arguments, advance, **settings):
     def count(rows, note):
         done.append(rows)
-        if sum(done) >= 42 * compare_test.BATCH_SIZE:  # epoch 3 of run 3
+        if sum(done) > 8 * programs.small_store().schema.rows["train"]:  # epoch 3 of run 3
             os.kill(os.getpid(), signal.SIGKILL)
     return trained(*arguments, advance=count, **settings)
 loop.train_and_evaluate = train_and_evaluate
@@ -155,6 +156,34 @@ def test_a_smaller_comparison_uses_the_runs_that_are_there(whole, flagfile, capl
     assert found["models"]["lr"]["auc"]["sd"] is None
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("schema.json", None),
+        ("result.json", b"{"),
+        ("result.json", b"{}"),
+        ("logits/test.npy", None),
+        ("logits/test.npy", b"\x93NUMPY"),
+    ],
+)
+def test_what_is_damaged_of_a_finished_run_is_made_again(
+    whole, flagfile, tmp_path, caplog, file, content
+):
+    shutil.copytree(whole[0], tmp_path / "run")
+    path = tmp_path / "run/lr/seed_0" / file
+    before = path.read_bytes()
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+    with caplog.at_level("INFO"):
+        again = run(tmp_path / "run", flagfile, "--seeds=2", "--noplots")
+    assert caplog.text.count("Training ") == (file != "schema.json")
+    assert without_time(again) == without_time(whole[1])
+    if path.suffix == ".npy":
+        assert path.read_bytes() == before
+
+
 def test_without_a_test_split_validation_is_reported(tmp_path):
     store = programs.small_store()
     splits = {name: store.splits[name] for name in ("train", "validation")}
@@ -192,6 +221,7 @@ def test_a_run_that_fails_is_told_when_the_others_are_done(flagfile, tmp_path):
         ((), "name --models, --flagfiles or both"),
         (("--models=lr,fmm",), "fmm: Unknown model 'fmm'"),
         (("--models=lr,lr",), "'lr' is there twice"),
+        (("--models=lr,,fm",), "--models=lr,,fm: a name is empty"),
         (("--models=lr", "--set=embedding_dim=3"), "lr: lr has no hyperparameter"),
         (("--models=lr", "--reference=fm"), r"--reference=fm is none of \('lr',\)"),
         (("--models=lr", "--lerning_rate=1"), "did you mean --learning_rate"),

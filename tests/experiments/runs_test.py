@@ -1,7 +1,10 @@
 """What a run leaves behind, how it is told apart, and what another can take from it."""
 
+import contextlib
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import programs
@@ -19,7 +22,7 @@ SCHEMA = Schema("toy", (Field("user", "categorical", 40, 0),))
 CONFIG = {
     **{"model": "fm", "set": ["embedding_dim=4"], "dataset": "toy", "data_dir": "d"},
     **{"loss": "squared_error", "monitor": "rmse", "epochs": 3},
-    **{"compute_dtype": "float32", "table_sharding": "replicated"},
+    **{"compute_dtype": "float32", "attention_l2": 0.0, "table_sharding": "replicated"},
     "schedule": "constant",
 }
 FM = ("--model=fm", "--set=embedding_dim=3", "--set=init_stddev=0.1")
@@ -29,6 +32,7 @@ SHORT = ("--batch_size=256", "--epochs=2", "--log_every=2")
 @pytest.fixture
 def started(tmp_path):
     workdir = tmp_path / "runs" / "one"
+    workdir.mkdir(parents=True)
     runs.start(workdir, CONFIG, SCHEMA, resume=False)
     return workdir
 
@@ -39,10 +43,11 @@ def test_a_run_is_described_by_its_folder(started):
     assert len(list(started.iterdir())) == 2
 
 
-def test_an_older_run_chose_its_epoch_by_auc_and_computed_in_float32(started):
-    older = {k: v for k, v in CONFIG.items() if k not in ("monitor", "compute_dtype")}
+def test_an_older_run_had_what_there_was_no_flag_for(started):
+    later = {"monitor": "auc", "compute_dtype": "float32", "attention_l2": 0.0}
+    older = {k: v for k, v in CONFIG.items() if k not in later}
     (started / "config.json").write_text(json.dumps(older))
-    expected = {**older, "monitor": "auc", "compute_dtype": "float32"}
+    expected = {**older, **later}
     assert runs.read_config(started) == expected
 
 
@@ -54,10 +59,80 @@ def test_how_long_and_where_a_run_trains_may_change_when_it_is_resumed(started):
 
 def test_the_length_of_a_run_may_not_where_its_schedule_depends_on_it(tmp_path):
     config = {**CONFIG, "epochs": 2, "patience": 1, "schedule": "cosine"}
-    runs.start(tmp_path / "run", config, SCHEMA, resume=False)
+    runs.start(tmp_path, config, SCHEMA, resume=False)
     with pytest.raises(InputError, match="trained with --epochs=2, found --epochs=9"):
-        runs.start(tmp_path / "run", {**config, "epochs": 9}, SCHEMA, resume=True)
-    runs.start(tmp_path / "run", {**config, "patience": 3}, SCHEMA, resume=True)
+        runs.start(tmp_path, {**config, "epochs": 9}, SCHEMA, resume=True)
+    runs.start(tmp_path, {**config, "patience": 3}, SCHEMA, resume=True)
+
+
+def test_patience_may_only_grow(tmp_path):
+    runs.start(tmp_path, {**CONFIG, "patience": 2}, SCHEMA, resume=False)
+    with pytest.raises(InputError, match="trained with --patience=2, found --pati"):
+        runs.start(tmp_path, {**CONFIG, "patience": 1}, SCHEMA, resume=True)
+    for patience in (2, 5, 0):
+        runs.start(tmp_path, {**CONFIG, "patience": patience}, SCHEMA, resume=True)
+    with pytest.raises(InputError, match="trained with --patience=0, found --pati"):
+        runs.start(tmp_path, {**CONFIG, "patience": 9}, SCHEMA, resume=True)
+
+
+def test_a_run_does_not_go_on_with_other_data_of_the_same_name(started):
+    other = Schema("toy", (Field("user", "categorical", 41, 0),))
+    with pytest.raises(InputError, match="was trained on other data of this name"):
+        runs.start(started, CONFIG, other, resume=True)
+    runs.start(started, CONFIG, SCHEMA, resume=True)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_a_refused_command_changes_nothing(started):
+    runs.finish(started, {"test": None})
+    before = contents(started)
+
+    def refused(workdir, config, **settings):
+        with runs.held(workdir):
+            runs.start(workdir, config, SCHEMA, **settings)
+            assert contents(workdir) != before
+            raise InputError("refused")
+
+    with pytest.raises(InputError, match="refused"):
+        refused(started, {**CONFIG, "epochs": 9}, resume=True)
+    assert contents(started) == before
+    fresh = started.parent / "new" / "run"
+    with pytest.raises(InputError, match="refused"):
+        refused(fresh, CONFIG, resume=False)
+    assert not fresh.parent.exists()
+
+
+def test_what_came_to_a_checkpoint_stays_described_as_it_was_trained(started):
+    with contextlib.suppress(KeyboardInterrupt), runs.held(started):
+        runs.start(started, {**CONFIG, "epochs": 9}, SCHEMA, resume=True)
+        (started / loop.CHECKPOINTS / "7").mkdir(parents=True)
+        raise KeyboardInterrupt
+    assert runs.read_config(started)["epochs"] == 9
+
+
+def test_a_folder_is_held_by_one_process_until_it_ends(tmp_path):
+    script = (
+        "import pathlib, sys, time; from experiments import runs\n"
+        "with runs.held(pathlib.Path(sys.argv[1])): print(flush=True); time.sleep(60)"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", script, tmp_path], stdout=subprocess.PIPE
+    )
+    try:
+        other.stdout.readline()
+        with (
+            pytest.raises(InputError, match="is in use by another process"),
+            runs.held(tmp_path),
+        ):
+            pass
+    finally:
+        other.kill()
+        other.communicate()
+    with runs.held(tmp_path):
+        pass
 
 
 @pytest.mark.parametrize(("name", "value"), [("model", "lr"), ("set", []), ("l2", 1.0)])
@@ -71,8 +146,11 @@ def test_a_folder_that_holds_a_run_or_cannot_be_is_refused(started):
     with pytest.raises(InputError, match="holds a run already; go on with it by"):
         runs.start(started, CONFIG, SCHEMA, resume=False)
     for workdir in (started / "config.json", started / "config.json" / "x"):
-        with pytest.raises(InputError, match=r"--workdir=.*: (File exists|Not a dir)"):
-            runs.start(workdir, CONFIG, SCHEMA, resume=False)
+        with (
+            pytest.raises(InputError, match=r"--workdir=.*: (File exists|Not a dir)"),
+            runs.held(workdir),
+        ):
+            pass
 
 
 @pytest.mark.parametrize("text", ["", '{"model": "fm"', "[]", '{"model": "fm"}'])
@@ -87,7 +165,7 @@ def test_a_damaged_config_is_told_by_every_program(started, text, capsys):
 
 def test_every_flag_that_a_config_must_hold_is_a_flag_of_training():
     assert set(runs._NEEDED) < set(train.FLAGS)
-    assert {*runs._LENGTH, *runs._SURROUNDINGS} < set(train.FLAGS)
+    assert {"epochs", "patience", *runs._SURROUNDINGS} < set(train.FLAGS)
 
 
 def test_programs_tell_what_is_missing(capsys, tmp_path, monkeypatch):
@@ -124,6 +202,15 @@ def test_the_result_is_left_beside_the_logits_it_is_of(fm_run):
     assert again["metrics"]["auc"] == pytest.approx(result["test"]["auc"], abs=1e-6)
 
 
+def test_where_there_is_no_test_split_validation_is_evaluated(fm_run):
+    store = programs.small_store()
+    splits = {name: store.splits[name] for name in ("train", "validation")}
+    store = store._replace(splits=splits)
+    found = programs.run(evaluate, f"--workdir={fm_run[0]}", store=store)
+    assert found["split"] == "validation"
+    assert found["metrics"]["rows"] == len(splits["validation"].labels)
+
+
 @pytest.mark.parametrize(("monitor", "best"), [("auc", 1), ("rmse", 2)])
 def test_the_best_checkpoint_is_that_of_the_runs_own_metric(
     fm_run, tmp_path, monitor, best
@@ -131,12 +218,12 @@ def test_the_best_checkpoint_is_that_of_the_runs_own_metric(
     _, _, variables = restore(fm_run[0])
     schema = programs.small_store().schema
     config = {**runs.read_config(fm_run[0]), "monitor": monitor}
-    runs.start(tmp_path / "run", config, schema, resume=False)
-    with Checkpoints(tmp_path / "run" / loop.CHECKPOINTS, schema) as checkpoints:
+    runs.start(tmp_path, config, schema, resume=False)
+    with Checkpoints(tmp_path / loop.CHECKPOINTS, schema) as checkpoints:
         for step, (auc, rmse) in enumerate([(0.9, 0.5), (0.8, 0.3), (0.7, 0.4)], 1):
             metrics = {"auc": auc, "rmse": rmse}
             checkpoints.save(step, {"params": variables["params"]}, {}, metrics)
-    assert restore(tmp_path / "run")[1] == best
+    assert restore(tmp_path)[1] == best
 
 
 def test_a_finished_run_is_told_from_one_that_would_go_on(fm_run):
@@ -152,17 +239,31 @@ def test_a_finished_run_is_told_from_one_that_would_go_on(fm_run):
         runs.finished(workdir, config, other)
 
 
-def test_a_run_that_goes_on_has_no_result(tmp_path, monkeypatch):
+def test_a_run_has_no_result_while_it_goes_on(tmp_path, monkeypatch):
     arguments = (*FM, *SHORT, f"--workdir={tmp_path}/run")
+    result = tmp_path / "run/result.json"
     programs.run(train, *arguments)
+    before = result.read_text()
 
     def killed(*arguments, **settings):
+        assert not result.exists()
         raise KeyboardInterrupt
 
     monkeypatch.setattr(train.loop, "train_and_evaluate", killed)
     with pytest.raises(KeyboardInterrupt):
         programs.run(train, *arguments, "--epochs=3", "--resume")
-    assert not (tmp_path / "run/result.json").exists()
+    assert result.read_text() == before
+
+
+def test_fewer_epochs_than_a_run_has_trained_are_refused(fm_run, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(fm_run[0], workdir)
+    before = contents(workdir)
+    arguments = (*FM, *SHORT, f"--workdir={workdir}", "--resume")
+    with pytest.raises(InputError, match="has trained 2 epochs, found epochs=1"):
+        programs.run(train, *arguments, "--epochs=1")
+    assert contents(workdir)["result.json"] == before["result.json"]
+    assert contents(workdir)["config.json"] == before["config.json"]
 
 
 def test_groups_are_the_values_of_a_field_that_has_one_a_row():
