@@ -68,20 +68,8 @@ class Model(nn.Module):
             InputError: fewer than two fields, or an unknown option.
         """
         check_one_of("projection", self.projection, ("signs", "ones"))
-        logits = first_order.FirstOrder(
-            self.vocab_size,
-            self.slot_fields,
-            self.first_order_inputs,
-            self.init_stddev,
-            name="first_order",
-        )(features)
-        vectors = embedding.FieldEmbedding(
-            self.vocab_size,
-            self.embedding_dim,
-            self.slot_fields,
-            self.init_stddev,
-            name="embedding",
-        )(features)
+        logits = first_order.first_order_logits(self, features)
+        vectors = embedding.field_vectors(self, self.embedding_dim, features)
         pooled = attention.AttentionPooling(
             self.attention_dim,
             self.attention_dropout_rate,

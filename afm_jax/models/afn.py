@@ -101,13 +101,9 @@ class Model(nn.Module):
     @nn.compact
     def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
         """The logits, float32 [B]; random in training through the rng 'dropout'."""
-        vectors = embedding.FieldEmbedding(
-            self.vocab_size,
-            self.embedding_dim * (2 if self.deep_hidden_dims else 1),
-            self.slot_fields,
-            self.init_stddev,
-            name="embedding",
-        )(features)
+        vectors = embedding.field_vectors(
+            self, self.embedding_dim * (2 if self.deep_hidden_dims else 1), features
+        )
         crossed = LogarithmicLayer(
             self.logarithmic_dim, self.normalization, name="logarithmic"
         )(vectors[:, :, : self.embedding_dim], train=train)

@@ -104,13 +104,7 @@ class Model(nn.Module):
             InputError: an unknown option.
         """
         check_one_of("structure", self.structure, ("parallel", "stacked"))
-        vectors = embedding.FieldEmbedding(
-            self.vocab_size,
-            self.embedding_dim,
-            self.slot_fields,
-            self.init_stddev,
-            name="embedding",
-        )(features)
+        vectors = embedding.field_vectors(self, self.embedding_dim, features)
         x0 = flat.flat_inputs(vectors, features.dense)
         crossed = x0
         for layer in range(self.num_cross_layers):

@@ -41,20 +41,8 @@ class Model(nn.Module):
     @nn.compact
     def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
         """The logits, float32 [B]; random in training through the rng 'dropout'."""
-        logits = first_order.FirstOrder(
-            self.vocab_size,
-            self.slot_fields,
-            self.first_order_inputs,
-            self.init_stddev,
-            name="first_order",
-        )(features)
-        vectors = embedding.FieldEmbedding(
-            self.vocab_size,
-            self.embedding_dim,
-            self.slot_fields,
-            self.init_stddev,
-            name="embedding",
-        )(features)
+        logits = first_order.first_order_logits(self, features)
+        vectors = embedding.field_vectors(self, self.embedding_dim, features)
         inputs = flat.flat_inputs(vectors, features.dense)
         hidden = mlp.MLP(
             self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"

@@ -47,13 +47,7 @@ class Model(nn.Module):
         Raises:
             InputError: one field and no dense columns, so that there is no pair.
         """
-        vectors = embedding.FieldEmbedding(
-            self.vocab_size,
-            self.embedding_dim,
-            self.slot_fields,
-            self.init_stddev,
-            name="embedding",
-        )(features)
+        vectors = embedding.field_vectors(self, self.embedding_dim, features)
         if features.dense.shape[1] > 0:
             dense_vector = mlp.MLP(
                 (*self.bottom_hidden_dims, self.embedding_dim),

@@ -120,13 +120,7 @@ class Model(nn.Module):
     @nn.compact
     def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
         """The logits, float32 [B]; random in training through the rng 'dropout'."""
-        vectors = embedding.FieldEmbedding(
-            self.vocab_size,
-            self.embedding_dim,
-            self.slot_fields,
-            self.init_stddev,
-            name="embedding",
-        )(features)
+        vectors = embedding.field_vectors(self, self.embedding_dim, features)
         dense_vectors = dense_embedding.DenseEmbedding(
             self.embedding_dim, self.init_stddev, name="dense_embedding"
         )(features.dense)

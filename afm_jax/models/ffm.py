@@ -40,19 +40,9 @@ class Model(nn.Module):
         del train  # nothing here is random
         num_slots = features.ids.shape[1]
         num_fields = num_slots if self.slot_fields is None else self.slot_fields[-1] + 1
-        logits = first_order.FirstOrder(
-            self.vocab_size,
-            self.slot_fields,
-            self.first_order_inputs,
-            self.init_stddev,
-            name="first_order",
-        )(features)
-        vectors = embedding.FieldEmbedding(
-            self.vocab_size,
-            num_fields * self.embedding_dim,
-            self.slot_fields,
-            self.init_stddev,
-            name="embedding",
-        )(features)
+        logits = first_order.first_order_logits(self, features)
+        vectors = embedding.field_vectors(
+            self, num_fields * self.embedding_dim, features
+        )
         vectors = vectors.reshape(-1, num_fields, num_fields, self.embedding_dim)
         return logits + field_pairs.field_aware_pair_term(vectors)

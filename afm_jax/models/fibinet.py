@@ -56,20 +56,8 @@ class Model(nn.Module):
         check_one_of(
             "bilinear_type", self.bilinear_type, ("all", "each", "interaction")
         )
-        logits = first_order.FirstOrder(
-            self.vocab_size,
-            self.slot_fields,
-            self.first_order_inputs,
-            self.init_stddev,
-            name="first_order",
-        )(features)
-        vectors = embedding.FieldEmbedding(
-            self.vocab_size,
-            self.embedding_dim,
-            self.slot_fields,
-            self.init_stddev,
-            name="embedding",
-        )(features)
+        logits = first_order.first_order_logits(self, features)
+        vectors = embedding.field_vectors(self, self.embedding_dim, features)
         num_rows, num_fields, k = vectors.shape
         xavier = nn.initializers.xavier_normal()
         width = max(1, num_fields // self.reduction_ratio)

@@ -77,13 +77,7 @@ class Model(nn.Module):
             InputError: fewer than two fields and dense columns.
         """
         del train  # nothing here is random
-        vectors = embedding.FieldEmbedding(
-            self.vocab_size,
-            self.embedding_dim,
-            self.slot_fields,
-            self.init_stddev,
-            name="embedding",
-        )(features)
+        vectors = embedding.field_vectors(self, self.embedding_dim, features)
         dense_vectors = dense_embedding.DenseEmbedding(
             self.embedding_dim, self.init_stddev, name="dense_embedding"
         )(features.dense)

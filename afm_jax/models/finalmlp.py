@@ -100,13 +100,7 @@ class Model(nn.Module):
             InputError: `num_heads` does not divide the widths of the two streams, or
                 the data have not the fields of a gate.
         """
-        vectors = embedding.FieldEmbedding(
-            self.vocab_size,
-            self.embedding_dim,
-            self.slot_fields,
-            self.init_stddev,
-            name="embedding",
-        )(features)
+        vectors = embedding.field_vectors(self, self.embedding_dim, features)
         inputs = flat.flat_inputs(vectors, features.dense)
 
         def stream(

@@ -37,20 +37,8 @@ class Model(nn.Module):
     def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
         """The logits, float32 [B]."""
         del train  # nothing here is random
-        logits = first_order.FirstOrder(
-            self.vocab_size,
-            self.slot_fields,
-            self.first_order_inputs,
-            self.init_stddev,
-            name="first_order",
-        )(features)
-        vectors = embedding.FieldEmbedding(
-            self.vocab_size,
-            self.embedding_dim,
-            self.slot_fields,
-            self.init_stddev,
-            name="embedding",
-        )(features)
+        logits = first_order.first_order_logits(self, features)
+        vectors = embedding.field_vectors(self, self.embedding_dim, features)
         num_pairs = len(interactions.pair_indices(vectors.shape[1])[0])
         weights = self.param("pair_weights", nn.initializers.ones, (num_pairs,))
         return logits + field_pairs.weighted_pair_term(vectors, weights)

@@ -37,20 +37,8 @@ class Model(nn.Module):
     def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
         """The logits, float32 [B]."""
         del train  # nothing here is random
-        logits = first_order.FirstOrder(
-            self.vocab_size,
-            self.slot_fields,
-            self.first_order_inputs,
-            self.init_stddev,
-            name="first_order",
-        )(features)
-        vectors = embedding.FieldEmbedding(
-            self.vocab_size,
-            2 * self.embedding_dim,
-            self.slot_fields,
-            self.init_stddev,
-            name="embedding",
-        )(features)
+        logits = first_order.first_order_logits(self, features)
+        vectors = embedding.field_vectors(self, 2 * self.embedding_dim, features)
         second, third = jnp.split(vectors, 2, axis=-1)
         triples = anova.anova_kernel(third, order=3).sum(axis=-1)
         return logits + interactions.fm_pair_term(second) + triples

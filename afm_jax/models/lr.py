@@ -26,10 +26,4 @@ class Model(nn.Module):
     def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
         """The logits, float32 [B]."""
         del train  # nothing here is random
-        return first_order.FirstOrder(
-            self.vocab_size,
-            self.slot_fields,
-            self.first_order_inputs,
-            self.init_stddev,
-            name="first_order",
-        )(features)
+        return first_order.first_order_logits(self, features)

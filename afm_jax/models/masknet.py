@@ -98,13 +98,7 @@ class Model(nn.Module):
             raise errors.InputError(
                 "masknet's block_dims is (); expected the width of one block or more."
             )
-        vectors = embedding.FieldEmbedding(
-            self.vocab_size,
-            self.embedding_dim,
-            self.slot_fields,
-            self.init_stddev,
-            name="embedding",
-        )(features)
+        vectors = embedding.field_vectors(self, self.embedding_dim, features)
         # Statistics over k, scale and bias of [F, k].
         normalized = nn.LayerNorm(
             epsilon=1e-5, feature_axes=(-2, -1), name="embedding_norm"

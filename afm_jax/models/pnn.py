@@ -52,13 +52,7 @@ class Model(nn.Module):
             InputError: an unknown option.
         """
         check_one_of("products", self.products, ("inner", "outer", "both"))
-        vectors = embedding.FieldEmbedding(
-            self.vocab_size,
-            self.embedding_dim,
-            self.slot_fields,
-            self.init_stddev,
-            name="embedding",
-        )(features)
+        vectors = embedding.field_vectors(self, self.embedding_dim, features)
         parts = [vectors.reshape(len(vectors), -1)]
         if self.products in ("inner", "both"):
             parts.append(products.inner_products(vectors))

@@ -47,20 +47,8 @@ class Model(nn.Module):
         Raises:
             InputError: neither `cin_dims` nor `hidden_dims`.
         """
-        logits = first_order.FirstOrder(
-            self.vocab_size,
-            self.slot_fields,
-            self.first_order_inputs,
-            self.init_stddev,
-            name="first_order",
-        )(features)
-        vectors = embedding.FieldEmbedding(
-            self.vocab_size,
-            self.embedding_dim,
-            self.slot_fields,
-            self.init_stddev,
-            name="embedding",
-        )(features)
+        logits = first_order.first_order_logits(self, features)
+        vectors = embedding.field_vectors(self, self.embedding_dim, features)
         parts = []
         layer = vectors
         # Xavier normal of the F H products that a vector of the next layer sums up.

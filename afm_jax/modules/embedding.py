@@ -1,11 +1,43 @@
 """The embedding table that all fields share."""
 
+from typing import Protocol
+
 import jax
 from flax import linen as nn
 
 from afm_jax.features import Features
 from afm_jax.modules import table_init
 from afm_jax.ops import embedding
+
+
+class HasTables(Protocol):
+    """A model whose tables these are; see `FieldEmbedding` for the attributes."""
+
+    @property
+    def vocab_size(self) -> int: ...
+
+    @property
+    def slot_fields(self) -> tuple[int, ...] | None: ...
+
+    @property
+    def init_stddev(self) -> float: ...
+
+
+def field_vectors(
+    model: HasTables, embedding_dim: int, features: Features
+) -> jax.Array:
+    """The vector of each field, float32 [B, F, embedding_dim].
+
+    Called from the model that is to own the `FieldEmbedding`, which is its submodule
+    `embedding`.
+    """
+    return FieldEmbedding(
+        model.vocab_size,
+        embedding_dim,
+        model.slot_fields,
+        model.init_stddev,
+        name="embedding",
+    )(features)
 
 
 class FieldEmbedding(nn.Module):

@@ -1,7 +1,7 @@
 """The first-order part of a model: a bias and one weight per feature."""
 
 import typing
-from typing import Literal
+from typing import Literal, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -9,10 +9,32 @@ from flax import linen as nn
 
 from afm_jax.errors import check_one_of
 from afm_jax.features import Features
-from afm_jax.modules import table_init
-from afm_jax.ops import embedding
+from afm_jax.modules import embedding, table_init
+from afm_jax.ops.embedding import embed_fields
 
 Inputs = Literal["all", "fields", "dense"]
+
+
+class HasFirstOrder(embedding.HasTables, Protocol):
+    """A model with a first-order part; see `FirstOrder` for the attributes."""
+
+    @property
+    def first_order_inputs(self) -> Inputs: ...
+
+
+def first_order_logits(model: HasFirstOrder, features: Features) -> jax.Array:
+    """The first-order part of the logits, float32 [B].
+
+    Called from the model that is to own the `FirstOrder`, which is its submodule
+    `first_order`.
+    """
+    return FirstOrder(
+        model.vocab_size,
+        model.slot_fields,
+        model.first_order_inputs,
+        model.init_stddev,
+        name="first_order",
+    )(features)
 
 
 class FirstOrder(nn.Module):
@@ -52,7 +74,7 @@ class FirstOrder(nn.Module):
                 table_init.normal(self.init_stddev),
                 (self.vocab_size, 1),
             )
-            weights = embedding.embed_fields(
+            weights = embed_fields(
                 table, features.ids, features.values, slot_fields=self.slot_fields
             )
             logits = logits + weights.sum(axis=(1, 2))
