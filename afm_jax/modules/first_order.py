@@ -10,6 +10,7 @@ from flax import linen as nn
 from afm_jax.errors import check_one_of
 from afm_jax.features import Features
 from afm_jax.modules import embedding, table_init
+from afm_jax.ops import exact
 from afm_jax.ops.embedding import embed_fields
 
 Inputs = Literal["all", "fields", "dense"]
@@ -84,6 +85,6 @@ class FirstOrder(nn.Module):
                 "kernel", nn.initializers.xavier_normal(), (num_dense, 1)
             )
             # Not left to TF32, the GPU's default: three digits of a logit are too few.
-            dense = jnp.dot(features.dense, kernel, precision=jax.lax.Precision.HIGHEST)
+            dense = exact.dot(features.dense, kernel)
             logits = logits + dense[:, 0]
         return logits

@@ -1,8 +1,9 @@
 """The last layer of a model: one number from the vector before it."""
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
+
+from afm_jax.ops import exact
 
 
 class Output(nn.Module):
@@ -24,7 +25,7 @@ class Output(nn.Module):
         """float32 [B] of inputs float32 [B, n]."""
         kernel = self.param("kernel", self.kernel_init, (inputs.shape[-1], 1))
         # Not left to TF32, the GPU's default: three digits of a logit are too few.
-        logits = jnp.dot(inputs, kernel, precision=jax.lax.Precision.HIGHEST)
+        logits = exact.dot(inputs, kernel)
         if self.use_bias:
             logits = logits + self.param("bias", nn.initializers.zeros, (1,))[None]
         return logits[:, 0]

@@ -3,13 +3,12 @@
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 
 from afm_jax.errors import InputError
 from afm_jax.features import Features
 from afm_jax.modules.attention import AttentionPooling
-from afm_jax.ops import interactions
+from afm_jax.ops import exact, interactions
 
 
 class PairAttention(NamedTuple):
@@ -69,9 +68,7 @@ def pair_attention(
 
     # Rows do not depend on one another, so the gradient of the sum is that of each.
     gradient = jax.grad(sum_of_logits)(pooled)
-    effects = jnp.einsum(
-        "bpk,bk->bp", products, gradient, precision=jax.lax.Precision.HIGHEST
-    )
+    effects = exact.einsum("bpk,bk->bp", products, gradient)
     return PairAttention(weights, weights * effects)
 
 

@@ -20,14 +20,11 @@ import jax
 import jax.numpy as jnp
 
 from afm_jax.errors import check_one_of
-from afm_jax.ops import blocked_attention, interactions, pallas_attention
+from afm_jax.ops import blocked_attention, exact, interactions, pallas_attention
 
 Implementation = Literal["auto", "reference", "blocked", "pallas"]
 
 _IMPLEMENTATIONS = typing.get_args(Implementation)
-
-# The GPU's default for float32 products, TF32, keeps 10 bits of the mantissa only.
-_PRECISION = jax.lax.Precision.HIGHEST
 
 
 def attention_weights(
@@ -124,7 +121,7 @@ def attention_pooling(
     weights = _weights(pairs, kernel, bias, query)
     if scale is not None:
         weights = weights * scale
-    return jnp.einsum("...p,...pk->...k", weights, pairs, precision=_PRECISION)
+    return exact.einsum("...p,...pk->...k", weights, pairs)
 
 
 def choose(
@@ -159,9 +156,9 @@ def _flat(embeddings: jax.Array) -> jax.Array:
 def _weights(
     pairs: jax.Array, kernel: jax.Array, bias: jax.Array, query: jax.Array
 ) -> jax.Array:
-    hidden = jnp.einsum("...pk,kt->...pt", pairs, kernel, precision=_PRECISION)
+    hidden = exact.einsum("...pk,kt->...pt", pairs, kernel)
     hidden = jax.nn.relu(hidden + jnp.broadcast_to(bias, hidden.shape))
-    scores = jnp.einsum("...pt,t->...p", hidden, query, precision=_PRECISION)
+    scores = exact.einsum("...pt,t->...p", hidden, query)
     return jax.nn.softmax(scores, axis=-1)
 
 

@@ -3,10 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from afm_jax.ops import interactions
-
-# The GPU's default for float32 products, TF32, keeps 10 bits of the mantissa only.
-_PRECISION = jax.lax.Precision.HIGHEST
+from afm_jax.ops import exact, interactions
 
 
 def squeeze_excitation(
@@ -35,8 +32,8 @@ def squeeze_excitation(
             f"expected squeeze [F, s] and excitation [s, F] for {num_fields} fields, found {found}"
         )
     means = embeddings.mean(axis=-1)
-    hidden = jax.nn.relu(jnp.matmul(means, squeeze, precision=_PRECISION))
-    weights = jax.nn.relu(jnp.matmul(hidden, excitation, precision=_PRECISION))
+    hidden = jax.nn.relu(exact.dot(means, squeeze))
+    weights = jax.nn.relu(exact.dot(hidden, excitation))
     return embeddings * weights[..., None]
 
 
@@ -79,9 +76,7 @@ def bilinear_interaction(embeddings: jax.Array, kernel: jax.Array) -> jax.Array:
         else:
             kernels = kernel[start:stop]
         # One matrix product for all pairs of field i; v_i is not repeated.
-        left = jnp.einsum(
-            "...k,jkl->...jl", embeddings[..., i, :], kernels, precision=_PRECISION
-        )
+        left = exact.einsum("...k,jkl->...jl", embeddings[..., i, :], kernels)
         products.append(left * others)
         start = stop
     return jnp.concatenate(products, axis=-2)

@@ -27,10 +27,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from afm_jax.ops import interactions
-
-# The GPU's default for float32 products, TF32, keeps 10 bits of the mantissa only.
-_einsum = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
+from afm_jax.ops import exact, interactions
 
 # What the largest array of a block may take: measured, see experiments/benchmark.
 _BLOCK_BYTES = 3 << 19
@@ -204,8 +201,8 @@ def _block_gradient(network, vectors, scale, weights, gradient):
     mean = (weights * of_weights).sum(axis=0)
     of_scores = weights * (of_weights - mean[None])
     of_hidden = jnp.where(hidden > 0, of_scores[None], 0.0)
-    outer = _einsum("kn,tn->kt", _flat_pairs(products), _flat_pairs(of_hidden))
-    of_products = _einsum(
+    outer = exact.einsum("kn,tn->kt", _flat_pairs(products), _flat_pairs(of_hidden))
+    of_products = exact.einsum(
         "kt,tn->kn", network.kernel * network.query[None], _flat_pairs(of_hidden)
     )
     of_products = of_products.reshape(k, *scaled.shape)
@@ -230,7 +227,7 @@ def _products(vectors: jax.Array) -> jax.Array:
 def _hidden(products: jax.Array, network: Network) -> jax.Array:
     """The hidden layer before relu, [t, P, rows]."""
     kernel = jnp.concatenate([network.kernel, network.bias[None]])
-    hidden = _einsum("kt,kn->tn", kernel, _flat_pairs(products))
+    hidden = exact.einsum("kt,kn->tn", kernel, _flat_pairs(products))
     return hidden.reshape(-1, *products.shape[1:])
 
 

@@ -8,10 +8,8 @@ x0 is the input of the first layer, x the output of the layer before. Products w
 import jax
 import jax.numpy as jnp
 
+from afm_jax.ops import exact
 from afm_jax.ops.matmul import matmul
-
-# The GPU's default for float32 products, TF32, keeps 10 bits of the mantissa only.
-_PRECISION = jax.lax.Precision.HIGHEST
 
 
 def vector_crosses(x0: jax.Array, weights: jax.Array, biases: jax.Array) -> jax.Array:
@@ -30,10 +28,10 @@ def vector_crosses(x0: jax.Array, weights: jax.Array, biases: jax.Array) -> jax.
     Returns:
         x_L, float [B, d].
     """
-    projected = jnp.dot(x0, weights.T, precision=_PRECISION)
+    projected = exact.dot(x0, weights.T)
     scale, shift = jnp.ones_like(x0[:, 0]), jnp.zeros_like(x0[0])
     for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-        constant = jnp.dot(shift, weight, precision=_PRECISION)
+        constant = exact.dot(shift, weight)
         scale = scale + scale * projected[:, layer] + constant
         shift = shift + bias
     return x0 * scale[:, None] + shift[None, :]

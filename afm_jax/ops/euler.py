@@ -5,6 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from afm_jax.ops import exact
+
 
 class Complex(NamedTuple):
     """Complex vectors as two arrays, which optimizers and gradients take as they are."""
@@ -65,10 +67,7 @@ def complex_products(
             f"expected orders [{num_fields}, N] and biases [N, {k}], found {orders.shape}, {biases}"
         )
     # Exact: the exponential and a large phase turn errors of the sums into larger ones.
-    sums = [
-        jnp.einsum("...jk,jn->...nk", x, orders, precision=jax.lax.Precision.HIGHEST)
-        for x in (log_modulus, phase)
-    ]
+    sums = [exact.einsum("...jk,jn->...nk", x, orders) for x in (log_modulus, phase)]
     log_sums, phases = (
         total + jnp.broadcast_to(bias, total.shape)
         for total, bias in zip(sums, (log_modulus_bias, phase_bias), strict=True)

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from afm_jax.ops import interactions
+from afm_jax.ops import exact, interactions
 
 
 def weighted_pair_term(embeddings: jax.Array, weights: jax.Array) -> jax.Array:
@@ -33,9 +33,7 @@ def weighted_pair_term(embeddings: jax.Array, weights: jax.Array) -> jax.Array:
     # One product with an upper triangular matrix: no tensor of pairs per row.
     upper = jnp.zeros((num_fields, num_fields), weights.dtype)
     upper = upper.at[first, second].set(weights)
-    others = jnp.einsum(
-        "ij,...jk->...ik", upper, embeddings, precision=jax.lax.Precision.HIGHEST
-    )
+    others = exact.einsum("ij,...jk->...ik", upper, embeddings)
     return (embeddings * others).sum(axis=(-2, -1))
 
 

@@ -1,7 +1,8 @@
 """Fusion of two vectors into one number."""
 
 import jax
-import jax.numpy as jnp
+
+from afm_jax.ops import exact
 
 
 def bilinear_fusion(
@@ -29,10 +30,9 @@ def bilinear_fusion(
         raise ValueError(
             f"a kernel of shape {kernel.shape} fuses vectors of {heads * p} and {heads * q}, found {first.shape[-1]} and {second.shape[-1]}"
         )
-    return jnp.einsum(
+    return exact.einsum(
         "...np,npq,...nq->...",
         first.reshape(*first.shape[:-1], heads, p),
         kernel,
         second.reshape(*second.shape[:-1], heads, q),
-        precision=jax.lax.Precision.HIGHEST,
     )

@@ -4,9 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from afm_jax import errors
-
-# The GPU's default for float32 products, TF32, keeps 10 bits of the mantissa only.
-_PRECISION = jax.lax.Precision.HIGHEST
+from afm_jax.ops import exact
 
 
 def edge_weights(
@@ -40,7 +38,7 @@ def edge_weights(
             f"expected receiver and sender [{k}], found {receiver.shape} and {sender.shape}"
         )
     received, sent = (
-        jnp.einsum("...fk,k->...f", embeddings, kernel, precision=_PRECISION)
+        exact.einsum("...fk,k->...f", embeddings, kernel)
         for kernel in (receiver, sender)
     )
     scores = jax.nn.leaky_relu(received[..., :, None] + sent[..., None, :])
@@ -76,6 +74,6 @@ def neighbour_sums(
         raise ValueError(
             f"expected outgoing and incoming {expected}, found {outgoing.shape} and {incoming.shape}"
         )
-    sent = jnp.einsum("...fk,fkl->...fl", states, outgoing, precision=_PRECISION)
-    sums = jnp.einsum("...ij,...jl->...il", weights, sent, precision=_PRECISION)
-    return jnp.einsum("...fk,fkl->...fl", sums, incoming, precision=_PRECISION)
+    sent = exact.einsum("...fk,fkl->...fl", states, outgoing)
+    sums = exact.einsum("...ij,...jl->...il", weights, sent)
+    return exact.einsum("...fk,fkl->...fl", sums, incoming)

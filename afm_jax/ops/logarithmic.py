@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from afm_jax.ops import exact
+
 
 def log_magnitudes(embeddings: jax.Array, *, smallest: float = 1e-4) -> jax.Array:
     """ln max(|e|, smallest), element by element.
@@ -44,7 +46,5 @@ def power_products(
             f"expected logarithms [..., F, k], exponents [F, N], bias [N], found {logarithms.shape}, {exponents.shape}, {bias.shape}"
         )
     # Exact: the exponential turns an error of the sum into one of every product.
-    sums = jnp.einsum(
-        "...fk,fn->...nk", logarithms, exponents, precision=jax.lax.Precision.HIGHEST
-    )
+    sums = exact.einsum("...fk,fn->...nk", logarithms, exponents)
     return jnp.exp(sums + jnp.broadcast_to(bias[:, None], sums.shape))

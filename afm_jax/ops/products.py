@@ -1,10 +1,9 @@
 """Products of field vectors as inputs of a deep part."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from afm_jax.ops import interactions
+from afm_jax.ops import exact, interactions
 
 
 def inner_products(embeddings: jax.Array) -> jax.Array:
@@ -22,12 +21,7 @@ def inner_products(embeddings: jax.Array) -> jax.Array:
         InputError: fewer than two fields, so that there is no pair.
     """
     first, second = interactions.pair_indices(embeddings.shape[-2])
-    gram = jnp.einsum(
-        "...ik,...jk->...ij",
-        embeddings,
-        embeddings,
-        precision=jax.lax.Precision.HIGHEST,
-    )
+    gram = exact.einsum("...ik,...jk->...ij", embeddings, embeddings)
     return gram[..., first, second]
 
 

@@ -1,10 +1,8 @@
 """Multi-head self-attention over the fields of a row."""
 
 import jax
-import jax.numpy as jnp
 
-# The GPU's default for float32 products, TF32, keeps 10 bits of the mantissa only.
-_PRECISION = jax.lax.Precision.HIGHEST
+from afm_jax.ops import exact
 
 
 def self_attention_weights(
@@ -31,10 +29,9 @@ def self_attention_weights(
             f"expected query and key [{embeddings.shape[-1]}, H, t], found {query.shape} and {key.shape}"
         )
     queries, keys = (
-        jnp.einsum("...md,dht->...hmt", embeddings, kernel, precision=_PRECISION)
-        for kernel in (query, key)
+        exact.einsum("...md,dht->...hmt", embeddings, kernel) for kernel in (query, key)
     )
-    scores = jnp.einsum("...hmt,...hnt->...hmn", queries, keys, precision=_PRECISION)
+    scores = exact.einsum("...hmt,...hnt->...hmn", queries, keys)
     return jax.nn.softmax(scores, axis=-1)
 
 
@@ -63,7 +60,7 @@ def interacting_features(
         raise ValueError(
             f"expected weights [..., H, F, F], value [d, H, t], residual [d, H t], found {weights.shape}, {value.shape}, {residual.shape}"
         )
-    values = jnp.einsum("...nd,dht->...hnt", embeddings, value, precision=_PRECISION)
-    heads = jnp.einsum("...hmn,...hnt->...mht", weights, values, precision=_PRECISION)
-    own = jnp.einsum("...md,de->...me", embeddings, residual, precision=_PRECISION)
+    values = exact.einsum("...nd,dht->...hnt", embeddings, value)
+    heads = exact.einsum("...hmn,...hnt->...mht", weights, values)
+    own = exact.einsum("...md,de->...me", embeddings, residual)
     return jax.nn.relu(heads.reshape(own.shape) + own)
