@@ -59,7 +59,11 @@ class Model(nn.Module):
 
     @nn.compact
     def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
-        """The logits, float32 [B]; random in training through the rng 'dropout'."""
+        """The logits, float32 [B]; random in training through the rng 'dropout'.
+
+        Raises:
+            InputError: fewer than two fields, or an unknown option.
+        """
         logits = first_order.first_order_logits(self, features)
         vectors = embedding.field_vectors(self, self.embedding_dim, features)
         pooled = attention.AttentionPooling(

@@ -35,7 +35,11 @@ class Model(nn.Module):
 
     @nn.compact
     def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
-        """The logits, float32 [B]."""
+        """The logits, float32 [B].
+
+        Raises:
+            InputError: fewer than two fields.
+        """
         del train  # nothing here is random
         logits = first_order.first_order_logits(self, features)
         vectors = embedding.field_vectors(self, self.embedding_dim, features)

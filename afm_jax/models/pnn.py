@@ -49,7 +49,7 @@ class Model(nn.Module):
         """The logits, float32 [B]; random in training through the rng 'dropout'.
 
         Raises:
-            InputError: an unknown option.
+            InputError: fewer than two fields with inner products, or an unknown option.
         """
         check_one_of("products", self.products, ("inner", "outer", "both"))
         vectors = embedding.field_vectors(self, self.embedding_dim, features)

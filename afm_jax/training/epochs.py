@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import jax
 import numpy as np
@@ -13,7 +13,7 @@ import optax
 from flax import linen as nn
 
 from afm_jax.errors import InputError
-from afm_jax.features import Schema
+from afm_jax.features import Batch, Schema
 from afm_jax.ops import losses
 from afm_jax.training import evaluation, steps, updates
 from afm_jax.training import state as states
@@ -69,6 +69,7 @@ class Epochs:
         self._learning_rate, self._devices = learning_rate, devices
         self._splits, self._options = splits, options
         self._checkpoints, self._records = checkpoints, records
+        self._num_ids = schema.vocab_size
         self._unchecked: list[tuple[int, jax.Array]] = []
         step = steps.make_train_step(
             model,
@@ -181,6 +182,9 @@ class Epochs:
             with contextlib.closing(batches):
                 return evaluation.logits_of(predict, batches, group=self._options.group)
         except evaluation.NotFiniteError as error:
+            batches = self._splits[name].batches(0, transform=lambda batch: batch)
+            with contextlib.closing(batches):
+                self._check_ids(name, batches)
             what = f"On the {name} split {str(error).removesuffix('.')}"
             at = states.steps_made(state) - 1
             raise self._diverged(what, at, state) from None
@@ -224,9 +228,22 @@ class Epochs:
         for first, values in self._unchecked:
             wrong = np.flatnonzero(~np.isfinite(np.ravel(values)))
             if wrong.size:
+                at, train = first + int(wrong[0]), self._splits["train"]
+                batch = train.batch(*divmod(at, train.steps_per_epoch))
+                self._check_ids("train", [batch])
                 what = f"The loss is {np.ravel(values)[wrong[0]]}"
-                raise self._diverged(what, first + int(wrong[0]), state)
+                raise self._diverged(what, at, state)
         self._unchecked.clear()
+
+    def _check_ids(self, name: str, batches: Iterable[Batch]) -> None:
+        """Tells damaged data, whose logits are NaN, from a model that diverged."""
+        for batch in batches:
+            ids = np.asarray(batch.features.ids)
+            wrong = ids[(ids < 0) | (ids >= self._num_ids)]
+            if wrong.size:
+                raise InputError(
+                    f"The {name} split has a feature id {wrong[0]}, outside [0, {self._num_ids}): the data are damaged; prepare them again."
+                )
 
     def _diverged(self, what: str, at: int, state: TrainState) -> InputError:
         """Says of numbers that are not finite where that was, and what is left."""

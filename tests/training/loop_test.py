@@ -331,6 +331,19 @@ def test_logits_that_are_not_finite_stop_with_split_and_step(tmp_path):
         run(tmp_path, learning_rate=1e30, batch_size=4096)
 
 
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_damaged_ids_are_not_told_as_divergence(tmp_path, monkeypatch, split):
+    store = make_store()
+    ids = store.splits[split].ids.copy()
+    ids[7, 3] = 10**6
+    rows = store.splits[split]._replace(ids=ids)
+    damaged = store._replace(splits={**store.splits, split: rows})
+    monkeypatch.setitem(globals(), "make_store", lambda: damaged)
+    told = rf"The {split} split has a feature id 1000000, outside \[0, \d+\): the data"
+    with pytest.raises(InputError, match=told):
+        run(tmp_path)
+
+
 def test_training_ends_when_validation_auc_stops_rising(tmp_path):
     result = run(tmp_path, learning_rate=0.0, patience=2, plateau_factor=0.1, epochs=9)
     aucs = [
