@@ -29,7 +29,7 @@ from afm_jax.errors import InputError
 from afm_jax.training import records
 from data import program
 from data.store import Store
-from experiments import plots, report, runs, startup, statistics, train
+from experiments import plots, report, runs, startup, statistics, train, workdirs
 
 FLAGS = flags.FlagValues()
 
@@ -172,11 +172,11 @@ def _train_all(
         for entry in entries:
             folder = _parse(entry, seed, workdir)
             title = f"{entry.name}, seed {seed}"
-            result = runs.finished(folder, train.config(), store.schema)
+            result = workdirs.finished(folder, train.config(), store.schema)
             logits = records.read_logits(folder, split, num_rows)
             if result is None or logits is None:
                 _log.info("Training %s.", title)
-                if (folder / runs.CONFIG).exists():
+                if (folder / workdirs.CONFIG).exists():
                     _parse(entry, seed, workdir, "--resume")
                 try:
                     result = train.main()

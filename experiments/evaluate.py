@@ -16,7 +16,7 @@ from absl import flags
 from afm_jax.training import evaluation, parallel, steps
 from data import program
 from data.loader import Loader
-from experiments import runs, startup
+from experiments import runs, startup, workdirs
 
 FLAGS = flags.FlagValues()
 
@@ -56,7 +56,7 @@ def main() -> dict[str, Any]:
     """Evaluates as the flags say; returns the metrics."""
     startup.prepare()
     workdir = pathlib.Path(_WORKDIR.value)
-    config = runs.read_config(workdir)
+    config = workdirs.read_config(workdir)
     dataset = _DATASET.value or config["dataset"]
     store = runs.open_data(dataset, _DATA_DIR.value or config["data_dir"])
     split = _SPLIT.value or ("test" if "test" in store.splits else "validation")

@@ -26,7 +26,7 @@ from afm_jax.ops import interactions
 from data import program
 from data.loader import Loader
 from data.synthetic import planted
-from experiments import runs, startup
+from experiments import runs, startup, workdirs
 
 FLAGS = flags.FlagValues()
 
@@ -52,7 +52,7 @@ def main() -> dict[str, Any]:
     """Looks at the run that the flags name; returns the pairs that count most."""
     startup.prepare()
     workdir = pathlib.Path(_WORKDIR.value)
-    config = runs.read_config(workdir)
+    config = workdirs.read_config(workdir)
     store = runs.open_data(config["dataset"], config["data_dir"])
     rows = runs.rows_of(store, config["dataset"], _SPLIT.value)
     loader = Loader(rows, _BATCH_SIZE.value, shuffle=False)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import runs, statistics
+from experiments import statistics, workdirs
 
 METRICS = ("auc", "log_loss")
 """The metrics whose differences are tested."""
@@ -168,7 +168,7 @@ def write(
     compared: Mapping[str, Sequence[Run]],
 ) -> None:
     """Writes table.md and results.jsonl, one line for each run."""
-    runs.write_text(workdir / "table.md", table(summary))
+    workdirs.write_text(workdir / "table.md", table(summary))
     lines = [
         {
             "name": name,
@@ -181,7 +181,7 @@ def write(
         for run in several
     ]
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    runs.write_text(workdir / "results.jsonl", text)
+    workdirs.write_text(workdir / "results.jsonl", text)
 
 
 def table(summary: Mapping[str, Any]) -> str:

@@ -28,7 +28,7 @@ from afm_jax.training import (
     updates,
 )
 from data import program
-from experiments import runs, startup
+from experiments import runs, startup, workdirs
 
 FLAGS = flags.FlagValues()
 
@@ -205,14 +205,14 @@ def main() -> dict[str, Any]:
     devices.check_batch_size(_BATCH_SIZE.value)
     tables = {}
     if _INIT_FROM.value is not None and not (
-        _RESUME.value and runs.has_checkpoint(workdir)
+        _RESUME.value and workdirs.has_checkpoint(workdir)
     ):
         other = pathlib.Path(_INIT_FROM.value.replace("{seed}", str(_SEED.value)))
         features = splits["train"].batch(0, 0).features
         tables = runs.tables_for(model, other, schema, features)
     rows = _EPOCHS.value * splits["train"].num_rows
-    with runs.held(workdir):
-        runs.start(workdir, config(), schema, resume=_RESUME.value)
+    with workdirs.held(workdir):
+        workdirs.start(workdir, config(), schema, resume=_RESUME.value)
         with (
             program.stop_on_signals() as stop,
             program.progress("Training", rows) as advance,
@@ -253,7 +253,7 @@ def main() -> dict[str, Any]:
             **result,
             "workdir": str(workdir),
         }
-        runs.finish(workdir, result)
+        workdirs.finish(workdir, result)
     return result
 
 

@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from afm_jax import errors
-from afm_jax.errors import check_one_of
+from afm_jax.errors import InputError, check_one_of
 from afm_jax.features import Features
 from afm_jax.modules import dense_layer, embedding, mlp, output
 from afm_jax.ops import flat
@@ -95,7 +94,7 @@ class Model(nn.Module):
         """
         check_one_of("blocks", self.blocks, ("serial", "parallel"))
         if not self.block_dims:
-            raise errors.InputError(
+            raise InputError(
                 "masknet's block_dims is (); expected the width of one block or more."
             )
         vectors = embedding.field_vectors(self, self.embedding_dim, features)

@@ -84,7 +84,6 @@ class FirstOrder(nn.Module):
             kernel = self.param(
                 "kernel", nn.initializers.xavier_normal(), (num_dense, 1)
             )
-            # Not left to TF32, the GPU's default: three digits of a logit are too few.
             dense = exact.dot(features.dense, kernel)
             logits = logits + dense[:, 0]
         return logits

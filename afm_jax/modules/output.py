@@ -24,7 +24,6 @@ class Output(nn.Module):
     def __call__(self, inputs: jax.Array) -> jax.Array:
         """float32 [B] of inputs float32 [B, n]."""
         kernel = self.param("kernel", self.kernel_init, (inputs.shape[-1], 1))
-        # Not left to TF32, the GPU's default: three digits of a logit are too few.
         logits = exact.dot(inputs, kernel)
         if self.use_bias:
             logits = logits + self.param("bias", nn.initializers.zeros, (1,))[None]

@@ -52,8 +52,9 @@ def attention_weights(
         which are in the order of `interactions.pair_indices`.
 
     Raises:
-        InputError: fewer than two fields, so that there is no pair.
-        ValueError: shapes that do not match, or an unknown implementation.
+        InputError: fewer than two fields, so that there is no pair, or an unknown
+            implementation.
+        ValueError: shapes that do not match.
     """
     _check_shapes(embeddings, kernel, bias, query)
     # A kernel that writes the weights would save nothing: they are its largest array.
@@ -96,9 +97,9 @@ def attention_pooling(
         float [batch..., k].
 
     Raises:
-        InputError: fewer than two fields, so that there is no pair.
-        ValueError: shapes that do not match, a dropout rate without a key, or an
-            unknown implementation.
+        InputError: fewer than two fields, so that there is no pair, or an unknown
+            implementation.
+        ValueError: shapes that do not match, or a dropout rate without a key.
     """
     _check_shapes(embeddings, kernel, bias, query)
     *batch, num_fields, k = embeddings.shape
@@ -135,7 +136,7 @@ def choose(
         attention_dim: t.
 
     Raises:
-        ValueError: an unknown implementation.
+        InputError: an unknown implementation.
     """
     check_one_of("implementation", implementation, _IMPLEMENTATIONS)
     if implementation != "auto":

@@ -1,4 +1,4 @@
-"""Products as exact as float32, for what is small or feeds a softmax, an exponential or a logit."""
+"""Products in full float32: of what is small, or feeds a softmax or a logit."""
 
 import functools
 

@@ -1,16 +1,9 @@
-"""Checkpoints of a run, on Orbax: verified when read, the newest and the best kept.
-
-A checkpoint is two Orbax items: `state`, the leaves of the state by name, and `about`,
-one JSON text with its crc32: what Orbax does not check, shape, dtype and crc32 of every
-leaf, beside the run's progress, metrics and schema.
-"""
+"""Checkpoints of a run, on Orbax: verified when read, the newest and the best kept."""
 
 import errno
-import json
 import logging
 import pathlib
 import shutil
-import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeVar
 
@@ -22,18 +15,10 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, LatestN
 
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
-from afm_jax.training import leaves
+from afm_jax.training import checked_items, leaves
 from afm_jax.training.best import Best
 
 T = TypeVar("T")
-
-# What the machine, not the file, is at fault for: another try may go well.
-_TRANSIENT = frozenset(
-    {
-        *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EAGAIN),
-        *(errno.EACCES, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT),
-    }
-)
 
 
 class Checkpoints:
@@ -87,8 +72,10 @@ class Checkpoints:
             raise InputError(f"No checkpoint in {self._directory} to restore.")
         for step in self._manager.all_steps():
             try:
-                self._best.note(step, self._read_about(step)["metrics"])
-            except _DamageError:
+                self._best.note(
+                    step, checked_items.read_about(self._manager, step)["metrics"]
+                )
+            except checked_items.DamageError:
                 continue  # `restore` reports it, if it comes to that.
 
     def save(
@@ -115,7 +102,6 @@ class Checkpoints:
             raise ValueError("a checkpoint carries a schema, found None")
         arrays = {k: np.asarray(v) for k, v in leaves.by_name(state).items()}
         about = {
-            "leaves": {k: leaves.describe(v) for k, v in arrays.items()},
             "progress": progress,
             "metrics": metrics,
             "schema": self._schema.to_json(),
@@ -125,21 +111,11 @@ class Checkpoints:
             # Of a save that fails half-way, Orbax prints a traceback for each leaf.
             full = "No space left on device"
             raise OSError(errno.ENOSPC, full, str(self._directory))
-        text = json.dumps(about)
-        checked = {"text": text, "crc32": zlib.crc32(text.encode())}
         self.wait()
         while self._damaged:  # Orbax saves no step below one that exists.
             self._manager.delete(self._damaged.pop())
         self._best.note(step, metrics)
-        saved = self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                # Orbax refuses arrays of size 0.
-                state=ocp.args.PyTreeSave({k: v for k, v in arrays.items() if v.size}),
-                about=ocp.args.JsonSave(checked),
-            ),
-        )
-        if not saved:
+        if not checked_items.save(self._manager, step, arrays, about):
             raise RuntimeError(
                 f"step {step} was not saved: {self._directory} has step {self.latest_step()}"
             )
@@ -174,7 +150,7 @@ class Checkpoints:
         if best is not None:
             try:
                 return best, *self._load(best, example)
-            except _DamageError as error:
+            except checked_items.DamageError as error:
                 absl_logging.warning(
                     "In %s the best checkpoint, %d, is damaged: %s. Taking the newest one.",
                     *(self._directory, best, error),
@@ -230,7 +206,7 @@ class Checkpoints:
                 continue
             try:
                 return candidate, read(candidate)
-            except _DamageError as error:
+            except checked_items.DamageError as error:
                 damage.append(f"checkpoint {candidate} is damaged: {error}")
             if step is None:
                 absl_logging.warning("In %s %s.", self._directory, damage[-1])
@@ -243,7 +219,7 @@ class Checkpoints:
         self, step: int, example: T, fields: tuple[str, ...] | None = None
     ) -> tuple[T, Any]:
         """State and progress, or those fields of the state."""
-        about = self._read_about(step)
+        about = checked_items.read_about(self._manager, step)
         where = f"Checkpoint {step} in {self._directory}"
         if self._schema is not None:
             difference = Schema.from_json(about["schema"]).difference(self._schema)
@@ -255,48 +231,12 @@ class Checkpoints:
         difference = leaves.difference(saved, example)
         if difference:
             raise InputError(f"{where} does not fit: {difference}.")
-        arrays = [self._read_leaf(step, k, saved[k]) for k in leaves.by_name(example)]
+        arrays = [
+            checked_items.read_leaf(self._manager, step, name, saved[name])
+            for name in leaves.by_name(example)
+        ]
         state = jax.tree.unflatten(jax.tree.structure(example), arrays)
         return state, about["progress"]
-
-    def _read_about(self, step: int) -> Any:
-        item = self._read(step, about=ocp.args.JsonRestore())
-        text = item.get("text", "")
-        if item.get("crc32") != zlib.crc32(text.encode()):
-            raise _DamageError("its description is not what was written")
-        return json.loads(text)
-
-    def _read_leaf(self, step: int, name: str, saved: Mapping[str, Any]) -> np.ndarray:
-        # One at a time: when one of several reads fails, Orbax leaves the others behind
-        # and prints a traceback for each.
-        example = np.empty(saved["shape"], saved["dtype"])
-        if not example.size:
-            return example
-        args = ocp.args.PyTreeRestore(
-            {name: example},
-            restore_args={name: ocp.RestoreArgs(restore_type=np.ndarray)},
-            partial_restore=True,
-        )
-        array = self._read(step, state=args)[name]
-        if leaves.describe(array) != saved:
-            raise _DamageError(f"{name} is not what was written")
-        return array
-
-    def _read(self, step: int, **item: ocp.args.CheckpointArgs) -> Any:
-        try:
-            items = self._manager.restore(step, args=ocp.args.Composite(**item))
-            (value,) = items.values()
-        except MemoryError:
-            raise
-        except Exception as error:  # Whatever a parser of damaged files may meet.
-            if isinstance(error, OSError) and error.errno in _TRANSIENT:
-                raise
-            raise _DamageError(f"{error}".partition("\n")[0]) from error
-        return value
-
-
-class _DamageError(Exception):
-    """A checkpoint's files are not as they were written."""
 
 
 def _not_orbax_chatter(record: logging.LogRecord) -> bool:

@@ -59,7 +59,7 @@ def make_train_step(
         feature id is outside the tables.
 
     Raises:
-        ValueError: unknown `table_update` or `compute_dtype`.
+        InputError: unknown `table_update` or `compute_dtype`.
     """
     computing = _computing_in(compute_dtype)
     num_ids = num_ids or model.vocab_size
@@ -213,8 +213,7 @@ def _update(
     )
     if axis_name is not None:
         value, gradients = jax.lax.psum((value, gradients), axis_name)
-    # What else there is does not change, and a mean would round it.
-    if "batch_stats" in model_state:
+    if "batch_stats" in model_state:  # Other collections do not change.
         old, new = (each["batch_stats"] for each in (state.model_state, model_state))
         if axis_name is not None:
             new = jax.lax.pmean(new, axis_name)
@@ -247,7 +246,7 @@ def make_predict(
         num_ids: as for `make_train_step`.
 
     Raises:
-        ValueError: unknown `compute_dtype`.
+        InputError: unknown `compute_dtype`.
     """
     computing = _computing_in(compute_dtype)
     num_ids = num_ids or model.vocab_size

@@ -1,10 +1,7 @@
 """What a run leaves behind, how it is told apart, and what another can take from it."""
 
-import contextlib
 import json
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import programs
@@ -16,156 +13,10 @@ from afm_jax.ops import metrics
 from afm_jax.training import evaluation, loop, records
 from afm_jax.training.checkpoints import Checkpoints
 from data import program, synthetic
-from experiments import evaluate, runs, train
+from experiments import evaluate, runs, train, workdirs
 
-SCHEMA = Schema("toy", (Field("user", "categorical", 40, 0),))
-CONFIG = {
-    **{"model": "fm", "set": ["embedding_dim=4"], "dataset": "toy", "data_dir": "d"},
-    **{"loss": "squared_error", "monitor": "rmse", "epochs": 3},
-    **{"compute_dtype": "float32", "attention_l2": 0.0, "table_sharding": "replicated"},
-    "schedule": "constant",
-}
 FM = ("--model=fm", "--set=embedding_dim=3", "--set=init_stddev=0.1")
 SHORT = ("--batch_size=256", "--epochs=2", "--log_every=2")
-
-
-@pytest.fixture
-def started(tmp_path):
-    workdir = tmp_path / "runs" / "one"
-    workdir.mkdir(parents=True)
-    runs.start(workdir, CONFIG, SCHEMA, resume=False)
-    return workdir
-
-
-def test_a_run_is_described_by_its_folder(started):
-    assert runs.read_config(started) == CONFIG
-    assert Schema.from_json((started / "schema.json").read_text()) == SCHEMA
-    assert len(list(started.iterdir())) == 2
-
-
-def test_an_older_run_had_what_there_was_no_flag_for(started):
-    later = {"monitor": "auc", "compute_dtype": "float32", "attention_l2": 0.0}
-    older = {k: v for k, v in CONFIG.items() if k not in later}
-    (started / "config.json").write_text(json.dumps(older))
-    expected = {**older, **later}
-    assert runs.read_config(started) == expected
-
-
-def test_how_long_and_where_a_run_trains_may_change_when_it_is_resumed(started):
-    changed = {**CONFIG, "epochs": 9, "table_sharding": "rows"}
-    runs.start(started, changed, SCHEMA, resume=True)
-    assert runs.read_config(started) == changed
-
-
-def test_the_length_of_a_run_may_not_where_its_schedule_depends_on_it(tmp_path):
-    config = {**CONFIG, "epochs": 2, "patience": 1, "schedule": "cosine"}
-    runs.start(tmp_path, config, SCHEMA, resume=False)
-    with pytest.raises(InputError, match="trained with --epochs=2, found --epochs=9"):
-        runs.start(tmp_path, {**config, "epochs": 9}, SCHEMA, resume=True)
-    runs.start(tmp_path, {**config, "patience": 3}, SCHEMA, resume=True)
-
-
-def test_patience_may_only_grow(tmp_path):
-    runs.start(tmp_path, {**CONFIG, "patience": 2}, SCHEMA, resume=False)
-    with pytest.raises(InputError, match="trained with --patience=2, found --pati"):
-        runs.start(tmp_path, {**CONFIG, "patience": 1}, SCHEMA, resume=True)
-    for patience in (2, 5, 0):
-        runs.start(tmp_path, {**CONFIG, "patience": patience}, SCHEMA, resume=True)
-    with pytest.raises(InputError, match="trained with --patience=0, found --pati"):
-        runs.start(tmp_path, {**CONFIG, "patience": 9}, SCHEMA, resume=True)
-
-
-def test_a_run_does_not_go_on_with_other_data_of_the_same_name(started):
-    other = Schema("toy", (Field("user", "categorical", 41, 0),))
-    with pytest.raises(InputError, match="was trained on other data of this name"):
-        runs.start(started, CONFIG, other, resume=True)
-    runs.start(started, CONFIG, SCHEMA, resume=True)
-
-
-def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-
-
-def test_a_refused_command_changes_nothing(started):
-    runs.finish(started, {"test": None})
-    before = contents(started)
-
-    def refused(workdir, config, **settings):
-        with runs.held(workdir):
-            runs.start(workdir, config, SCHEMA, **settings)
-            assert contents(workdir) != before
-            raise InputError("refused")
-
-    with pytest.raises(InputError, match="refused"):
-        refused(started, {**CONFIG, "epochs": 9}, resume=True)
-    assert contents(started) == before
-    fresh = started.parent / "new" / "run"
-    with pytest.raises(InputError, match="refused"):
-        refused(fresh, CONFIG, resume=False)
-    assert not fresh.parent.exists()
-
-
-def test_what_came_to_a_checkpoint_stays_described_as_it_was_trained(started):
-    with contextlib.suppress(KeyboardInterrupt), runs.held(started):
-        runs.start(started, {**CONFIG, "epochs": 9}, SCHEMA, resume=True)
-        (started / loop.CHECKPOINTS / "7").mkdir(parents=True)
-        raise KeyboardInterrupt
-    assert runs.read_config(started)["epochs"] == 9
-
-
-def test_a_folder_is_held_by_one_process_until_it_ends(tmp_path):
-    script = (
-        "import pathlib, sys, time; from experiments import runs\n"
-        "with runs.held(pathlib.Path(sys.argv[1])): print(flush=True); time.sleep(60)"
-    )
-    other = subprocess.Popen(
-        [sys.executable, "-c", script, tmp_path], stdout=subprocess.PIPE
-    )
-    try:
-        other.stdout.readline()
-        with (
-            pytest.raises(InputError, match="is in use by another process"),
-            runs.held(tmp_path),
-        ):
-            pass
-    finally:
-        other.kill()
-        other.communicate()
-    with runs.held(tmp_path):
-        pass
-
-
-@pytest.mark.parametrize(("name", "value"), [("model", "lr"), ("set", []), ("l2", 1.0)])
-def test_what_a_run_computes_may_not(started, name, value):
-    with pytest.raises(InputError, match=rf"trained with --{name}=.*, found --{name}="):
-        runs.start(started, {**CONFIG, name: value}, SCHEMA, resume=True)
-    assert runs.read_config(started) == CONFIG
-
-
-def test_a_folder_that_holds_a_run_or_cannot_be_is_refused(started):
-    with pytest.raises(InputError, match="holds a run already; go on with it by"):
-        runs.start(started, CONFIG, SCHEMA, resume=False)
-    for workdir in (started / "config.json", started / "config.json" / "x"):
-        with (
-            pytest.raises(InputError, match=r"--workdir=.*: (File exists|Not a dir)"),
-            runs.held(workdir),
-        ):
-            pass
-
-
-@pytest.mark.parametrize("text", ["", '{"model": "fm"', "[]", '{"model": "fm"}'])
-def test_a_damaged_config_is_told_by_every_program(started, text, capsys):
-    (started / "config.json").write_text(text)
-    workdir = f"--workdir={started}"
-    with pytest.raises(InputError, match="expected a JSON object with model, set, "):
-        runs.read_config(started)
-    assert program.run(evaluate.main, evaluate.FLAGS, ["evaluate", workdir]) == 2
-    assert f"{started}/config.json is damaged" in capsys.readouterr().err
-
-
-def test_every_flag_that_a_config_must_hold_is_a_flag_of_training():
-    assert set(runs._NEEDED) < set(train.FLAGS)
-    assert {"epochs", "patience", *runs._SURROUNDINGS} < set(train.FLAGS)
 
 
 def test_programs_tell_what_is_missing(capsys, tmp_path, monkeypatch):
@@ -217,8 +68,8 @@ def test_the_best_checkpoint_is_that_of_the_runs_own_metric(
 ):
     _, _, variables = restore(fm_run[0])
     schema = programs.small_store().schema
-    config = {**runs.read_config(fm_run[0]), "monitor": monitor}
-    runs.start(tmp_path, config, schema, resume=False)
+    config = {**workdirs.read_config(fm_run[0]), "monitor": monitor}
+    workdirs.start(tmp_path, config, schema, resume=False)
     with Checkpoints(tmp_path / loop.CHECKPOINTS, schema) as checkpoints:
         for step, (auc, rmse) in enumerate([(0.9, 0.5), (0.8, 0.3), (0.7, 0.4)], 1):
             metrics = {"auc": auc, "rmse": rmse}
@@ -228,15 +79,15 @@ def test_the_best_checkpoint_is_that_of_the_runs_own_metric(
 
 def test_a_finished_run_is_told_from_one_that_would_go_on(fm_run):
     workdir, result = fm_run
-    config = runs.read_config(workdir)
+    config = workdirs.read_config(workdir)
     schema = programs.small_store().schema
-    assert runs.finished(workdir, config, schema) == result
-    assert runs.finished(workdir, config | {"log_every": 7}, schema) == result
-    assert runs.finished(workdir, config | {"epochs": 9}, schema) is None
-    assert runs.finished(workdir / "no", config, schema) is None
+    assert workdirs.finished(workdir, config, schema) == result
+    assert workdirs.finished(workdir, config | {"log_every": 7}, schema) == result
+    assert workdirs.finished(workdir, config | {"epochs": 9}, schema) is None
+    assert workdirs.finished(workdir / "no", config, schema) is None
     other = synthetic.make(rows={"train": 500}, min_count=3).schema
     with pytest.raises(InputError, match="other data"):
-        runs.finished(workdir, config, other)
+        workdirs.finished(workdir, config, other)
 
 
 def test_a_run_has_no_result_while_it_goes_on(tmp_path, monkeypatch):
@@ -258,12 +109,12 @@ def test_a_run_has_no_result_while_it_goes_on(tmp_path, monkeypatch):
 def test_fewer_epochs_than_a_run_has_trained_are_refused(fm_run, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(fm_run[0], workdir)
-    before = contents(workdir)
+    paths = [workdir / name for name in ("config.json", "result.json")]
+    before = [path.read_text() for path in paths]
     arguments = (*FM, *SHORT, f"--workdir={workdir}", "--resume")
     with pytest.raises(InputError, match="has trained 2 epochs, found epochs=1"):
         programs.run(train, *arguments, "--epochs=1")
-    assert contents(workdir)["result.json"] == before["result.json"]
-    assert contents(workdir)["config.json"] == before["config.json"]
+    assert [path.read_text() for path in paths] == before
 
 
 def test_groups_are_the_values_of_a_field_that_has_one_a_row():
@@ -314,7 +165,7 @@ def test_init_from_starts_from_the_tables_of_the_best_checkpoint(fm_run, tmp_pat
     for module in ("attention", "output"):
         for name, array in without[module].items():
             np.testing.assert_array_equal(ours[module][name], array)
-    assert runs.read_config(tmp_path / "from")["init_from"] == str(workdir)
+    assert workdirs.read_config(tmp_path / "from")["init_from"] == str(workdir)
 
 
 def test_init_from_takes_only_tables_of_the_same_shape(fm_run, tmp_path):

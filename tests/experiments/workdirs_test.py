@@ -1,0 +1,161 @@
+"""What describes a run in its folder, what may change, and who may train in it."""
+
+import contextlib
+import json
+import subprocess
+import sys
+
+import pytest
+
+from afm_jax.errors import InputError
+from afm_jax.features import Field, Schema
+from afm_jax.training import loop
+from data import program
+from experiments import evaluate, train, workdirs
+
+SCHEMA = Schema("toy", (Field("user", "categorical", 40, 0),))
+CONFIG = {
+    **{"model": "fm", "set": ["embedding_dim=4"], "dataset": "toy", "data_dir": "d"},
+    **{"loss": "squared_error", "monitor": "rmse", "epochs": 3},
+    **{"compute_dtype": "float32", "attention_l2": 0.0, "table_sharding": "replicated"},
+    "schedule": "constant",
+}
+
+
+@pytest.fixture
+def started(tmp_path):
+    workdir = tmp_path / "runs" / "one"
+    workdir.mkdir(parents=True)
+    workdirs.start(workdir, CONFIG, SCHEMA, resume=False)
+    return workdir
+
+
+def test_a_run_is_described_by_its_folder(started):
+    assert workdirs.read_config(started) == CONFIG
+    assert Schema.from_json((started / "schema.json").read_text()) == SCHEMA
+    assert len(list(started.iterdir())) == 2
+
+
+def test_an_older_run_had_what_there_was_no_flag_for(started):
+    later = {"monitor": "auc", "compute_dtype": "float32", "attention_l2": 0.0}
+    older = {k: v for k, v in CONFIG.items() if k not in later}
+    (started / "config.json").write_text(json.dumps(older))
+    expected = {**older, **later}
+    assert workdirs.read_config(started) == expected
+
+
+def test_how_long_and_where_a_run_trains_may_change_when_it_is_resumed(started):
+    changed = {**CONFIG, "epochs": 9, "table_sharding": "rows"}
+    workdirs.start(started, changed, SCHEMA, resume=True)
+    assert workdirs.read_config(started) == changed
+
+
+def test_the_length_of_a_run_may_not_where_its_schedule_depends_on_it(tmp_path):
+    config = {**CONFIG, "epochs": 2, "patience": 1, "schedule": "cosine"}
+    workdirs.start(tmp_path, config, SCHEMA, resume=False)
+    with pytest.raises(InputError, match="trained with --epochs=2, found --epochs=9"):
+        workdirs.start(tmp_path, {**config, "epochs": 9}, SCHEMA, resume=True)
+    workdirs.start(tmp_path, {**config, "patience": 3}, SCHEMA, resume=True)
+
+
+def test_patience_may_only_grow(tmp_path):
+    workdirs.start(tmp_path, {**CONFIG, "patience": 2}, SCHEMA, resume=False)
+    with pytest.raises(InputError, match="trained with --patience=2, found --pati"):
+        workdirs.start(tmp_path, {**CONFIG, "patience": 1}, SCHEMA, resume=True)
+    for patience in (2, 5, 0):
+        workdirs.start(tmp_path, {**CONFIG, "patience": patience}, SCHEMA, resume=True)
+    with pytest.raises(InputError, match="trained with --patience=0, found --pati"):
+        workdirs.start(tmp_path, {**CONFIG, "patience": 9}, SCHEMA, resume=True)
+
+
+def test_a_run_does_not_go_on_with_other_data_of_the_same_name(started):
+    other = Schema("toy", (Field("user", "categorical", 41, 0),))
+    with pytest.raises(InputError, match="was trained on other data of this name"):
+        workdirs.start(started, CONFIG, other, resume=True)
+    workdirs.start(started, CONFIG, SCHEMA, resume=True)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_a_refused_command_changes_nothing(started):
+    workdirs.finish(started, {"test": None})
+    before = contents(started)
+
+    def refused(workdir, config, **settings):
+        with workdirs.held(workdir):
+            workdirs.start(workdir, config, SCHEMA, **settings)
+            assert contents(workdir) != before
+            raise InputError("refused")
+
+    with pytest.raises(InputError, match="refused"):
+        refused(started, {**CONFIG, "epochs": 9}, resume=True)
+    assert contents(started) == before
+    fresh = started.parent / "new" / "run"
+    with pytest.raises(InputError, match="refused"):
+        refused(fresh, CONFIG, resume=False)
+    assert not fresh.parent.exists()
+
+
+def test_what_came_to_a_checkpoint_stays_described_as_it_was_trained(started):
+    with contextlib.suppress(KeyboardInterrupt), workdirs.held(started):
+        workdirs.start(started, {**CONFIG, "epochs": 9}, SCHEMA, resume=True)
+        (started / loop.CHECKPOINTS / "7").mkdir(parents=True)
+        raise KeyboardInterrupt
+    assert workdirs.read_config(started)["epochs"] == 9
+
+
+def test_a_folder_is_held_by_one_process_until_it_ends(tmp_path):
+    script = (
+        "import pathlib, sys, time; from experiments import workdirs\n"
+        "with workdirs.held(pathlib.Path(sys.argv[1])): print(flush=True); time.sleep(60)"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", script, tmp_path], stdout=subprocess.PIPE
+    )
+    try:
+        other.stdout.readline()
+        with (
+            pytest.raises(InputError, match="is in use by another process"),
+            workdirs.held(tmp_path),
+        ):
+            pass
+    finally:
+        other.kill()
+        other.communicate()
+    with workdirs.held(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize(("name", "value"), [("model", "lr"), ("set", []), ("l2", 1.0)])
+def test_what_a_run_computes_may_not(started, name, value):
+    with pytest.raises(InputError, match=rf"trained with --{name}=.*, found --{name}="):
+        workdirs.start(started, {**CONFIG, name: value}, SCHEMA, resume=True)
+    assert workdirs.read_config(started) == CONFIG
+
+
+def test_a_folder_that_holds_a_run_or_cannot_be_is_refused(started):
+    with pytest.raises(InputError, match="holds a run already; go on with it by"):
+        workdirs.start(started, CONFIG, SCHEMA, resume=False)
+    for workdir in (started / "config.json", started / "config.json" / "x"):
+        with (
+            pytest.raises(InputError, match=r"--workdir=.*: (File exists|Not a dir)"),
+            workdirs.held(workdir),
+        ):
+            pass
+
+
+@pytest.mark.parametrize("text", ["", '{"model": "fm"', "[]", '{"model": "fm"}'])
+def test_a_damaged_config_is_told_by_every_program(started, text, capsys):
+    (started / "config.json").write_text(text)
+    workdir = f"--workdir={started}"
+    with pytest.raises(InputError, match="expected a JSON object with model, set, "):
+        workdirs.read_config(started)
+    assert program.run(evaluate.main, evaluate.FLAGS, ["evaluate", workdir]) == 2
+    assert f"{started}/config.json is damaged" in capsys.readouterr().err
+
+
+def test_every_flag_that_a_config_must_hold_is_a_flag_of_training():
+    assert set(workdirs._NEEDED) < set(train.FLAGS)
+    assert {"epochs", "patience", *workdirs._SURROUNDINGS} < set(train.FLAGS)
