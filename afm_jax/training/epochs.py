@@ -13,7 +13,7 @@ import optax
 from flax import linen as nn
 
 from afm_jax.errors import InputError
-from afm_jax.features import Batch, Schema
+from afm_jax.features import Batch
 from afm_jax.ops import losses
 from afm_jax.training import evaluation, steps, updates
 from afm_jax.training import state as states
@@ -46,7 +46,6 @@ class Epochs:
         devices: Devices,
         splits: Mapping[str, Batches],
         options: Options,
-        schema: Schema,
         state: TrainState,
         checkpoints: Checkpoints,
         records: Records,
@@ -60,7 +59,6 @@ class Epochs:
             devices: where to compute.
             splits: as for `loop.train_and_evaluate`.
             options: how to train.
-            schema: of the data.
             state: a state on the devices, for its shapes.
             checkpoints: where to save.
             records: where to write metrics.
@@ -69,7 +67,6 @@ class Epochs:
         self._learning_rate, self._devices = learning_rate, devices
         self._splits, self._options = splits, options
         self._checkpoints, self._records = checkpoints, records
-        self._num_ids = schema.vocab_size
         self._unchecked: list[tuple[int, jax.Array]] = []
         step = steps.make_train_step(
             model,
@@ -77,7 +74,7 @@ class Epochs:
             losses.make(options.loss),
             table_update=options.table_update,
             compute_dtype=options.compute_dtype,
-            num_ids=schema.vocab_size,
+            num_ids=devices.num_ids,
             full_batch=min(splits["train"].batch_size, splits["train"].num_rows),
             axis_name=devices.axis_name,
         )
@@ -93,7 +90,7 @@ class Epochs:
             steps.make_predict(
                 model,
                 compute_dtype=options.compute_dtype,
-                num_ids=schema.vocab_size,
+                num_ids=devices.num_ids,
             )
         )
 
@@ -237,12 +234,13 @@ class Epochs:
 
     def _check_ids(self, name: str, batches: Iterable[Batch]) -> None:
         """Tells damaged data, whose logits are NaN, from a model that diverged."""
+        num_ids = self._devices.num_ids
         for batch in batches:
             ids = np.asarray(batch.features.ids)
-            wrong = ids[(ids < 0) | (ids >= self._num_ids)]
+            wrong = ids[(ids < 0) | (ids >= num_ids)]
             if wrong.size:
                 raise InputError(
-                    f"The {name} split has a feature id {wrong[0]}, outside [0, {self._num_ids}): the data are damaged; prepare them again."
+                    f"The {name} split has a feature id {wrong[0]}, outside [0, {num_ids}): the data are damaged; prepare them again."
                 )
 
     def _diverged(self, what: str, at: int, state: TrainState) -> InputError:

@@ -105,7 +105,6 @@ def train_and_evaluate(
                 devices,
                 splits,
                 options,
-                schema,
                 state,
                 checkpoints,
                 records,

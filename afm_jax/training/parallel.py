@@ -31,6 +31,9 @@ class Devices:
     Batches are split over the devices by rows. A state is on every device, but its
     tables can be split by rows too. Either way a step computes what one device would.
     Narrow tables are joined (`state.join_narrow`), except under 'pmap'.
+
+    Attributes:
+        num_ids: number of feature ids, the rows of a table outside of this class.
     """
 
     def __init__(
@@ -44,8 +47,7 @@ class Devices:
         """Chooses devices and layout.
 
         Args:
-            vocab_size: number of feature ids, the rows of a table outside of this
-                class.
+            vocab_size: `num_ids`.
             device_map: 'mesh' compiles one program over all devices; 'pmap' compiles
                 one for each, which draws dropout and batch statistics of its own.
             table_sharding: 'replicated', or 'rows' to keep on each device an equal
@@ -70,7 +72,7 @@ class Devices:
         )
         self._pmap = device_map == "pmap"
         self._split_tables = table_sharding == "rows"
-        self._vocab_size = vocab_size
+        self.num_ids = vocab_size
 
     @property
     def axis_name(self) -> str | None:
@@ -79,13 +81,9 @@ class Devices:
 
     @property
     def table_rows(self) -> int:
-        """Rows of a table on the devices: vocab_size, or rounded up to split evenly."""
+        """Rows of a table on the devices: `num_ids`, or rounded up to split evenly."""
         count = len(self._devices)
-        return (
-            -(-self._vocab_size // count) * count
-            if self._split_tables
-            else self._vocab_size
-        )
+        return -(-self.num_ids // count) * count if self._split_tables else self.num_ids
 
     @property
     def host_finds_rows(self) -> bool:
@@ -146,7 +144,7 @@ class Devices:
 
         def gather(path, leaf):
             array = np.array(leaf[0] if self._pmap else leaf)
-            return array[: self._vocab_size] if states.is_table(path) else array
+            return array[: self.num_ids] if states.is_table(path) else array
 
         gathered = states.split_narrow(jax.tree_util.tree_map_with_path(gather, state))
         return jax.tree.map(lambda array: np.asarray(array, order="C"), gathered)
@@ -262,7 +260,7 @@ class Devices:
 
         Narrow tables are joined for row updates; dense ones pay some per cent for it.
         """
-        missing = self.table_rows - self._vocab_size
+        missing = self.table_rows - self.num_ids
 
         def pad(path, leaf):
             if not missing or not states.is_table(path):

@@ -1,3 +1,5 @@
+import functools
+
 import examples
 import jax
 import numpy as np
@@ -79,6 +81,14 @@ def test_uniform_weights_are_equal_and_have_no_network():
     )
     (weights,) = sown["intermediates"]["weights"]
     np.testing.assert_allclose(weights, np.full((6, 10), 0.1), rtol=1e-6)
+    gradients = (
+        jax.grad(lambda v, pool=pool: pool(v).sum())(EMBEDDINGS)
+        for pool in (
+            functools.partial(module.apply, {}),
+            lambda v: interactions.bi_interaction(v) / 10,
+        )
+    )
+    np.testing.assert_allclose(*gradients, rtol=1e-4, atol=1e-6)
 
 
 def test_frozen_weights_are_those_of_the_network():
