@@ -4,7 +4,8 @@ A new file in this folder is a new model: `names` lists the folder, and `make` c
 hyperparameters against the fields of the file's `Model`. A hyperparameter's type is its
 annotation; the end of its name tells its range: `_size`, `_dim`, `_dims` and `_ratio`
 are 1 or more, `_layers` 0 or more, `_rate` is in [0, 1), `_stddev` is positive; any
-other that begins with `num_` is 1 or more.
+other that begins with `num_` is 1 or more. An MLP without hidden layers is the
+identity, where a model does not say that it then has none.
 """
 
 import dataclasses

@@ -1,5 +1,6 @@
 """Attentional factorization machine (Xiao et al. 2017)."""
 
+import typing
 from typing import Literal
 
 import jax
@@ -9,6 +10,8 @@ from flax import linen as nn
 from afm_jax.errors import check_one_of
 from afm_jax.features import Features
 from afm_jax.modules import attention, embedding, first_order, output
+
+Projection = Literal["signs", "ones", "xavier"]
 
 
 class Model(nn.Module):
@@ -22,7 +25,8 @@ class Model(nn.Module):
     the attention weights and on the pooled vector, as in its authors' code. From that
     code: the softmax runs over the pairs, where the code's runs over an axis of size 1
     since February 2018, so that all weights are 1; W and h start Xavier normal and b at
-    0, where the code's are normal.
+    0, where the code's are normal; first-order weights start as the tables do, where
+    the code's are 0.
 
     The mean over P = F (F - 1) / 2 products of small numbers makes the pair term, and
     what the tables learn from it, P times smaller than FM's. The authors start from the
@@ -30,8 +34,8 @@ class Model(nn.Module):
 
     The code starts p at ones: at uniform attention the pair term is then FM's, a sum of
     inner products, and stays one, since p hardly crosses 0. By default p starts with
-    both signs here, so that the term can be any symmetric form of the two vectors. On
-    Frappe attention takes AFM beyond FM only then.
+    both signs here, so that half of the dimensions attract like vectors and half repel
+    them. On Frappe, with k = 10, AFM passes FM only then.
 
     Attributes:
         vocab_size: feature ids of all fields together.
@@ -43,7 +47,7 @@ class Model(nn.Module):
         attention_dropout_rate: of the weight a_ij of each pair.
         pooling_dropout_rate: of each dimension of the pooled vector.
         projection: how p starts: 'signs' for 1, -1, 1, ...; 'ones', which goes with the
-            tables of a trained FM.
+            tables of a trained FM; 'xavier' for Xavier normal, as in FuxiCTR.
         first_order_inputs: 'all', 'fields' or 'dense'; see `modules.first_order`.
         init_stddev: standard deviation of the initial tables.
     """
@@ -56,7 +60,7 @@ class Model(nn.Module):
     pooling: attention.Pooling = "mean"
     attention_dropout_rate: float = 0.0
     pooling_dropout_rate: float = 0.0
-    projection: Literal["signs", "ones"] = "signs"
+    projection: Projection = "signs"
     first_order_inputs: first_order.Inputs = "all"
     init_stddev: float = 1e-4
 
@@ -67,7 +71,7 @@ class Model(nn.Module):
         Raises:
             InputError: fewer than two fields, or an unknown option.
         """
-        check_one_of("projection", self.projection, ("signs", "ones"))
+        check_one_of("projection", self.projection, typing.get_args(Projection))
         logits = first_order.first_order_logits(self, features)
         vectors = embedding.field_vectors(self, self.embedding_dim, features)
         pooled = attention.AttentionPooling(
@@ -80,11 +84,8 @@ class Model(nn.Module):
         pooled = nn.Dropout(
             self.pooling_dropout_rate, deterministic=not train, name="pooling_dropout"
         )(pooled)
-        ones = self.projection == "ones"
         projected = output.Output(
-            use_bias=False,
-            kernel_init=nn.initializers.ones if ones else _signs,
-            name="output",
+            use_bias=False, kernel_init=_STARTS[self.projection], name="output"
         )(pooled)
         return logits + projected
 
@@ -92,3 +93,10 @@ class Model(nn.Module):
 def _signs(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """1, -1, 1, ..., of any key."""
     return (1.0 - 2.0 * (jnp.arange(shape[0]) % 2)).reshape(shape)
+
+
+_STARTS: dict[Projection, nn.initializers.Initializer] = {
+    "signs": _signs,
+    "ones": nn.initializers.ones,
+    "xavier": nn.initializers.xavier_normal(),
+}

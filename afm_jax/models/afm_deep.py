@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from afm_jax.features import Features
-from afm_jax.modules import attention, embedding, first_order, mlp, output
+from afm_jax.modules import attention, embedding, first_order, mlp, norms, output
 
 
 class Model(nn.Module):
@@ -33,7 +33,7 @@ class Model(nn.Module):
         hidden_dims: width of each hidden layer of the MLP.
         attention_weights: 'learned', 'frozen' or 'uniform'; see `modules.attention`.
         pooling: 'sum' or 'mean'; see `modules.attention`.
-        normalization: 'batch', 'layer' or None; see `modules.mlp`.
+        normalization: 'batch', 'layer' or None; see `modules.norms`.
         attention_dropout_rate: of the weight a_ij of each pair.
         pooling_dropout_rate: of each dimension of the pooled vector.
         dropout_rate: of the outputs of the hidden layers.
@@ -49,7 +49,7 @@ class Model(nn.Module):
     hidden_dims: tuple[int, ...] = (128, 64)
     attention_weights: attention.Weights = "learned"
     pooling: attention.Pooling = "sum"
-    normalization: mlp.Normalization = None
+    normalization: norms.Normalization = None
     attention_dropout_rate: float = 0.0
     pooling_dropout_rate: float = 0.0
     dropout_rate: float = 0.0

@@ -1,5 +1,6 @@
 """Adaptive factorization network (Cheng et al. 2020)."""
 
+import typing
 from typing import Literal
 
 import jax
@@ -8,10 +9,10 @@ from flax import linen as nn
 
 from afm_jax.errors import check_one_of
 from afm_jax.features import Features
-from afm_jax.modules import embedding, mlp, output
+from afm_jax.modules import embedding, mlp, norms, output
 from afm_jax.ops import flat, logarithmic
 
-Normalization = Literal["batch"] | None
+Normalization = Literal["batch", None]
 
 
 class LogarithmicLayer(nn.Module):
@@ -19,7 +20,7 @@ class LogarithmicLayer(nn.Module):
 
     Parameters: `exponents` float32 [F, num_neurons], N(0, 0.1); `bias` float32
     [num_neurons], 0; with normalization `log_norm` per field and `exp_norm` per neuron,
-    over the rows and the k dimensions, with the settings of `modules.mlp`.
+    over the rows and the k dimensions, with the settings of `modules.norms`.
 
     Attributes:
         num_neurons: N.
@@ -36,7 +37,9 @@ class LogarithmicLayer(nn.Module):
         Raises:
             InputError: an unknown normalization.
         """
-        check_one_of("normalization", self.normalization, ("batch", None))
+        check_one_of(
+            "normalization", self.normalization, typing.get_args(Normalization)
+        )
         exponents = self.param(
             "exponents",
             nn.initializers.normal(0.1),
@@ -52,13 +55,7 @@ class LogarithmicLayer(nn.Module):
     def _normalized(self, name: str, inputs: jax.Array, train: bool) -> jax.Array:
         if self.normalization is None:
             return inputs
-        return nn.BatchNorm(
-            use_running_average=not train,
-            axis=1,
-            momentum=0.9,
-            epsilon=1e-5,
-            name=name,
-        )(inputs)
+        return norms.batch_norm(inputs, train=train, name=name, axis=1)
 
 
 class Model(nn.Module):
@@ -70,8 +67,9 @@ class Model(nn.Module):
 
     Departures: the authors train the two parts of AFN+ with a loss each and only weigh
     their logits together, here one loss trains the sum. Magnitudes from 1e-4 on count,
-    as in their code (1e-7 in the paper), of the pooled vector where a field has several
-    values. Normalization comes before the relu of the hidden layers. The paper has no
+    as in their code (1e-7 in the paper), of the pooled vector times its value, where
+    their code clips the vector. Tables start at N(0, init_stddev), where v is Glorot
+    normal there and v' N(0, 0.1), and the products have no dropout. Normalization comes before the relu of the hidden layers. The paper has no
     dense columns; a logarithm would take their sign away, so that they enter the MLPs.
 
     Attributes:
@@ -83,7 +81,7 @@ class Model(nn.Module):
         hidden_dims: width of each hidden layer of the MLP over the products.
         deep_hidden_dims: width of each hidden layer of the MLP over v'.
         normalization: 'batch' or None, of the logarithms, the products and the hidden
-            layers; in training with statistics of the batch, see `modules.mlp`.
+            layers; in training with statistics of the batch, see `modules.norms`.
         dropout_rate: of the outputs of the hidden layers.
         init_stddev: standard deviation of the initial table.
     """

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from afm_jax.features import Features
-from afm_jax.modules import dense_embedding, embedding, mlp, output
+from afm_jax.modules import dense_embedding, embedding, mlp, norms, output
 from afm_jax.ops import flat, self_attention
 
 
@@ -58,8 +58,9 @@ class Model(nn.Module):
     paper's AutoInt+, without it AutoInt.
 
     The paper's MLP sees the vectors of the dense columns, ours the columns. The public
-    code of the authors also puts a relu behind W_Q, W_K and W_V, divides the scores by
-    the root of the width and normalizes each layer, of which the paper says nothing.
+    code of the authors also puts a relu behind W_Q, W_K, W_V and W_Res, divides the
+    scores by the root of the width, normalizes each layer and drops vectors out, of
+    which the paper says nothing; its tables start at N(0, 0.01).
 
     Attributes:
         vocab_size: feature ids of all fields together.
@@ -68,10 +69,10 @@ class Model(nn.Module):
         num_heads: attention heads of each interacting layer.
         head_dims: width of each head, one number for each interacting layer.
         hidden_dims: width of each hidden layer of the MLP.
-        normalization: 'batch', 'layer' or None; see `modules.mlp`.
+        normalization: 'batch', 'layer' or None; see `modules.norms`.
         attention_dropout_rate: of the weight of each pair of fields in each head.
         dropout_rate: of the outputs of the hidden layers.
-        init_stddev: standard deviation of the initial table.
+        init_stddev: standard deviation of the initial table and of the vectors u.
     """
 
     vocab_size: int
@@ -80,7 +81,7 @@ class Model(nn.Module):
     num_heads: int = 2
     head_dims: tuple[int, ...] = (32, 32, 32)
     hidden_dims: tuple[int, ...] = (400, 400)
-    normalization: mlp.Normalization = None
+    normalization: norms.Normalization = None
     attention_dropout_rate: float = 0.0
     dropout_rate: float = 0.0
     init_stddev: float = 1e-4

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from afm_jax.features import Features
-from afm_jax.modules import embedding, mlp, output
+from afm_jax.modules import embedding, mlp, norms, output
 from afm_jax.ops import cross, flat
 
 
@@ -47,7 +47,7 @@ class Model(nn.Module):
         embedding_dim: k.
         num_cross_layers: L, the paper's 6 by default.
         hidden_dims: width of each hidden layer of the MLP.
-        normalization: 'batch', 'layer' or None; see `modules.mlp`.
+        normalization: 'batch', 'layer' or None; see `modules.norms`.
         dropout_rate: of the outputs of the hidden layers.
         init_stddev: standard deviation of the initial table.
     """
@@ -57,7 +57,7 @@ class Model(nn.Module):
     embedding_dim: int = 16
     num_cross_layers: int = 6
     hidden_dims: tuple[int, ...] = (400, 400, 400)
-    normalization: mlp.Normalization = None
+    normalization: norms.Normalization = None
     dropout_rate: float = 0.0
     init_stddev: float = 1e-4
 

@@ -1,5 +1,6 @@
 """DCN-V2, deep & cross network with matrices (Wang et al. 2021)."""
 
+import typing
 from typing import Literal
 
 import jax
@@ -8,8 +9,10 @@ from flax import linen as nn
 
 from afm_jax.errors import check_one_of
 from afm_jax.features import Features
-from afm_jax.modules import embedding, mlp, output
+from afm_jax.modules import embedding, mlp, norms, output
 from afm_jax.ops import cross, flat
+
+Structure = Literal["parallel", "stacked"]
 
 
 class MatrixCross(nn.Module):
@@ -79,7 +82,7 @@ class Model(nn.Module):
         low_rank_dim: r, the rank of each expert; None means full matrices.
         num_experts: experts of each cross layer; counts with `low_rank_dim` only.
         hidden_dims: width of each hidden layer of the MLP.
-        normalization: 'batch', 'layer' or None; see `modules.mlp`.
+        normalization: 'batch', 'layer' or None; see `modules.norms`.
         dropout_rate: of the outputs of the hidden layers.
         init_stddev: standard deviation of the initial table.
     """
@@ -87,12 +90,12 @@ class Model(nn.Module):
     vocab_size: int
     slot_fields: tuple[int, ...] | None = None
     embedding_dim: int = 16
-    structure: Literal["parallel", "stacked"] = "parallel"
+    structure: Structure = "parallel"
     num_cross_layers: int = 3
     low_rank_dim: int | None = None
     num_experts: int = 4
     hidden_dims: tuple[int, ...] = (400, 400, 400)
-    normalization: mlp.Normalization = None
+    normalization: norms.Normalization = None
     dropout_rate: float = 0.0
     init_stddev: float = 1e-4
 
@@ -103,7 +106,7 @@ class Model(nn.Module):
         Raises:
             InputError: an unknown option.
         """
-        check_one_of("structure", self.structure, ("parallel", "stacked"))
+        check_one_of("structure", self.structure, typing.get_args(Structure))
         vectors = embedding.field_vectors(self, self.embedding_dim, features)
         x0 = flat.flat_inputs(vectors, features.dense)
         crossed = x0

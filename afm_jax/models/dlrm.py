@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from afm_jax.features import Features
-from afm_jax.modules import embedding, mlp, output
+from afm_jax.modules import embedding, mlp, norms, output
 from afm_jax.ops import products
 
 
@@ -16,9 +16,10 @@ class Model(nn.Module):
     columns there is no z and no bottom MLP, and the top MLP sees products alone.
 
     The widths are those of the authors' benchmark of Criteo, as is k = 16; relu follows
-    each layer of the bottom MLP, its last of k too, as in their code. Departure: the
+    each layer of the bottom MLP, its last of k too, as in their code. Departures: the
     table starts normal, where theirs are uniform within +- 1 / sqrt(rows);
-    `init_stddev=0.01` is their deviation at 3,300 rows.
+    `init_stddev=0.01` is their deviation at 3,300 rows. Biases start at 0, theirs are
+    normal; a multi-valued field has the mean of its vectors, theirs the sum.
 
     Attributes:
         vocab_size: feature ids of all fields together.
@@ -26,7 +27,7 @@ class Model(nn.Module):
         embedding_dim: k.
         bottom_hidden_dims: width of each hidden layer of the bottom MLP, before k.
         top_hidden_dims: width of each hidden layer of the top MLP.
-        normalization: 'batch', 'layer' or None, in both MLPs; see `modules.mlp`.
+        normalization: 'batch', 'layer' or None, in both MLPs; see `modules.norms`.
         dropout_rate: of the outputs of the hidden layers of the top MLP.
         init_stddev: standard deviation of the initial table.
     """
@@ -36,7 +37,7 @@ class Model(nn.Module):
     embedding_dim: int = 16
     bottom_hidden_dims: tuple[int, ...] = (512, 256, 64)
     top_hidden_dims: tuple[int, ...] = (512, 256)
-    normalization: mlp.Normalization = None
+    normalization: norms.Normalization = None
     dropout_rate: float = 0.0
     init_stddev: float = 0.01
 

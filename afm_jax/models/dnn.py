@@ -4,7 +4,7 @@ import jax
 from flax import linen as nn
 
 from afm_jax.features import Features
-from afm_jax.modules import embedding, mlp, output
+from afm_jax.modules import embedding, mlp, norms, output
 from afm_jax.ops import flat
 
 
@@ -19,7 +19,7 @@ class Model(nn.Module):
         slot_fields: the field of each slot; None means one slot per field.
         embedding_dim: k.
         hidden_dims: width of each hidden layer of the MLP.
-        normalization: 'batch', 'layer' or None; see `modules.mlp`.
+        normalization: 'batch', 'layer' or None; see `modules.norms`.
         dropout_rate: of the outputs of the hidden layers.
         init_stddev: standard deviation of the initial table.
     """
@@ -28,7 +28,7 @@ class Model(nn.Module):
     slot_fields: tuple[int, ...] | None = None
     embedding_dim: int = 16
     hidden_dims: tuple[int, ...] = (400, 400, 400)
-    normalization: mlp.Normalization = None
+    normalization: norms.Normalization = None
     dropout_rate: float = 0.0
     init_stddev: float = 1e-4
 

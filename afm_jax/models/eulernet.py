@@ -1,5 +1,6 @@
 """EulerNet: interactions of complex vectors in polar form (Tian et al. 2023)."""
 
+import typing
 from typing import Literal
 
 import jax
@@ -8,10 +9,10 @@ from flax import linen as nn
 
 from afm_jax.errors import check_one_of
 from afm_jax.features import Features
-from afm_jax.modules import dense_embedding, dense_layer, embedding, output
+from afm_jax.modules import dense_embedding, dense_layer, embedding, norms, output
 from afm_jax.ops import euler
 
-Normalization = Literal["layer"] | None
+Normalization = Literal["layer", None]
 
 
 def init_orders(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
@@ -55,7 +56,9 @@ class EulerLayer(nn.Module):
         Raises:
             InputError: an unknown normalization.
         """
-        check_one_of("normalization", self.normalization, ("layer", None))
+        check_one_of(
+            "normalization", self.normalization, typing.get_args(Normalization)
+        )
         num_rows, num_fields, k = vectors.real.shape
         shape = (self.num_vectors, k)
         orders = self.param("orders", init_orders, (num_fields, self.num_vectors))
@@ -83,7 +86,7 @@ class EulerLayer(nn.Module):
             hidden = nn.relu(implicit(drop_implicit(own).reshape(num_rows, -1)))
             part = product + hidden.reshape(num_rows, *shape)
             if self.normalization is not None:
-                part = nn.LayerNorm(epsilon=1e-5, name=name)(part)
+                part = norms.layer_norm(part, name=name)
             parts.append(part)
         return euler.Complex(*parts)
 
@@ -96,6 +99,9 @@ class Model(nn.Module):
     modulus mu_j. Without `order_dims` there is no interaction. Products of complex
     vectors to learned powers need no positive vectors, as those of `models.afn` do.
 
+    Departures: tables start at N(0, init_stddev) and dense layers Xavier normal, where
+    the authors' code has Xavier uniform tables and dense layers of N(0, 0.01).
+
     Attributes:
         vocab_size: feature ids of all fields together.
         slot_fields: the field of each slot; None means one slot per field.
@@ -105,7 +111,7 @@ class Model(nn.Module):
         normalization: 'layer' or None, of the vectors of each layer.
         explicit_dropout_rate: of the moduli and phases in the products.
         implicit_dropout_rate: of the inputs of the dense layers.
-        init_stddev: standard deviation of the initial table.
+        init_stddev: standard deviation of the initial table and of the vectors u.
     """
 
     vocab_size: int

@@ -17,8 +17,9 @@ class Model(nn.Module):
     enter the first-order part alone.
 
     Departures from the paper: the tables start at N(0, init_stddev), where its start
-    uniform in [0, 1 / sqrt(k)], and rows are not scaled to unit length. The F-th part
-    of the table that holds v_{i,i} stays unused, as in the authors' LIBFFM.
+    uniform in [0, 1 / sqrt(k)], rows are not scaled to unit length, and there is a
+    first-order part, which the paper's model has not. The F-th part of the table that
+    holds v_{i,i} stays unused, as in the authors' LIBFFM for one feature a field.
 
     Attributes:
         vocab_size: feature ids of all fields together.

@@ -1,5 +1,6 @@
 """Feature importance and bilinear interaction network (Huang et al. 2019)."""
 
+import typing
 from typing import Literal
 
 import jax
@@ -8,8 +9,10 @@ from flax import linen as nn
 
 from afm_jax.errors import check_one_of
 from afm_jax.features import Features
-from afm_jax.modules import embedding, first_order, mlp, output
+from afm_jax.modules import embedding, first_order, mlp, norms, output
 from afm_jax.ops import bilinear, interactions
+
+BilinearType = Literal["all", "each", "interaction"]
 
 
 class Model(nn.Module):
@@ -29,7 +32,7 @@ class Model(nn.Module):
         bilinear_type: 'all', 'each' or 'interaction'.
         reduction_ratio: r; W_1 has max(1, F // r) outputs.
         hidden_dims: width of each hidden layer of the MLP.
-        normalization: 'batch', 'layer' or None; see `modules.mlp`.
+        normalization: 'batch', 'layer' or None; see `modules.norms`.
         dropout_rate: of the outputs of the hidden layers.
         first_order_inputs: 'all', 'fields' or 'dense'; see `modules.first_order`.
         init_stddev: standard deviation of the initial tables.
@@ -38,10 +41,10 @@ class Model(nn.Module):
     vocab_size: int
     slot_fields: tuple[int, ...] | None = None
     embedding_dim: int = 16
-    bilinear_type: Literal["all", "each", "interaction"] = "interaction"
+    bilinear_type: BilinearType = "interaction"
     reduction_ratio: int = 3
     hidden_dims: tuple[int, ...] = (400, 400, 400)
-    normalization: mlp.Normalization = None
+    normalization: norms.Normalization = None
     dropout_rate: float = 0.0
     first_order_inputs: first_order.Inputs = "all"
     init_stddev: float = 1e-4
@@ -53,12 +56,11 @@ class Model(nn.Module):
         Raises:
             InputError: fewer than two fields, or an unknown option.
         """
-        check_one_of(
-            "bilinear_type", self.bilinear_type, ("all", "each", "interaction")
-        )
+        check_one_of("bilinear_type", self.bilinear_type, typing.get_args(BilinearType))
         logits = first_order.first_order_logits(self, features)
         vectors = embedding.field_vectors(self, self.embedding_dim, features)
         num_rows, num_fields, k = vectors.shape
+        num_pairs = len(interactions.pair_indices(num_fields)[0])
         xavier = nn.initializers.xavier_normal()
         width = max(1, num_fields // self.reduction_ratio)
         squeeze = self.param("squeeze", xavier, (num_fields, width))
@@ -67,7 +69,7 @@ class Model(nn.Module):
         num_kernels = {
             "all": (),
             "each": (num_fields - 1,),
-            "interaction": (len(interactions.pair_indices(num_fields)[0]),),
+            "interaction": (num_pairs,),
         }[self.bilinear_type]
         # Each of the matrices Xavier normal by itself.
         xavier = nn.initializers.xavier_normal(batch_axis=range(len(num_kernels)))

@@ -52,15 +52,19 @@ class Model(nn.Module):
     dense columns d, M of them in all, the nodes of the graph.
 
     Departures: the paper puts a layer of self-attention before the graph, of which
-    `models.autoint` has three; it is left out, as in FuxiCTR, whose published results
-    we compare with. The edge weights of a node have sum 1 without the node itself.
+    `models.autoint` has three; it is left out, as in FuxiCTR. The weight of a node in
+    the sum sees the states of all nodes, as in FuxiCTR and earlier forms of the
+    authors' code, where their later code lets it see its own alone; p and W have
+    biases, and b is not behind a leaky relu as there. All steps share their matrices,
+    as in the authors' code; FuxiCTR's published runs have some for each step. The edge
+    weights of a node have sum 1 without the node itself.
 
     Attributes:
         vocab_size: feature ids of all fields together.
         slot_fields: the field of each slot; None means one slot per field.
         embedding_dim: k.
         num_steps: how often the fields exchange their states.
-        init_stddev: standard deviation of the initial table.
+        init_stddev: standard deviation of the initial table and of the vectors u.
     """
 
     vocab_size: int

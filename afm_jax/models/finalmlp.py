@@ -6,15 +6,15 @@ from flax import linen as nn
 
 from afm_jax import errors
 from afm_jax.features import Features
-from afm_jax.modules import dense_layer, embedding, mlp, output
+from afm_jax.modules import dense_layer, embedding, mlp, norms, output
 from afm_jax.ops import flat, fusion
 
 
 class FeatureGate(nn.Module):
-    """x * 2 sigmoid(MLP(c)), c the vectors of some fields or, for none, learned.
+    """x * 2 sigmoid(g), g = MLP(c) of the vectors c of some fields or learned itself.
 
-    Parameters: `mlp`, `output` (Dense of d outputs, Xavier normal, bias 0), and with no
-    fields `context` float32 [k], 0. It starts near the identity.
+    Parameters: `mlp` and `output` (Dense of d outputs, Xavier normal, bias 0), or with
+    no fields `bias` float32 [d], 0. It starts near the identity.
 
     Attributes:
         fields: whose vectors c are.
@@ -31,17 +31,18 @@ class FeatureGate(nn.Module):
         Raises:
             InputError: a field that is not one of the F.
         """
-        num_fields, k = vectors.shape[1:]
+        num_fields = vectors.shape[1]
         if not all(0 <= field < num_fields for field in self.fields):
             raise errors.InputError(
                 f"Gate fields are {self.fields}; expected fields from 0 to {num_fields - 1}."
             )
+        size = inputs.shape[1]
         if self.fields:
             context = jnp.concatenate([vectors[:, i] for i in self.fields], axis=1)
+            hidden = mlp.MLP(self.hidden_dims, name="mlp")(context)
+            gate = dense_layer.Dense(size, name="output")(hidden)
         else:
-            context = self.param("context", nn.initializers.zeros, (k,))[None, :]
-        hidden = mlp.MLP(self.hidden_dims, name="mlp")(context)
-        gate = dense_layer.Dense(inputs.shape[1], name="output")(hidden)
+            gate = self.param("bias", nn.initializers.zeros, (size,))[None, :]
         return inputs * (2.0 * jax.nn.sigmoid(gate))
 
 
@@ -50,11 +51,14 @@ class Model(nn.Module):
 
     o_s = MLP_s(x * 2 sigmoid(Gate_s(c_s))) for the streams s = 1, 2, x = [v_1 x_1, ...,
     v_F x_F, d], d the dense columns, c_s the vectors of the fields that stream s is
-    conditioned on, the user's and the item's say, or a learned vector. Each o_s is cut
-    into `num_heads` parts o_sj for the bilinear fusion.
+    conditioned on, the user's and the item's say. Each o_s is cut into `num_heads`
+    parts o_sj for the bilinear fusion.
 
-    Departure: the fields of a gate have the vectors of the table that all share, where
-    the authors' code has further tables for them.
+    Departures: the fields of a gate have the vectors of the table that all share, where
+    the authors' code has further tables for them, and are categorical, where it has
+    numeric ones, too. Without fields the paper learns c_s, so that the gate is the same
+    for all rows; here that gate itself is learned, since an MLP of a vector that starts
+    at 0, as in FuxiCTR, never learns more than its last bias.
 
     The paper tunes widths and heads on each data set. The authors' best runs fuse
     streams of 400 and 1000 in 200 parts for Criteo and of 400 and 100 in 5 parts for
@@ -68,11 +72,11 @@ class Model(nn.Module):
         embedding_dim: k.
         first_hidden_dims: width of each hidden layer of the first MLP, one or more.
         second_hidden_dims: of the second MLP.
-        gate_hidden_dims: of the MLP of each gate.
-        first_gate_fields: fields that the first gate sees; none means a learned vector.
+        gate_hidden_dims: of the MLP of each gate that sees fields.
+        first_gate_fields: fields that the first gate sees; none means a learned gate.
         second_gate_fields: fields that the second gate sees.
         num_heads: parts of the bilinear fusion; divides the last width of each MLP.
-        normalization: 'batch', 'layer' or None; see `modules.mlp`.
+        normalization: 'batch', 'layer' or None; see `modules.norms`.
         first_dropout_rate: of the outputs of the hidden layers of the first MLP.
         second_dropout_rate: of the second MLP.
         init_stddev: standard deviation of the initial table.
@@ -87,7 +91,7 @@ class Model(nn.Module):
     first_gate_fields: tuple[int, ...] = ()
     second_gate_fields: tuple[int, ...] = ()
     num_heads: int = 50
-    normalization: mlp.Normalization = None
+    normalization: norms.Normalization = None
     first_dropout_rate: float = 0.0
     second_dropout_rate: float = 0.0
     init_stddev: float = 1e-4

@@ -1,5 +1,6 @@
 """MaskNet: layers multiplied by instance-guided masks (Wang et al. 2021)."""
 
+import typing
 from typing import Literal
 
 import jax
@@ -8,8 +9,10 @@ from flax import linen as nn
 
 from afm_jax.errors import InputError, check_one_of
 from afm_jax.features import Features
-from afm_jax.modules import dense_layer, embedding, mlp, output
+from afm_jax.modules import dense_layer, embedding, mlp, norms, output
 from afm_jax.ops import flat
+
+Blocks = Literal["serial", "parallel"]
 
 
 class MaskBlock(nn.Module):
@@ -41,7 +44,7 @@ class MaskBlock(nn.Module):
         hidden = dense_layer.Dense(self.output_dim, use_bias=False, name="hidden")(
             mask * inputs
         )
-        hidden = nn.relu(nn.LayerNorm(epsilon=1e-5, name="norm")(hidden))
+        hidden = nn.relu(norms.layer_norm(hidden, name="norm"))
         return nn.Dropout(self.dropout_rate, deterministic=not train, name="dropout")(
             hidden
         )
@@ -59,7 +62,9 @@ class Model(nn.Module):
 
     The paper's serial form has no MLP on top, as by default here; its parallel form has
     `hidden_dims=(400, 400, 400)`. The paper has no dense columns: here they go around
-    the layer norm, which would make a constant of a single number.
+    the layer norm, which would make a constant of a single number. Tables start at
+    N(0, 0.01): at 1e-4 the variance of a vector is far below the layer norm's epsilon
+    of 1e-5, and neither it nor the masks would do anything at first.
 
     Attributes:
         vocab_size: feature ids of all fields together.
@@ -69,7 +74,7 @@ class Model(nn.Module):
         block_dims: width of each mask block.
         reduction_ratio: r, how much wider a mask's hidden layer is than the mask.
         hidden_dims: width of each hidden layer of the MLP.
-        normalization: 'batch', 'layer' or None; see `modules.mlp`.
+        normalization: of the MLP: 'batch', 'layer' or None; see `modules.norms`.
         dropout_rate: of the outputs of the mask blocks and of the hidden layers.
         init_stddev: standard deviation of the initial table.
     """
@@ -77,31 +82,36 @@ class Model(nn.Module):
     vocab_size: int
     slot_fields: tuple[int, ...] | None = None
     embedding_dim: int = 16
-    blocks: Literal["serial", "parallel"] = "serial"
+    blocks: Blocks = "serial"
     block_dims: tuple[int, ...] = (400, 400, 400)
     reduction_ratio: int = 2
     hidden_dims: tuple[int, ...] = ()
-    normalization: mlp.Normalization = None
+    normalization: norms.Normalization = None
     dropout_rate: float = 0.0
-    init_stddev: float = 1e-4
+    init_stddev: float = 0.01
 
     @nn.compact
     def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
         """The logits, float32 [B]; random in training through the rng 'dropout'.
 
         Raises:
-            InputError: no hidden block, or an unknown option.
+            InputError: no hidden block, an unknown option, layer normalization over one
+                number, or a normalization without an MLP.
         """
-        check_one_of("blocks", self.blocks, ("serial", "parallel"))
+        check_one_of("blocks", self.blocks, typing.get_args(Blocks))
         if not self.block_dims:
             raise InputError(
                 "masknet's block_dims is (); expected the width of one block or more."
             )
+        if self.normalization is not None and not self.hidden_dims:
+            raise InputError(
+                f"masknet's normalization is '{self.normalization}' and its hidden_dims is (), so there is nothing to normalize; give both or neither."
+            )
         vectors = embedding.field_vectors(self, self.embedding_dim, features)
         # Statistics over k, scale and bias of [F, k].
-        normalized = nn.LayerNorm(
-            epsilon=1e-5, feature_axes=(-2, -1), name="embedding_norm"
-        )(vectors)
+        normalized = norms.layer_norm(
+            vectors, feature_axes=(-2, -1), name="embedding_norm"
+        )
         instance, first_inputs = (
             flat.flat_inputs(fields, features.dense) for fields in (vectors, normalized)
         )

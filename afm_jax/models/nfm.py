@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from afm_jax.features import Features
-from afm_jax.modules import embedding, first_order, mlp, output
+from afm_jax.modules import embedding, first_order, mlp, norms, output
 from afm_jax.ops import interactions
 
 
@@ -16,9 +16,11 @@ class Model(nn.Module):
     pairs are pairs of fields, as in `models.fm`.
 
     As in the paper, normalization and dropout apply to the pooled vector as well as to
-    the hidden layers, and one hidden layer is the default, of 64 units as in the
-    authors' code; from there the start of the tables, N(0, 0.01), too: the pooled
-    vector is of second order in them. Departure: the paper has no dense columns.
+    the hidden layers if asked for (the authors' code has batch normalization unless
+    told not to), and one hidden layer is the default, of 64 units as in that code; from
+    there the start of the vectors, N(0, 0.01), too: the pooled vector is of second
+    order in them. Departures: the paper has no dense columns; first-order weights start
+    as the vectors do, where the code's are 0.
 
     Attributes:
         vocab_size: feature ids of all fields together.
@@ -26,7 +28,7 @@ class Model(nn.Module):
         embedding_dim: k.
         hidden_dims: width of each hidden layer of the MLP.
         normalization: 'batch', 'layer' or None, of the pooled vector and of the hidden
-            layers; see `modules.mlp`.
+            layers; see `modules.norms`.
         pooling_dropout_rate: of each dimension of the pooled vector.
         dropout_rate: of the outputs of the hidden layers.
         first_order_inputs: 'all', 'fields' or 'dense'; see `modules.first_order`.
@@ -38,7 +40,7 @@ class Model(nn.Module):
     slot_fields: tuple[int, ...] | None = None
     embedding_dim: int = 16
     hidden_dims: tuple[int, ...] = (64,)
-    normalization: mlp.Normalization = None
+    normalization: norms.Normalization = None
     pooling_dropout_rate: float = 0.0
     dropout_rate: float = 0.0
     first_order_inputs: first_order.Inputs = "all"
@@ -50,7 +52,7 @@ class Model(nn.Module):
         """The logits, float32 [B]; random in training through the rng 'dropout'."""
         logits = first_order.first_order_logits(self, features)
         vectors = embedding.field_vectors(self, self.embedding_dim, features)
-        pooled = mlp.normalize(
+        pooled = norms.normalize(
             interactions.bi_interaction(vectors),
             self.normalization,
             train=train,

@@ -1,5 +1,6 @@
 """Product-based neural network (Qu et al. 2016)."""
 
+import typing
 from typing import Literal
 
 import jax
@@ -8,8 +9,10 @@ from flax import linen as nn
 
 from afm_jax.errors import check_one_of
 from afm_jax.features import Features
-from afm_jax.modules import embedding, mlp, output
+from afm_jax.modules import embedding, mlp, norms, output
 from afm_jax.ops import products
+
+Products = Literal["inner", "outer", "both"]
 
 
 class Model(nn.Module):
@@ -30,7 +33,7 @@ class Model(nn.Module):
         embedding_dim: k.
         products: 'inner', 'outer' or 'both'.
         hidden_dims: width of each hidden layer of the MLP.
-        normalization: 'batch', 'layer' or None; see `modules.mlp`.
+        normalization: 'batch', 'layer' or None; see `modules.norms`.
         dropout_rate: of the outputs of the hidden layers.
         init_stddev: standard deviation of the initial table.
     """
@@ -38,9 +41,9 @@ class Model(nn.Module):
     vocab_size: int
     slot_fields: tuple[int, ...] | None = None
     embedding_dim: int = 16
-    products: Literal["inner", "outer", "both"] = "inner"
+    products: Products = "inner"
     hidden_dims: tuple[int, ...] = (400, 400, 400)
-    normalization: mlp.Normalization = None
+    normalization: norms.Normalization = None
     dropout_rate: float = 0.0
     init_stddev: float = 1e-4
 
@@ -51,7 +54,7 @@ class Model(nn.Module):
         Raises:
             InputError: fewer than two fields with inner products, or an unknown option.
         """
-        check_one_of("products", self.products, ("inner", "outer", "both"))
+        check_one_of("products", self.products, typing.get_args(Products))
         vectors = embedding.field_vectors(self, self.embedding_dim, features)
         parts = [vectors.reshape(len(vectors), -1)]
         if self.products in ("inner", "both"):

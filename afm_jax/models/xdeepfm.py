@@ -6,7 +6,7 @@ from flax import linen as nn
 
 from afm_jax import errors
 from afm_jax.features import Features
-from afm_jax.modules import embedding, first_order, mlp, output
+from afm_jax.modules import embedding, first_order, mlp, norms, output
 from afm_jax.ops import compressed, flat
 
 
@@ -16,7 +16,8 @@ class Model(nn.Module):
     c^t_m = sum over the k dimensions of X^t_m, X^t_m = sum_{f,h} W^t_{fhm} (X^{t-1}_h *
     v_f), X^0 = v the vectors of the fields, d the dense columns: products of two fields
     at t = 1, of t + 1 fields at t. Without `cin_dims` this is Wide&Deep with wide
-    weights of single features, without `hidden_dims` it has no deep part.
+    weights of single features, without `hidden_dims` it has no deep part. Departure:
+    the paper has no dense columns.
 
     Attributes:
         vocab_size: feature ids of all fields together.
@@ -24,7 +25,7 @@ class Model(nn.Module):
         embedding_dim: k.
         cin_dims: number of vectors of each layer X^t of the compressed interactions.
         hidden_dims: width of each hidden layer of the MLP.
-        normalization: 'batch', 'layer' or None; see `modules.mlp`.
+        normalization: 'batch', 'layer' or None; see `modules.norms`.
         dropout_rate: of the outputs of the hidden layers.
         first_order_inputs: 'all', 'fields' or 'dense'; see `modules.first_order`.
         init_stddev: standard deviation of the initial tables.
@@ -35,7 +36,7 @@ class Model(nn.Module):
     embedding_dim: int = 16
     cin_dims: tuple[int, ...] = (200, 200, 200)
     hidden_dims: tuple[int, ...] = (400, 400)
-    normalization: mlp.Normalization = None
+    normalization: norms.Normalization = None
     dropout_rate: float = 0.0
     first_order_inputs: first_order.Inputs = "all"
     init_stddev: float = 1e-4

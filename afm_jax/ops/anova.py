@@ -24,7 +24,12 @@ def anova_kernel(embeddings: jax.Array, order: int) -> jax.Array:
 
     Returns:
         float [batch..., k].
+
+    Raises:
+        ValueError: an order below 1.
     """
+    if order < 1:
+        raise ValueError(f"expected an order of 1 or more, found {order}")
     power_sums = [(embeddings**t).sum(axis=-2) for t in range(1, order + 1)]
     kernels = [jnp.ones_like(power_sums[0])]
     for m in range(1, order + 1):

@@ -45,7 +45,7 @@ def attention_weights(
         kernel: float [k, t], the paper's W.
         bias: float [t], b.
         query: float [t], h.
-        implementation: one of `Implementation`.
+        implementation: one of `Implementation`; 'pallas' is 'blocked' here.
 
     Returns:
         float [batch..., P], P = F (F - 1) / 2, positive and of sum 1 over the pairs,
@@ -99,12 +99,15 @@ def attention_pooling(
     Raises:
         InputError: fewer than two fields, so that there is no pair, or an unknown
             implementation.
-        ValueError: shapes that do not match, or a dropout rate without a key.
+        ValueError: shapes that do not match, a dropout rate out of range or without a
+            key.
     """
     _check_shapes(embeddings, kernel, bias, query)
     *batch, num_fields, k = embeddings.shape
-    num_pairs = num_fields * (num_fields - 1) // 2
+    num_pairs = len(interactions.pair_indices(num_fields)[0])
     scale = None
+    if not 0 <= dropout_rate < 1:
+        raise ValueError(f"expected a dropout_rate in [0, 1), found {dropout_rate}")
     if dropout_rate > 0:
         scale = _dropout_scale(key, dropout_rate, (*batch, num_pairs))
     chosen = choose(implementation, *kernel.shape)
@@ -176,7 +179,9 @@ def _dropout_scale(
 def _check_shapes(
     embeddings: jax.Array, kernel: jax.Array, bias: jax.Array, query: jax.Array
 ) -> None:
-    k, t = embeddings.shape[-1], query.shape[-1]
+    """Raises if the network is not for these embeddings, or there is no pair."""
+    (num_fields, k), t = embeddings.shape[-2:], query.shape[-1]
+    interactions.pair_indices(num_fields)
     found = (kernel.shape, bias.shape, query.shape)
     if found != ((k, t), (t,), (t,)):
         raise ValueError(

@@ -75,7 +75,8 @@ def attention_pooling(
     Args:
         embeddings: float32 [B, F, k].
         network: the attention network.
-        scale: float32 [B, P], by which the weights are multiplied; None for ones.
+        scale: float32 [B, P], by which the weights are multiplied, as a constant: its
+            gradient is 0; None for ones.
         rows: rows of a block; None for `block_rows`.
 
     Returns:

@@ -27,7 +27,12 @@ def vector_crosses(x0: jax.Array, weights: jax.Array, biases: jax.Array) -> jax.
 
     Returns:
         x_L, float [B, d].
+
+    Raises:
+        ValueError: shapes that do not match.
     """
+    expected = (len(weights), x0.shape[-1])
+    _check_shapes((weights, expected), (biases, expected))
     projected = exact.dot(x0, weights.T)
     scale, shift = jnp.ones_like(x0[:, 0]), jnp.zeros_like(x0[0])
     for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
@@ -52,7 +57,12 @@ def matrix_cross(
 
     Returns:
         float [B, d].
+
+    Raises:
+        ValueError: shapes that do not match.
     """
+    d = x.shape[-1]
+    _check_shapes((x0, x.shape), (kernel, (d, d)), (bias, (d,)))
     return x0 * (matmul(x, kernel) + bias[None, :]) + x
 
 
@@ -82,7 +92,19 @@ def mixture_cross(
 
     Returns:
         float [B, d].
+
+    Raises:
+        ValueError: shapes that do not match.
     """
+    d, (n, r) = x.shape[-1], core.shape[:2]
+    _check_shapes(
+        (x0, x.shape),
+        (gate, (d, n)),
+        (down, (n, d, r)),
+        (core, (n, r, r)),
+        (up, (n, r, d)),
+        (bias, (d,)),
+    )
     weights = jax.nn.softmax(jnp.dot(x, gate), axis=-1)
     hidden = jnp.tanh(jnp.einsum("bd,ndr->bnr", x, down))
     hidden = jnp.tanh(jnp.einsum("bnr,nrs->bns", hidden, core))
@@ -111,6 +133,19 @@ def gated_cross(
 
     Returns:
         float [B, d].
+
+    Raises:
+        ValueError: shapes that do not match.
     """
+    d = x.shape[-1]
+    _check_shapes((x0, x.shape), (kernel, (d, d)), (bias, (d,)), (gate, (d, d)))
     crossed = x0 * (matmul(x, kernel) + bias[None, :])
     return crossed * jax.nn.sigmoid(matmul(x, gate)) + x
+
+
+def _check_shapes(*arrays: tuple[jax.Array, tuple[int, ...]]) -> None:
+    found, expected = zip(
+        *((array.shape, shape) for array, shape in arrays), strict=True
+    )
+    if found != expected:
+        raise ValueError(f"expected arrays of shapes {expected}, found {found}")

@@ -16,12 +16,12 @@ class Complex(NamedTuple):
 
 
 def from_polar(modulus: jax.Array, phase: jax.Array) -> Complex:
-    """modulus e^(i phase) by Euler's formula, element by element."""
+    """modulus e^(i phase), float arrays of one shape, phase in radians."""
     return Complex(modulus * jnp.cos(phase), modulus * jnp.sin(phase))
 
 
 def to_log_polar(vectors: Complex) -> tuple[jax.Array, jax.Array]:
-    """Logarithm of the modulus, and the phase in (-pi, pi], element by element.
+    """Logarithm of the modulus, and the phase in [-pi, pi], of the vectors' shape.
 
     1e-8 is added to the squared modulus, as in the authors' code of EulerNet, so that
     the logarithm of 0 is finite. The phase of 0 is 0, and so is its gradient there.

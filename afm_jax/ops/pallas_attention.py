@@ -43,7 +43,8 @@ def attention_pooling(
     Args:
         embeddings: float32 [B, F, k].
         network: the attention network.
-        scale: float32 [B, P], by which the weights are multiplied; None for ones.
+        scale: float32 [B, P], by which the weights are multiplied, as a constant: its
+            gradient is 0; None for ones.
         interpret: whether to run the kernel by interpreting it, on any device.
 
     Returns:

@@ -74,6 +74,13 @@ def test_the_projection_starts_with_as_many_signs_of_each_kind(k):
     assert float(kernel.sum()) == k % 2
 
 
+def test_the_projection_can_start_xavier_normal():
+    model, _, features = make("plain", embedding_dim=2000, projection="xavier")
+    kernel = model.init(jax.random.key(0), features)["params"]["output"]["kernel"]
+    np.testing.assert_allclose(kernel.std(), np.sqrt(2 / 2001), rtol=0.05)
+    assert abs(kernel.mean()) < 0.003
+
+
 def test_the_sum_over_pairs_starts_as_fm_if_the_projection_is_onto_ones():
     """Small tables make attention uniform. No first-order weights, which are larger."""
     model, _, features = make(

@@ -10,6 +10,7 @@ import examples
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import linen as nn
 
@@ -170,19 +171,24 @@ def test_no_values_are_values_of_one(name):
     )
 
 
-@every_model
-@every_kind
-def test_parameters_are_named_and_receive_gradient(name, kind):
-    case = make_case(name, kind)
+def gradient_of(case):
+    """(parameters, other variables, features) -> the gradient of a squared loss."""
     labels = np.arange(len(case.features.ids)) % 2
 
     def loss(params, rest, features):
         logits = case.model.apply({"params": params, **rest}, features)
         return jnp.square(logits - labels).sum()
 
+    return jax.jit(jax.grad(loss))
+
+
+@every_model
+@every_kind
+def test_parameters_are_named_and_receive_gradient(name, kind):
+    case = make_case(name, kind)
     rest = dict(case.variables)
     params = rest.pop("params")
-    gradient = jax.jit(jax.grad(loss))
+    gradient = gradient_of(case)
     leaves = jax.tree.leaves_with_path(gradient(params, rest, case.features))
     for path, leaf in leaves:
         where = jax.tree_util.keystr(path, simple=True, separator="/")
@@ -192,6 +198,24 @@ def test_parameters_are_named_and_receive_gradient(name, kind):
         if is_table(path):
             used = np.unique(case.features.ids)
             assert (np.delete(leaf, used, axis=0) == 0).all(), where
+
+
+@every_model
+def test_every_parameter_learns_from_the_start_that_the_model_gives_it(name):
+    case = make_case(name, "full")
+    rest = dict(case.model.init(jax.random.key(0), case.features))
+    start = params = rest.pop("params")
+    gradient, tx = gradient_of(case), optax.adam(0.01)
+    moments = tx.init(params)
+    for _ in range(4):
+        gradients = gradient(params, rest, case.features)
+        changes, moments = tx.update(gradients, moments)
+        params = optax.apply_updates(params, changes)
+    for (path, leaf), first in zip(
+        jax.tree.leaves_with_path(params), jax.tree.leaves(start), strict=True
+    ):
+        where = jax.tree_util.keystr(path, simple=True, separator="/")
+        assert (leaf != first).any(), where
 
 
 @every_model

@@ -84,7 +84,7 @@ DIMS = "a tuple of whole numbers, 1 or more, such as (400, 400) or (64,)"
         ("init_stddev", 0, "a number above 0"),
         ("init_stddev", False, "a number above 0"),
         ("pooling", "max", "one of ('mean', 'sum')"),
-        ("normalization", "group", "one of ('batch', 'layer') or None"),
+        ("normalization", "group", "one of ('batch', 'layer', None)"),
         ("dense_in_deep", 1, "True or False"),
     ],
 )

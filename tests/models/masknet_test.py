@@ -1,4 +1,5 @@
 import examples
+import jax
 import numpy as np
 import pytest
 import references
@@ -140,3 +141,25 @@ def test_no_block_is_refused():
     model, variables, _ = make("plain")
     with pytest.raises(errors.InputError, match=r"masknet's block_dims is \(\)"):
         model.clone(block_dims=()).apply(variables, features)
+
+
+def test_a_normalization_of_no_mlp_is_refused():
+    with pytest.raises(
+        errors.InputError,
+        match=r"^masknet's normalization is 'batch' and its hidden_dims is \(\), so there is nothing to normalize",
+    ):
+        make("plain", hidden_dims=(), normalization="batch")
+
+
+def test_the_layer_norm_of_a_field_is_one_from_the_start():
+    """At 1e-4 the variance of a vector would be far below the norm's epsilon."""
+    features = examples.random_features("plain")
+    model = models.make(
+        "masknet", **examples.data_hyperparameters("plain"), block_dims=(8,)
+    )
+    variables = model.init(jax.random.key(0), features)
+    _, found = model.apply(
+        variables, features, capture_intermediates=True, mutable=["intermediates"]
+    )
+    normalized = found["intermediates"]["embedding_norm"]["__call__"][0]
+    np.testing.assert_allclose(normalized.std(axis=-1), 1.0, atol=0.2)

@@ -99,3 +99,8 @@ def test_leading_dimensions_are_free():
     np.testing.assert_allclose(
         anova.anova_kernel(v, 3)[1], anova.anova_kernel(v[1], 3), rtol=1e-5
     )
+
+
+def test_an_order_below_1_is_refused():
+    with pytest.raises(ValueError, match=r"^expected an order of 1 or more, found 0$"):
+        anova.anova_kernel(np.ones((2, 3, 4), np.float32), 0)

@@ -158,10 +158,21 @@ def test_dropout_without_a_key_is_refused(attend):
         attend.attention_pooling(*random_inputs(2, 4, 3, 5), dropout_rate=0.4)
 
 
-def test_one_field_is_refused(attend):
-    embeddings, *parameters = random_inputs(2, 1, 3, 5)
-    with pytest.raises(errors.InputError, match="found 1"):
-        attend.attention_pooling(embeddings, *parameters)
+@pytest.mark.parametrize("rate", [-0.5, 1.0, 1.5])
+def test_a_dropout_rate_out_of_range_is_refused(attend, rate):
+    message = rf"^expected a dropout_rate in \[0, 1\), found {rate}$"
+    with pytest.raises(ValueError, match=message):
+        attend.attention_pooling(
+            *random_inputs(2, 4, 3, 5), dropout_rate=rate, key=jax.random.key(0)
+        )
+
+
+@pytest.mark.parametrize("num_fields", [0, 1])
+def test_fewer_than_two_fields_are_refused(attend, num_fields):
+    embeddings, *parameters = random_inputs(2, num_fields, 3, 5)
+    for function in (attend.attention_pooling, attend.attention_weights):
+        with pytest.raises(errors.InputError, match=f"found {num_fields}"):
+            function(embeddings, *parameters)
 
 
 def test_shapes_that_do_not_match_are_refused(attend):

@@ -132,3 +132,21 @@ def test_a_gate_of_zeros_halves_what_is_added():
         rtol=1e-5,
         atol=1e-5,
     )
+
+
+def test_shapes_that_do_not_match_are_refused():
+    def ones(*shape):
+        return np.ones(shape, np.float32)
+
+    x, square = ones(2, 3), ones(3, 3)
+    experts = (ones(3, 2), ones(2, 3, 4), ones(2, 4, 4), ones(2, 4, 3), ones(3))
+    for call in (
+        lambda: cross.vector_crosses(x, ones(2, 3), ones(2, 1)),
+        lambda: cross.matrix_cross(x, x, square, ones(1)),
+        lambda: cross.matrix_cross(ones(2, 1), x, square, ones(3)),
+        lambda: cross.gated_cross(x, x, square, ones(3), ones(3, 1)),
+        lambda: cross.mixture_cross(x, x, *experts[:-1], ones(1)),
+    ):
+        with pytest.raises(ValueError, match=r"^expected arrays of shapes "):
+            call()
+    assert cross.mixture_cross(x, x, *experts).shape == (2, 3)

@@ -1,0 +1,76 @@
+"""Normalization over the rows of a batch or over a layer, the same in all models."""
+
+import typing
+from collections.abc import Sequence
+from typing import Literal
+
+import jax
+from flax import linen as nn
+
+from afm_jax.errors import InputError, check_one_of
+
+Normalization = Literal["batch", "layer", None]
+
+
+def normalize(
+    inputs: jax.Array, normalization: Normalization, *, train: bool, name: str
+) -> jax.Array:
+    """Inputs of mean 0 and variance 1, times a scale (1), plus a bias (0).
+
+    Called from the module that is to own the scale and the bias.
+
+    Args:
+        inputs: float32 [B, d].
+        normalization: 'batch' over the rows, 'layer' over d, or None for the inputs.
+        train: whether batch normalization uses the statistics of this batch.
+        name: of the submodule.
+
+    Returns:
+        float32 [B, d].
+
+    Raises:
+        InputError: an unknown normalization, or 'layer' with d = 1.
+    """
+    check_one_of("normalization", normalization, typing.get_args(Normalization))
+    if normalization == "batch":
+        return batch_norm(inputs, train=train, name=name)
+    if normalization == "layer":
+        return layer_norm(inputs, name=name)
+    return inputs
+
+
+def batch_norm(
+    inputs: jax.Array, *, train: bool, name: str, axis: int = -1
+) -> jax.Array:
+    """Normalizes over all axes but one, which has a scale and a bias.
+
+    Keeps the running mean and variance in the collection 'batch_stats', to be mutable
+    if `train`: running = 0.9 running + 0.1 batch. Epsilon is 1e-5.
+    """
+    return nn.BatchNorm(
+        use_running_average=not train,
+        axis=axis,
+        momentum=0.9,
+        epsilon=1e-5,
+        use_fast_variance=False,  # E[x²] - E[x]² is lost where the mean is large.
+        name=name,
+    )(inputs)
+
+
+def layer_norm(
+    inputs: jax.Array, *, name: str, feature_axes: Sequence[int] = (-1,)
+) -> jax.Array:
+    """Normalizes over the last axis; `feature_axes` have a scale and a bias.
+
+    Epsilon is 1e-5.
+
+    Raises:
+        InputError: the last axis is of one number, which would become a constant.
+    """
+    if inputs.shape[-1] == 1:
+        raise InputError(
+            f"Layer normalization '{name}' is over one number, which it makes a constant; give it a wider layer."
+        )
+    return nn.LayerNorm(
+        epsilon=1e-5, use_fast_variance=False, feature_axes=feature_axes, name=name
+    )(inputs)
