@@ -69,8 +69,9 @@ class Model(nn.Module):
     their logits together, here one loss trains the sum. Magnitudes from 1e-4 on count,
     as in their code (1e-7 in the paper), of the pooled vector times its value, where
     their code clips the vector. Tables start at N(0, init_stddev), where v is Glorot
-    normal there and v' N(0, 0.1), and the products have no dropout. Normalization comes before the relu of the hidden layers. The paper has no
-    dense columns; a logarithm would take their sign away, so that they enter the MLPs.
+    normal there and v' N(0, 0.1), and the products have no dropout. Normalization comes
+    before the relu of the hidden layers. The paper has no dense columns; a logarithm
+    would take their sign away, so that they enter the MLPs.
 
     Attributes:
         vocab_size: feature ids of all fields together.

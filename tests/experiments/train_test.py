@@ -166,6 +166,9 @@ def test_the_readme_library_example_runs(tmp_path):
 def test_the_readme_commands_run(real_data, tmp_path):
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw/frappe").symlink_to(real_data / "frappe")
+    presets = pathlib.Path("experiments/flagfiles")
+    (tmp_path / presets.parent).mkdir()
+    (tmp_path / presets).symlink_to(ROOT / presets)
     commands = [
         line
         for block in readme_blocks("sh")
