@@ -103,8 +103,7 @@ class Model(nn.Module):
             raise InputError(
                 "masknet's block_dims is (); expected the width of one block or more."
             )
-        options = typing.get_args(norms.Normalization)
-        check_one_of("normalization", self.normalization, options)
+        norms.check(self.normalization)
         if self.normalization is not None and not self.hidden_dims:
             raise InputError(
                 f"masknet's normalization is '{self.normalization}' and its hidden_dims is (), so there is nothing to normalize; give both or neither."

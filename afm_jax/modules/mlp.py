@@ -1,11 +1,8 @@
 """A stack of dense layers: the deep part of a model."""
 
-import typing
-
 import jax
 from flax import linen as nn
 
-from afm_jax.errors import check_one_of
 from afm_jax.modules import dense_layer, norms
 
 
@@ -32,8 +29,7 @@ class MLP(nn.Module):
         Raises:
             InputError: an unknown normalization, or 'layer' over one number.
         """
-        options = typing.get_args(norms.Normalization)
-        check_one_of("normalization", self.normalization, options)
+        norms.check(self.normalization)
         hidden = inputs
         for i, width in enumerate(self.hidden_dims):
             hidden = dense_layer.Dense(width, name=f"hidden_{i}")(hidden)

@@ -12,6 +12,11 @@ from afm_jax.errors import InputError, check_one_of
 Normalization = Literal["batch", "layer", None]
 
 
+def check(normalization: Normalization) -> None:
+    """Raises InputError if there is no such normalization."""
+    check_one_of("normalization", normalization, typing.get_args(Normalization))
+
+
 def normalize(
     inputs: jax.Array, normalization: Normalization, *, train: bool, name: str
 ) -> jax.Array:
@@ -31,7 +36,7 @@ def normalize(
     Raises:
         InputError: an unknown normalization, or 'layer' with d = 1.
     """
-    check_one_of("normalization", normalization, typing.get_args(Normalization))
+    check(normalization)
     if normalization == "batch":
         return batch_norm(inputs, train=train, name=name)
     if normalization == "layer":
@@ -42,10 +47,19 @@ def normalize(
 def batch_norm(
     inputs: jax.Array, *, train: bool, name: str, axis: int = -1
 ) -> jax.Array:
-    """Normalizes over all axes but one, which has a scale and a bias.
+    """(x - mean) / sqrt(variance + 1e-5) over all axes but one (Ioffe and Szegedy 2015).
 
     Keeps the running mean and variance in the collection 'batch_stats', to be mutable
-    if `train`: running = 0.9 running + 0.1 batch. Epsilon is 1e-5.
+    if `train`: running = 0.9 running + 0.1 batch.
+
+    Args:
+        inputs: float32, the rows first.
+        train: whether to use the statistics of this batch or the running ones.
+        name: of the submodule.
+        axis: the one with statistics, a scale and a bias for each of its entries.
+
+    Returns:
+        float32, of the shape of the inputs.
     """
     return nn.BatchNorm(
         use_running_average=not train,
@@ -60,9 +74,15 @@ def batch_norm(
 def layer_norm(
     inputs: jax.Array, *, name: str, feature_axes: Sequence[int] = (-1,)
 ) -> jax.Array:
-    """Normalizes over the last axis; `feature_axes` have a scale and a bias.
+    """(x - mean) / sqrt(variance + 1e-5) over the last axis (Ba et al. 2016).
 
-    Epsilon is 1e-5.
+    Args:
+        inputs: float32 [..., d].
+        name: of the submodule.
+        feature_axes: those with a scale and a bias for each of their entries.
+
+    Returns:
+        float32, of the shape of the inputs.
 
     Raises:
         InputError: the last axis is of one number, which would become a constant.

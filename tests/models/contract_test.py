@@ -170,8 +170,10 @@ def test_no_values_are_values_of_one(name):
     )
 
 
-def gradient_of(case):
+@functools.cache
+def gradient_of(name, kind):
     """(parameters, other variables, features) -> the gradient of a squared loss."""
+    case = make_case(name, kind)
     labels = np.arange(len(case.features.ids)) % 2
 
     def loss(params, rest, features):
@@ -187,7 +189,7 @@ def test_parameters_are_named_and_receive_gradient(name, kind):
     case = make_case(name, kind)
     rest = dict(case.variables)
     params = rest.pop("params")
-    gradient = gradient_of(case)
+    gradient = gradient_of(name, kind)
     leaves = jax.tree.leaves_with_path(gradient(params, rest, case.features))
     for path, leaf in leaves:
         where = jax.tree_util.keystr(path, simple=True, separator="/")
@@ -206,7 +208,7 @@ def test_every_parameter_learns_from_the_start_that_the_model_gives_it(name):
     rest = dict(init(jax.random.key(0), case.features))
     params = jax.tree.map(np.asarray, rest.pop("params"))
     learned = jax.tree.map(lambda leaf: False, params)
-    gradient = gradient_of(case)
+    gradient = gradient_of(name, "full")
     for _ in range(4):
         slopes = jax.tree.map(np.asarray, gradient(params, rest, case.features))
         learned = jax.tree.map(lambda done, s: done or s.any(), learned, slopes)
