@@ -1,5 +1,7 @@
 """The programs as a user runs them: processes, exit codes, the JSON line."""
 
+import gzip
+import itertools
 import json
 import os
 import pathlib
@@ -164,8 +166,12 @@ def test_the_readme_library_example_runs(tmp_path):
 
 
 def test_the_readme_commands_run(real_data, tmp_path):
-    (tmp_path / "raw").mkdir()
-    (tmp_path / "raw/frappe").symlink_to(real_data / "frappe")
+    """On the first rows of Frappe."""
+    (tmp_path / "raw/frappe").mkdir(parents=True)
+    for path in (real_data / "frappe").glob("*.gz"):
+        with gzip.open(path) as whole:
+            rows = b"".join(itertools.islice(whole, 5_000))
+        (tmp_path / "raw/frappe" / path.name).write_bytes(gzip.compress(rows))
     presets = pathlib.Path("experiments/flagfiles")
     (tmp_path / presets.parent).mkdir()
     (tmp_path / presets).symlink_to(ROOT / presets)

@@ -15,9 +15,7 @@ from flax import linen as nn
 
 from afm_jax import models
 from afm_jax.errors import InputError
-from afm_jax.features import Batch, Features
-from afm_jax.ops import losses
-from afm_jax.training import optimizers, rows, steps
+from afm_jax.features import Features
 
 every_model = pytest.mark.parametrize("name", models.names())
 every_kind = pytest.mark.parametrize("kind", examples.KINDS)
@@ -67,11 +65,16 @@ def is_table(path):
     return path[-1].key == "table"
 
 
+@functools.cache
+def eager_logits(name, kind):
+    case = make_case(name, kind)
+    return case.model.apply(case.variables, case.features)
+
+
 @every_model
 @every_kind
 def test_logits_are_one_float32_a_row(name, kind):
-    case = make_case(name, kind)
-    logits = case.model.apply(case.variables, case.features)
+    case, logits = make_case(name, kind), eager_logits(name, kind)
     assert logits.shape == (len(case.features.ids),)
     assert logits.dtype == jnp.float32
     assert np.isfinite(logits).all()
@@ -92,8 +95,7 @@ def test_an_option_that_there_is_not_is_refused(name):
 @every_model
 @every_kind
 def test_compiled_equals_eager(name, kind):
-    case = make_case(name, kind)
-    eager = case.model.apply(case.variables, case.features)
+    case, eager = make_case(name, kind), eager_logits(name, kind)
     np.testing.assert_allclose(
         logits_of(case, case.features),
         eager,
@@ -260,8 +262,7 @@ def test_evaluation_is_not_random(name):
     with_key = case.model.apply(
         case.variables, case.features, rngs={"dropout": jax.random.key(0)}
     )
-    without = case.model.apply(case.variables, case.features)
-    np.testing.assert_array_equal(with_key, without)
+    np.testing.assert_array_equal(with_key, eager_logits(name, "full"))
 
 
 @pytest.mark.parametrize(
@@ -280,10 +281,10 @@ def test_every_dropout_rate_changes_training(name, rate):
         rngs = {"dropout": jax.random.key(seed)}
         return model.apply(case.variables, case.features, train=True, rngs=rngs)
 
-    evaluation_logits = model.apply(case.variables, case.features)
-    np.testing.assert_array_equal(training_logits(1), training_logits(1))
-    assert (training_logits(1) != training_logits(2)).any()
-    assert (training_logits(1) != evaluation_logits).any()
+    once = training_logits(1)
+    np.testing.assert_array_equal(once, training_logits(1))
+    assert (once != training_logits(2)).any()
+    assert (once != model.apply(case.variables, case.features)).any()
 
 
 @every_model
@@ -352,55 +353,3 @@ def test_hyperparameters_are_documented_and_their_defaults_pass_the_checks(name)
     documentation = type(model).__doc__.partition("Attributes:")[2]
     documented = re.findall(r"^ {8}(\w+): ", documentation, re.MULTILINE)
     assert documented == list(hyperparameters)
-
-
-@every_model
-def test_row_updates_equal_dense_updates(name):
-    """No parameter but the tables may depend on vocab_size, and no id be used raw.
-
-    Under SGD and Adagrad in one program: it computes the gradient once for both.
-    """
-    case = make_case(name, "full")
-    labels = np.array([0, 1, 1, 0, 1, 0], np.float32)
-    weights = np.array([1, 1, 1, 1, 1, 0], np.float32)
-    batch = Batch(case.features, labels, weights)
-    optimizer_of = {each: optimizers.make(each, 0.1) for each in ("sgd", "adagrad")}
-    before = {
-        each: examples.random_state(case.model, tx, case.features)
-        for each, tx in optimizer_of.items()
-    }
-
-    def update(before, batches):
-        return {
-            table_update: {
-                each: steps.make_train_step(
-                    case.model,
-                    tx,
-                    losses.sigmoid_cross_entropy,
-                    table_update=table_update,
-                )(before[each], batches[table_update])
-                for each, tx in optimizer_of.items()
-            }
-            for table_update in steps.TABLE_UPDATES
-        }
-
-    batches = {"dense": batch, "rows": rows.compact(batch)}
-    after = jax.jit(update)(before, batches)
-    for each in optimizer_of:
-        by_rows, dense = after["rows"][each], after["dense"][each]
-        jax.tree.map(
-            lambda ours, theirs: np.testing.assert_allclose(ours, theirs, atol=1e-6),
-            by_rows[0].params,
-            dense[0].params,
-        )
-        # Losses and sums of squares may be large.
-        jax.tree.map(
-            functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6),
-            (by_rows[0].opt_state, by_rows[1]),
-            (dense[0].opt_state, dense[1]),
-        )
-        paths = jax.tree.leaves_with_path(dense[0].params)
-        for (path, new), old in zip(
-            paths, jax.tree.leaves(case.variables["params"]), strict=True
-        ):
-            assert not is_table(path) or (new != old).any()
