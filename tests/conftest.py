@@ -1,5 +1,6 @@
 """Settings that every test runs under."""
 
+import gc
 import os
 import pathlib
 import subprocess
@@ -27,6 +28,10 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 import jax
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# jax keeps millions of objects; at Python's thresholds looking through them for garbage
+# is 3% of the time.
+gc.set_threshold(100_000, 50, 100)
 
 
 @pytest.fixture(scope="session")

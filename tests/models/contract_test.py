@@ -15,9 +15,7 @@ from flax import linen as nn
 
 from afm_jax import models
 from afm_jax.errors import InputError
-from afm_jax.features import Batch, Features
-from afm_jax.ops import losses
-from afm_jax.training import optimizers, rows, steps
+from afm_jax.features import Features
 
 every_model = pytest.mark.parametrize("name", models.names())
 every_kind = pytest.mark.parametrize("kind", examples.KINDS)
@@ -355,55 +353,3 @@ def test_hyperparameters_are_documented_and_their_defaults_pass_the_checks(name)
     documentation = type(model).__doc__.partition("Attributes:")[2]
     documented = re.findall(r"^ {8}(\w+): ", documentation, re.MULTILINE)
     assert documented == list(hyperparameters)
-
-
-@every_model
-def test_row_updates_equal_dense_updates(name):
-    """No parameter but the tables may depend on vocab_size, and no id be used raw.
-
-    Under SGD and Adagrad in one program: it computes the gradient once for both.
-    """
-    case = make_case(name, "full")
-    labels = np.array([0, 1, 1, 0, 1, 0], np.float32)
-    weights = np.array([1, 1, 1, 1, 1, 0], np.float32)
-    batch = Batch(case.features, labels, weights)
-    optimizer_of = {each: optimizers.make(each, 0.1) for each in ("sgd", "adagrad")}
-    before = {
-        each: examples.random_state(case.model, tx, case.features)
-        for each, tx in optimizer_of.items()
-    }
-
-    def update(before, batches):
-        return {
-            table_update: {
-                each: steps.make_train_step(
-                    case.model,
-                    tx,
-                    losses.sigmoid_cross_entropy,
-                    table_update=table_update,
-                )(before[each], batches[table_update])
-                for each, tx in optimizer_of.items()
-            }
-            for table_update in steps.TABLE_UPDATES
-        }
-
-    batches = {"dense": batch, "rows": rows.compact(batch)}
-    after = jax.jit(update)(before, batches)
-    for each in optimizer_of:
-        by_rows, dense = after["rows"][each], after["dense"][each]
-        jax.tree.map(
-            lambda ours, theirs: np.testing.assert_allclose(ours, theirs, atol=1e-6),
-            by_rows[0].params,
-            dense[0].params,
-        )
-        # Losses and sums of squares may be large.
-        jax.tree.map(
-            functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6),
-            (by_rows[0].opt_state, by_rows[1]),
-            (dense[0].opt_state, dense[1]),
-        )
-        paths = jax.tree.leaves_with_path(dense[0].params)
-        for (path, new), old in zip(
-            paths, jax.tree.leaves(case.variables["params"]), strict=True
-        ):
-            assert not is_table(path) or (new != old).any()

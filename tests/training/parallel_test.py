@@ -1,8 +1,10 @@
-"""One device, four devices, and every layout: the same run."""
+"""Rows or whole tables, one device or four, and every layout: the same run."""
 
 import collections
 import functools
+import itertools
 import re
+from typing import Any, NamedTuple
 
 import examples
 import jax
@@ -21,7 +23,7 @@ LAYOUTS = {
     "pmap": {"device_map": "pmap"},
     "rows": {"table_sharding": "rows"},
 }
-TX = optimizers.make("adagrad", 0.05)
+TX, SGD = (optimizers.make(name, 0.1) for name in ("adagrad", "sgd"))
 
 # A layout says where arrays lie, whatever computes on them: two models are trained on
 # all layouts, every model on the default.
@@ -47,19 +49,22 @@ def make_devices(layout, vocab_size=examples.VOCAB_SIZE):
 
 def make_model(name):
     settings = {"init_stddev": 0.3, **examples.data_hyperparameters("full")}
-    model = examples.narrow(models.make(name, **settings))
+    return examples.narrow(models.make(name, **settings))
+
+
+def without_batch_statistics(model):
+    """Under pmap they are each device's own, and a bias that they cancel moves by
+    rounding errors alone."""
     if getattr(model, "normalization", None) == "batch":
-        # Under pmap batch statistics are each device's own, and a bias that they cancel
-        # moves by rounding errors alone.
         return model.clone(normalization=None)
     return model
 
 
 @functools.cache
-def initial_state(name):
+def initial_state(model):
     """On the host; placed on every layout."""
     features = BATCHES[0].features
-    return examples.random_state(make_model(name), TX, features, stddev=0.3)
+    return examples.random_state(model, TX, features, stddev=0.3)
 
 
 def abstract_state(devices, model, tx):
@@ -74,8 +79,8 @@ def abstract_state(devices, model, tx):
 def train(name, layout, table_update):
     """The state after a few steps, their losses, and the logits of those models that
     are trained on every layout."""
-    devices, model = make_devices(layout), make_model(name)
-    run = devices.place_state(initial_state(name))
+    devices, model = make_devices(layout), without_batch_statistics(make_model(name))
+    run = devices.place_state(initial_state(model))
     sized = model.clone(vocab_size=devices.table_rows)
     step = devices.compile_train_step(
         steps.make_train_step(
@@ -99,6 +104,68 @@ def train(name, layout, table_update):
     return devices.gather_state(run), values, logits
 
 
+class Updated(NamedTuple):
+    """What an update of one state gave: (state, metrics) by optimizer."""
+
+    by_rows: dict[str, Any]
+    dense: dict[str, Any]
+
+
+@functools.cache
+def update_on_one_device(name):
+    """Updates with `BATCHES`, each of the state that Adagrad made by rows of the last.
+
+    In one program, which computes the gradient of `TX` and of SGD, that has no state,
+    once for both.
+    """
+    model = make_model(name)
+
+    def update(run, batch, table_update):
+        after = {}
+        for optimizer, tx in (("adagrad", TX), ("sgd", SGD)):
+            before = run if tx is TX else run._replace(opt_state=tx.init(run.params))
+            step = steps.make_train_step(
+                model, tx, losses.sigmoid_cross_entropy, table_update=table_update
+            )
+            after[optimizer] = step(before, batch)
+        return after
+
+    @jax.jit
+    def both(run, batch, compact):
+        return Updated(update(run, compact, "rows"), update(run, batch, "dense"))
+
+    run, found = initial_state(model), []
+    for batch in BATCHES:
+        found.append(both(run, batch, rows.compact(batch)))
+        run, _ = found[-1].by_rows["adagrad"]
+    return found
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_row_updates_equal_dense_updates(name):
+    """No parameter but the tables may depend on vocab_size, and no id be used raw."""
+    before = jax.tree.leaves(initial_state(make_model(name)).params)
+    for updated, optimizer in itertools.product(
+        update_on_one_device(name), ("adagrad", "sgd")
+    ):
+        by_rows, row_metrics = updated.by_rows[optimizer]
+        dense, dense_metrics = updated.dense[optimizer]
+        jax.tree.map(
+            functools.partial(np.testing.assert_allclose, atol=1e-6),
+            by_rows.params,
+            dense.params,
+        )
+        # Losses and sums of squares may be large.
+        jax.tree.map(
+            functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6),
+            (by_rows.opt_state, row_metrics),
+            (dense.opt_state, dense_metrics),
+        )
+        paths = jax.tree.leaves_with_path(dense.params)
+        for (path, new), old in zip(paths, before, strict=True):
+            assert not state.is_table(path) or (new != old).any()
+
+
 def assert_close(ours, theirs):
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
@@ -114,7 +181,7 @@ def test_many_steps_in_one_call_are_the_same_steps(layout, table_update, source)
     """Batches of 16 rows; the last repeats rows to fill up."""
     one, values, _ = train("afm_deep", "one device", table_update)
     devices, model = make_devices(layout), make_model("afm_deep")
-    run = devices.place_state(initial_state("afm_deep"))
+    run = devices.place_state(initial_state(model))
     sized = model.clone(vocab_size=devices.table_rows)
     step = steps.make_train_step(
         sized, TX, losses.sigmoid_cross_entropy, table_update=table_update
@@ -147,6 +214,16 @@ def test_rows_on_the_device_are_for_one_program():
         make_devices("pmap").place_whole(np.zeros(3))
 
 
+def train_on_one_device(name, table_update):
+    """As `train`, whose results are at hand where no logits are wanted."""
+    model = make_model(name)
+    if name in ON_EVERY_LAYOUT or model != without_batch_statistics(model):
+        return train(name, "one device", table_update)
+    updates = [each.by_rows["adagrad"] for each in update_on_one_device(name)]
+    values = [float(metrics["loss"]) for _, metrics in updates]
+    return updates[-1][0], values, None
+
+
 CASES = [
     (name, layout, table_update)
     for name in models.names()
@@ -159,7 +236,7 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "layout", "table_update"), CASES)
 def test_every_layout_computes_what_one_device_computes(name, layout, table_update):
-    one = train(name, "one device", table_update)
+    one = train_on_one_device(name, table_update)
     other = train(name, layout, table_update)
     for ours, theirs in zip(other, one, strict=True):
         assert_close(ours, theirs)
@@ -193,8 +270,9 @@ def test_a_frozen_network_stays_to_the_bit_on_three_devices(device_map):
 def test_an_id_outside_the_tables_is_seen_on_every_device(layout, table_update):
     devices, num_ids = make_devices(layout), examples.VOCAB_SIZE
     assert devices.table_rows == num_ids + (layout == "rows")
-    model = make_model("fm").clone(vocab_size=devices.table_rows)
-    run = devices.place_state(initial_state("fm"))
+    model = make_model("fm")
+    run = devices.place_state(initial_state(model))
+    model = model.clone(vocab_size=devices.table_rows)
     step = steps.make_train_step(
         model,
         TX,
