@@ -83,6 +83,16 @@ def narrow(model):
     return model.clone(**widths)
 
 
+def without_batch_statistics(model):
+    """The model without batch normalization, which sees a batch differently in training.
+
+    Variables of the normalization are then left over, which Flax allows.
+    """
+    if getattr(model, "normalization", None) == "batch":
+        return model.clone(normalization=None)
+    return model
+
+
 def random_variables(model, features, *, seed=0, stddev=0.5):
     """Variables of the model with every parameter drawn from N(0, stddev).
 

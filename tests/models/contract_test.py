@@ -51,16 +51,6 @@ def dropout_rates(model):
     return [field for field in fields if field.endswith("dropout_rate")]
 
 
-def without_batch_statistics(model):
-    """The model without batch normalization, which sees a batch differently in training.
-
-    The parameters of the normalization are then left over, which Flax allows.
-    """
-    if getattr(model, "normalization", None) == "batch":
-        return model.clone(normalization=None)
-    return model
-
-
 def is_table(path):
     return path[-1].key == "table"
 
@@ -275,7 +265,7 @@ def test_evaluation_is_not_random(name):
 )
 def test_every_dropout_rate_changes_training(name, rate):
     case = make_case(name, "full")
-    model = without_batch_statistics(case.model).clone(**{rate: 0.5})
+    model = examples.without_batch_statistics(case.model).clone(**{rate: 0.5})
 
     def training_logits(seed):
         rngs = {"dropout": jax.random.key(seed)}
@@ -290,7 +280,7 @@ def test_every_dropout_rate_changes_training(name, rate):
 @every_model
 def test_training_without_dropout_needs_no_key_and_changes_nothing(name):
     case = make_case(name, "full")
-    model = without_batch_statistics(case.model)
+    model = examples.without_batch_statistics(case.model)
     model = model.clone(**dict.fromkeys(dropout_rates(model), 0.0))
     np.testing.assert_allclose(
         model.apply(case.variables, case.features, train=True),

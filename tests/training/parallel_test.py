@@ -52,14 +52,6 @@ def make_model(name):
     return examples.narrow(models.make(name, **settings))
 
 
-def without_batch_statistics(model):
-    """Under pmap they are each device's own, and a bias that they cancel moves by
-    rounding errors alone."""
-    if getattr(model, "normalization", None) == "batch":
-        return model.clone(normalization=None)
-    return model
-
-
 @functools.cache
 def initial_state(model):
     """On the host; placed on every layout."""
@@ -79,7 +71,10 @@ def abstract_state(devices, model, tx):
 def train(name, layout, table_update):
     """The state after a few steps, their losses, and the logits of those models that
     are trained on every layout."""
-    devices, model = make_devices(layout), without_batch_statistics(make_model(name))
+    # Under pmap batch statistics are each device's own, and a bias that they cancel moves
+    # by rounding errors alone.
+    model = examples.without_batch_statistics(make_model(name))
+    devices = make_devices(layout)
     run = devices.place_state(initial_state(model))
     sized = model.clone(vocab_size=devices.table_rows)
     step = devices.compile_train_step(
@@ -217,7 +212,7 @@ def test_rows_on_the_device_are_for_one_program():
 def train_on_one_device(name, table_update):
     """As `train`, whose results are at hand where no logits are wanted."""
     model = make_model(name)
-    if name in ON_EVERY_LAYOUT or model != without_batch_statistics(model):
+    if name in ON_EVERY_LAYOUT or model != examples.without_batch_statistics(model):
         return train(name, "one device", table_update)
     updates = [each.by_rows["adagrad"] for each in update_on_one_device(name)]
     values = [float(metrics["loss"]) for _, metrics in updates]
