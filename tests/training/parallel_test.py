@@ -110,8 +110,8 @@ class Updated(NamedTuple):
 def update_on_one_device(name):
     """Updates with `BATCHES`, each of the state that Adagrad made by rows of the last.
 
-    In one program, which computes the gradient of `TX` and of SGD, that has no state,
-    once for both.
+    In one program, which computes the gradient once for `TX` and for SGD, whose state is
+    empty.
     """
     model = make_model(name)
 
