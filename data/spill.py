@@ -113,7 +113,7 @@ class Spill(NamedTuple):
         layout: the columns.
         blocks: the blocks in the order of the rows.
         dictionaries: the strings of each categorical or multi-valued column, by name.
-        checksums: checksum of each file, by file name.
+        checksums: checksum of each file, by its path below the folder of all of them.
         weighted: whether any value is not 1.
     """
 
@@ -163,6 +163,7 @@ def spill(
         concurrent.futures.ThreadPoolExecutor(1) as pool,
     ):
         paths = [*(file.path for file in files), *reader.tables]
+        folder_of_all = os.path.commonpath([path.parent for path in paths])
         checksums = pool.map(text.checksum, paths)
         stored = list(ordered_map(store, _tasks(files, reader, folder, advance)))
         return Spill(
@@ -170,7 +171,8 @@ def spill(
             blocks=[block for block, _ in stored],
             dictionaries=dictionaries,
             checksums={
-                path.name: crc for path, crc in zip(paths, checksums, strict=True)
+                path.relative_to(folder_of_all).as_posix(): crc
+                for path, crc in zip(paths, checksums, strict=True)
             },
             weighted=any(weighted for _, weighted in stored),
         )
