@@ -12,7 +12,6 @@ from collections.abc import Mapping
 import polars as pl
 
 from afm_jax.errors import InputError
-from data.readers import columns
 
 _NUMBERS = frozenset({"whole", "Float16", "Float32", "Float64", "decimal"})
 _ALONE = [frozenset({form}) for form in ("truth", "text", "instant", "time of day")]
@@ -88,14 +87,14 @@ class ColumnType:
             if misplaced or not (groups or form == "null"):
                 advice = " (--multi_valued takes lists)" if misplaced else ""
                 raise InputError(
-                    f"{path}: column {name!r} is of type {_told(kind)}, expected {_EXPECTED[role]}{advice}."
+                    f"{path}: column {name!r} is of type {shortened(kind)}, expected {_EXPECTED[role]}{advice}."
                 )
             if form == "null":
                 continue
             first = first or (path, (groups, listed))
             if (groups, listed) != first[1]:
                 raise InputError(
-                    f"{path}: column {name!r} is of type {_told(kind)}, but in {first[0]} of type {_told(kinds[first[0]])}; expected one type in all files."
+                    f"{path}: column {name!r} is of type {shortened(kind)}, but in {first[0]} of type {shortened(kinds[first[0]])}; expected one type in all files."
                 )
             forms.setdefault(form, path)
         units = {getattr(_inner(kind), "time_unit", "ms") for kind in kinds.values()}
@@ -212,5 +211,7 @@ def _form(kind: pl.DataType) -> str:
     return forms.get(kind.base_type(), "")
 
 
-def _told(kind: pl.DataType) -> str:
-    return columns.shortened(str(kind))
+def shortened(shown: object) -> str:
+    """A type or value as part of one line of an error."""
+    line = " ".join(str(shown).split())
+    return line if len(line) <= 80 else f"{line[:77]}..."

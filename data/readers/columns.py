@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 import polars as pl
 
 from afm_jax.errors import InputError
-from data import readers
+from data import readers, text
 from data.readers import missing
 
 OPTIONS = ("label", "categorical", "numeric", "multi_valued", "separator", "time")
@@ -118,22 +118,15 @@ class Chosen:
 
 
 def require(where: str, names: Sequence[str], wanted: Collection[str]) -> None:
-    """Checks the names of the columns of a file.
+    """Checks the names of the columns of a file; those that are not wanted may be any.
 
     Raises:
-        InputError: a wanted column is not there, or a name is there twice.
+        InputError: a wanted column is not there, or is there twice.
     """
-    absent = [name for name in wanted if name not in names]
-    if absent:
-        raise InputError(
-            f"{where} has no column {absent[0]!r}; it has {', '.join(map(repr, names))}."
-        )
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if list(names).count(name) > 1)
-        raise InputError(f"{where} has two columns named {twice!r}.")
-
-
-def shortened(shown: str) -> str:
-    """A value or type as part of one line of an error."""
-    line = " ".join(shown.split())
-    return line if len(line) <= 80 else f"{line[:77]}..."
+    for name in wanted:
+        if name not in names:
+            told = ", ".join(map(text.shown, names[:50]))
+            more = f", ... ({len(names)} columns)" if len(names) > 50 else ""
+            raise InputError(f"{where} has no column {name!r}; it has {told}{more}.")
+        if list(names).count(name) > 1:
+            raise InputError(f"{where} has two columns named {name!r}.")

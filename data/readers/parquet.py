@@ -157,7 +157,7 @@ def _refuse(
     """Raises an InputError that names the first row that is wrong."""
     if wrong.any():
         row = int(wrong.arg_max() or 0)
-        found = columns.shortened(repr(values.slice(row, 1).to_list()[0]))
+        found = column_types.shortened(repr(values.slice(row, 1).to_list()[0]))
         raise InputError(
             f"{path} row {start + row + 1}: {values.name} is {found}, expected {expected}."
         )

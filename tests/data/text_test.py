@@ -48,7 +48,7 @@ def test_line_ends_in_quotes_do_not_end_a_record(tmp_path, chunk_bytes):
     records = [b'1,"two\nlines"\n', b'2,"a ""quote""\n\n"\n', b"3,x\n", b'"\n\n",4\n']
     path = tmp_path / "rows.csv"
     path.write_bytes(b"".join(records))
-    chunks = list(text.chunks(path, quoted=True, chunk_bytes=chunk_bytes))
+    chunks = list(text.chunks(path, csv_separator=",", chunk_bytes=chunk_bytes))
     starts = np.cumsum([0, *(len(record) for record in records)]).tolist()
     ends = np.cumsum([len(chunk.text) for chunk in chunks]).tolist()
     assert set(ends) <= set(starts)
@@ -93,7 +93,7 @@ def test_an_open_quote_does_not_fill_the_memory(tmp_path, monkeypatch):
     path = tmp_path / "rows.csv"
     path.write_bytes(b'1,x\n2,"open\n' + b"3,x\n" * 400000)
     with pytest.raises(InputError, match="line 2: a quote that nothing closes"):
-        list(text.chunks(path, quoted=True, chunk_bytes=1 << 16))
+        list(text.chunks(path, csv_separator=",", chunk_bytes=1 << 16))
 
 
 def test_a_checksum_is_that_of_zlib_and_tells_files_apart(tmp_path):
