@@ -108,7 +108,7 @@ def require_one_table(
         ):
             if more:
                 raise InputError(
-                    f"{lacking} has no column {min(more)!r}, and {having} has one; expected the same columns in all files of one table. Name the files of one table in --source."
+                    f"{lacking} has no column {min(more)!r}, and {having} has one; expected the same columns in all files of one table. Keep each table in a folder of its own."
                 )
 
 
