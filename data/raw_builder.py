@@ -4,6 +4,7 @@ Imports tensorflow_datasets and polars, so import it inside the function that bu
 """
 
 import functools
+import logging
 import pathlib
 import types
 from collections.abc import Mapping
@@ -37,6 +38,8 @@ DEFAULTS: Mapping[str, Any] = {
 
 `split` None: given files, else random. `fractions` None: see `splits.resolve_fractions`.
 """
+
+_log = logging.getLogger(__name__)
 
 _FOR_ALL = (
     *("min_count", "numeric_as", "buckets", "max_slots"),
@@ -85,6 +88,11 @@ class RawBuilder(BlockBuilder):
             options["fractions"] = splits.resolve_fractions(
                 options["fractions"], given_test="test" in given
             )
+            if "test" in given:
+                _log.info(
+                    "No validation rows are given; a part of %g is held out of the training rows.",
+                    options["fractions"][1],
+                )
         else:
             options["seed"] = None
         spilled = spill(

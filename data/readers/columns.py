@@ -69,19 +69,17 @@ class Chosen:
         return chosen
 
     @property
-    def roles(self) -> dict[str, str]:
-        """All columns needed, each with its role; a numeric time is 'time'."""
-        roles = {self.label: "label"}
+    def roles(self) -> tuple[tuple[str, str], ...]:
+        """Name and role of all columns needed; a time that is a feature is there twice."""
+        roles = [(self.label, "label")]
         for role in ("categorical", "numeric", "multi_valued"):
-            roles.update(dict.fromkeys(getattr(self, role), role))
-        if self.time:
-            roles[self.time] = "time"
-        return roles
+            roles += [(name, role) for name in getattr(self, role)]
+        return (*roles, (self.time, "time")) if self.time else tuple(roles)
 
     @property
     def names(self) -> tuple[str, ...]:
         """All columns needed."""
-        return tuple(self.roles)
+        return tuple(dict(self.roles))
 
     @property
     def layout(self) -> readers.Layout:

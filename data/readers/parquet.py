@@ -45,7 +45,7 @@ def open_reader(
         name: column_types.ColumnType.of(
             name, role, {path: schema[name] for path, schema in schemas.items()}
         )
-        for name, role in chosen.roles.items()
+        for name, role in chosen.roles
     }
     return readers.Reader(
         chosen.layout,

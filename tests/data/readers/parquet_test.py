@@ -106,6 +106,14 @@ def test_a_file_that_is_no_parquet_is_an_error(tmp_path):
         list(parquet.open_reader([path], OPTIONS).parts(path))
 
 
+def test_a_time_that_is_a_number_as_well_is_a_number(tmp_path):
+    found = frame(tmp_path / "r.parquet", {**COLUMNS, "n": [3, 1, 2]}, time="n")
+    assert found["n"].to_list() == found[readers.TIME].to_list() == [3, 1, 2]
+    days = [datetime.date(2024, 1, day) for day in (3, 1, 2)]
+    with pytest.raises(InputError, match="'n' is of type Date, expected numbers"):
+        frame(tmp_path / "r.parquet", {**COLUMNS, "n": days}, time="n")
+
+
 def test_a_column_that_one_file_lacks_names_that_file(tmp_path):
     paths = tmp_path / "0.parquet", tmp_path / "1.parquet"
     pl.DataFrame(COLUMNS).write_parquet(paths[0])
