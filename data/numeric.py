@@ -20,6 +20,11 @@ KINDS = ("dense", "bucket_log2", "bucket_quantile")
 
 _QUANTILE_SAMPLE = 1_000_000
 
+_MOST_DEVIATIONS = 10.0
+"""A number that is further from the mean counts as this far. Of a column that is 0 but in
+a few rows the rest would otherwise be hundreds of deviations away, and outweigh all else
+in its row."""
+
 
 class Log2Buckets:
     """A numeric column whose `log2_buckets` are categories; see `Encoder`."""
@@ -153,6 +158,8 @@ class Dense:
         constant = self._low == self._high
         self._mean[constant] = self._low[constant]
         self._std[constant | (self._std == 0)] = 1.0
+        self._low = np.maximum(self._low, self._mean - _MOST_DEVIATIONS * self._std)
+        self._high = np.minimum(self._high, self._mean + _MOST_DEVIATIONS * self._std)
         constants = (self._mean, self._std, self._low, self._high)
         columns = [
             DenseColumn(name, "log1p", *numbers)
@@ -171,7 +178,6 @@ class Dense:
 
     def encode(self, block: Block) -> np.ndarray:
         """The columns of `fit`, float32 [N, D]."""
-        # A number far outside of what was trained on would outweigh all else in a row.
         numbers = np.clip(
             block.numbers[self._indices], self._low[:, None], self._high[:, None]
         )

@@ -168,6 +168,17 @@ def test_a_constant_column_becomes_zero():
         np.testing.assert_array_equal(encoded, [[0], [0]])
 
 
+def test_numbers_are_clipped_to_the_training_range_and_ten_deviations():
+    rows = block([0.0] * 9_999 + [1.0] + [-5.0, 0.5, 70.0])
+    dense = numeric.Dense(["a"], [0])
+    dense.count(rows, np.arange(10_000))
+    (column,) = dense.fit()
+    assert column.low == 0
+    assert column.high == column.mean + 10 * column.std < 1
+    encoded = dense.encode(rows)[:, 0]
+    np.testing.assert_allclose(encoded[-4:], [10, encoded[0], 10, 10], rtol=1e-6)
+
+
 def test_a_column_whose_deviation_is_too_small_for_a_number_becomes_zero():
     dense = numeric.Dense(["a"], [0])
     rows = block([1e-200, 3e-200, 2e-200])
