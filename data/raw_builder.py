@@ -12,7 +12,7 @@ from typing import Any
 
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
-from data import encoders, encoding, numeric, sources, splits
+from data import encoding, multi_valued, numeric, sources, splits
 from data.builder import BlockBuilder, Encoded
 from data.readers import csv, libfm, parquet
 from data.spill import spill
@@ -75,7 +75,7 @@ class RawBuilder(BlockBuilder):
         if reader.names is not None:
             sources.require_one_table(files, reader.names)
         kinds = numeric.kinds(reader.layout, options["numeric_as"])
-        max_slots = encoders.slot_limits(reader.layout, options["max_slots"])
+        max_slots = multi_valued.slot_limits(reader.layout, options["max_slots"])
         if "buckets" in self.options and "bucket_quantile" not in kinds:
             raise InputError(
                 "--buckets has no meaning without --numeric_as=bucket_quantile."
@@ -112,7 +112,7 @@ class RawBuilder(BlockBuilder):
             buckets=options["buckets"],
             max_slots=max_slots,
         )
-        fitted.save_vocabularies(folder / encoding.VOCABULARIES_FILE)
+        fitted.save_vocabularies(folder)
         schema = Schema(
             dataset=self.name,
             fields=fitted.fields,
@@ -120,6 +120,7 @@ class RawBuilder(BlockBuilder):
             label=reader.layout.label,
             sources=spilled.checksums,
             options={name: options[name] for name in (*_FOR_ALL, *self.reader.OPTIONS)},
+            source_rows=spilled.source_rows,
         )
         return Encoded(schema, encoding.encode(spilled, assigned, fitted))
 

@@ -96,6 +96,7 @@ def test_files_of_one_name_in_two_folders_have_checksums_of_their_own(tmp_path):
     found = spill.spill(files, reader, tmp_path / "scratch", lambda numbers: numbers)
     assert list(found.checksums) == ["train/part-0", "validation/part-0"]
     assert len(set(found.checksums.values())) == 2
+    assert found.source_rows == {"train/part-0": 2, "validation/part-0": 2}
 
 
 def test_numbers_are_prepared_before_they_are_stored(tmp_path):

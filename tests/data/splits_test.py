@@ -76,9 +76,9 @@ def blocks(folder, times, given):
         path = folder / str(index)
         with path.open("wb") as file:
             np.save(file, np.array(part))
-        stored.append(spill.Stored(path, len(part), split))
+        stored.append(spill.Stored(path, len(part), split, path))
     layout = readers.Layout("", (), readers.TIME)
-    return spill.Spill(layout, stored, {}, {}, False)
+    return spill.Spill(layout, stored, {}, {}, {}, False)
 
 
 def test_validation_rows_are_held_out_of_train_and_given_rows_stay(tmp_path):
