@@ -90,8 +90,8 @@ class RawBuilder(BlockBuilder):
             )
             if "test" in given:
                 _log.info(
-                    "No validation rows are given; a part of %g is held out of the training rows.",
-                    options["fractions"][1],
+                    "There is no validation file: %g%% of the training rows are held out for validation.",
+                    100 * options["fractions"][1],
                 )
         else:
             options["seed"] = None
