@@ -165,6 +165,8 @@ def spill(
         paths = [*(file.path for file in files), *reader.tables]
         checksums = pool.map(text.checksum, paths)
         stored = list(ordered_map(store, _tasks(files, reader, folder, advance)))
+        if reader.check:
+            reader.check({name: of.strings() for name, of in dictionaries.items()})
         return Spill(
             layout=reader.layout,
             blocks=[block for block, _ in stored],

@@ -73,11 +73,14 @@ class Reader(NamedTuple):
         layout: the columns of the frames.
         parts: the rows of a file, in order.
         tables: other files that the reader has read.
+        check: called once all rows are read, with the distinct texts of each column that is
+            not numeric, by name; raises InputError if rows do not fit each other.
     """
 
     layout: Layout
     parts: Callable[[pathlib.Path], Iterator[Part]]
     tables: tuple[pathlib.Path, ...] = ()
+    check: Callable[[Mapping[str, "pl.Series"]], None] | None = None
 
 
 Options = Mapping[str, Any]
