@@ -226,7 +226,7 @@ def _explain(chunk: text.Chunk, limit: int = 1 << 64) -> NoReturn:
                 raise InputError(
                     f"{where}: id {number:.30}, expected less than {limit}, {most}."
                 )
-            if abs(float(value)) > np.finfo(np.float32).max:
+            if abs(float(value)) > float(np.finfo(np.float32).max):
                 raise InputError(
                     f"{where}: {text.shown(token)}, expected a value of at most 3.4e38."
                 )
