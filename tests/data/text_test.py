@@ -87,6 +87,8 @@ def test_empty_values_at_the_end_of_a_row_stay(tmp_path, chunk_bytes, text_end):
         (b"a\nb\n\0c\n", "line 3: a zero byte"),
         ("a\nb\n".encode("utf-16-le"), "line 1: a zero byte"),
         ("a\nb\n".encode("utf-16"), "line 1: the text is in UTF-16; expected UTF-8"),
+        (b"a\nb \xef\xbb\xbf\n\xef\xbb\xbfc\n", "line 3: a byte order mark inside"),
+        (b"\xef\xbb\xbf\xef\xbb\xbfc\n", "line 1: a byte order mark inside"),
         (b"\xfe\xff\0a\0\n", "line 1: the text is in UTF-16; expected UTF-8"),
         ("a\nb\n".encode("utf-32"), "line 1: the text is in UTF-32; expected UTF-8"),
     ],
