@@ -27,7 +27,9 @@ def open_reader(
         InputError: the options name no label or no columns, or one twice.
     """
     chosen = columns.Chosen.of(options)
-    return readers.Reader(chosen.layout, functools.partial(_parts, chosen=chosen))
+    return readers.Reader(
+        chosen.layout, functools.partial(_parts, chosen=chosen), names=_names
+    )
 
 
 def header_and_rows(
@@ -54,12 +56,23 @@ def separator_of(path: pathlib.Path) -> str:
     return "\t" if ".tsv" in path.suffixes else ","
 
 
+def _names(path: pathlib.Path) -> list[str]:
+    """The names of the columns of a file."""
+    chunks = text.chunks(path, csv_separator=separator_of(path), chunk_bytes=1 << 16)
+    return _read_header(next(chunks))[1]
+
+
+def _read_header(chunk: text.Chunk) -> tuple[delimited.Record, list[str]]:
+    """The first record of a chunk, and its values as names."""
+    separator = separator_of(chunk.path)
+    first = next(delimited.records(chunk, separator=separator, quoted=True))
+    return first, [name.strip() for name in first.values]
+
+
 def _cut_header(
     chunk: text.Chunk, kinds: Mapping[str, str]
 ) -> tuple[dict[str, str], text.Chunk]:
-    separator = separator_of(chunk.path)
-    first = next(delimited.records(chunk, separator=separator, quoted=True))
-    names = [name.strip() for name in first.values]
+    first, names = _read_header(chunk)
     columns.require(f"{chunk.path} line {first.line}", names, kinds)
     header = {
         name if name in kinds else f"\0unused {index}": kinds.get(name, "unused")
