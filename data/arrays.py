@@ -120,6 +120,8 @@ def read_manifest(folder: pathlib.Path) -> Mapping[str, FileEntry]:
             raise ValueError("its checksum differs")
         if any(pathlib.PurePath(name).name != name for name in files):
             raise ValueError("it names files elsewhere")
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; prepare the data again.") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} is damaged ({error}); prepare the data again."

@@ -82,17 +82,6 @@ def _fault(array: np.ndarray, closes: np.ndarray, separator: str) -> int | None:
     return int(inner[strange.argmax()]) if strange.any() else None
 
 
-def line_end(text: bytes, quotes: Quotes, start: int = 0) -> int:
-    """The first line end from `start` on that lies outside of quoted values, or -1."""
-    end = text.find(b"\n", start)
-    while end >= 0:
-        value = int(np.searchsorted(quotes.opens, end)) - 1
-        if value < 0 or quotes.closes[value] < end:
-            break
-        end = text.find(b"\n", int(quotes.closes[value]))
-    return end
-
-
 def last_line_end(text: bytes, quotes: Quotes) -> int:
     """The last line end that lies outside of quoted values, or -1."""
     end = text.rfind(b"\n")

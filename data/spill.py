@@ -178,6 +178,8 @@ def spill(
         names = [path.relative_to(common).as_posix() for path in paths]
         checksums = pool.map(text.checksum, paths)
         stored = list(ordered_map(store, _tasks(files, reader, folder, advance)))
+        if reader.check:
+            reader.check({name: of.strings() for name, of in dictionaries.items()})
         rows = dict.fromkeys(paths[: len(files)], 0)
         for block, _ in stored:
             rows[block.source] += block.rows

@@ -224,7 +224,7 @@ def find(data_dir: pathlib.Path, name: str) -> pathlib.Path:
     """
     check_name(name)
     for folder in _versions(store_folder(data_dir, name)):
-        if (folder / SCHEMA_FILE).is_file():
+        if folder.is_dir():
             return folder
     there = ", ".join(names(data_dir)) or "none"
     raise InputError(
@@ -294,6 +294,8 @@ def read_schema(folder: pathlib.Path) -> Schema:
     path = folder / SCHEMA_FILE
     try:
         return Schema.from_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; prepare the data again.") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} is damaged ({error}); prepare the data again."

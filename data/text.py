@@ -65,7 +65,8 @@ def chunks(
     Raises:
         InputError: no such file, empty, a truncated or corrupt gzip, a record (usually: an
             open quote) of more than 64 MiB, or bytes that are not lines of text: UTF-16,
-            a zero byte, a carriage return that ends a line alone.
+            a zero byte, a carriage return that ends a line alone, a byte order mark at the
+            start of a later line.
     """
     line = 1
     with _opened(path) as (stream, raw):
@@ -159,6 +160,11 @@ def _lines(chunk: Chunk, csv_separator: str | None) -> Chunk:
     if b"\0" in chunk.text:
         raise InputError(
             f"{chunk.path} line {chunk.line(chunk.text.index(0))}: a zero byte; expected UTF-8 text (UTF-16 and binary files have such bytes)."
+        )
+    lines = b"" if chunk.text.isascii() else b"\n" + chunk.text
+    if (place := lines.find(b"\n" + codecs.BOM_UTF8)) >= 0:
+        raise InputError(
+            f"{chunk.path} line {chunk.line(place)}: a byte order mark inside the file; remove it, and the header of a file that was joined."
         )
     return chunk
 

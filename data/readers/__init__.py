@@ -98,12 +98,15 @@ class Reader(NamedTuple):
         layout: the columns of the frames.
         parts: the rows of a file, in order.
         tables: other files that the reader has read.
+        check: called once all rows are read, with the distinct texts of each column that is
+            not numeric, by name; raises InputError if rows do not fit each other.
         names: gives the names of all columns of a file; None if files have no names.
     """
 
     layout: Layout
     parts: Callable[[pathlib.Path], Iterator[Part]]
     tables: tuple[pathlib.Path, ...] = ()
+    check: Callable[[Mapping[str, "pl.Series"]], None] | None = None
     names: Callable[[pathlib.Path], Sequence[str]] | None = None
 
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from afm_jax.errors import InputError
 from data import readers, text
-from data.readers import csv, delimited
+from data.readers import csv, delimited, joins
 
 CATEGORIES = (
     *("C1", "banner_pos", "site_id", "site_domain", "site_category"),
@@ -53,9 +53,7 @@ def _parse(chunk: text.Chunk, header: dict[str, str]) -> pl.DataFrame:
         schema={"hour": pl.Int64, **dict.fromkeys(FROM_HOUR, pl.String)},
         orient="row",
     )
-    frame = frame.join(
-        hours, on="hour", how="left", validate="m:1", maintain_order="left"
-    )
+    frame = joins.add_columns(frame, hours, on="hour")
     wrong = frame["weekday"].is_null()
     if wrong.any():
         row = int(wrong.arg_max() or 0)

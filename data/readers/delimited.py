@@ -33,7 +33,7 @@ _LABELS = {"label": (0.0, 1.0), "signed_label": (-1.0, 0.0, 1.0)}
 _NUMBER = re.compile(
     r" *([-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|[-+]?nan)", re.IGNORECASE | re.ASCII
 )
-_WHOLE = re.compile(r" *[-+]?\d+", re.ASCII)
+_WHOLE = re.compile(r" *[-+]?0*\d{1,19}", re.ASCII)
 
 
 class Record(NamedTuple):

@@ -13,7 +13,7 @@ import polars as pl
 
 from afm_jax.errors import InputError
 from data import readers, text
-from data.readers import delimited
+from data.readers import delimited, joins
 
 FIELDS = ("user", "item", "age", "gender", "occupation", "zip_prefix", "release_year")
 
@@ -86,9 +86,7 @@ def _parse(chunk: text.Chunk, users: pl.DataFrame, films: pl.DataFrame) -> pl.Da
     for name, known in (("user", users), ("item", films)):
         strange = ~frame[name].is_in(known[name].implode())
         _refuse(path, frame[name], strange, f"{name} {{}} is not in u.{name}", line)
-        frame = frame.join(
-            known, on=name, how="left", validate="m:1", maintain_order="left"
-        )
+        frame = joins.add_columns(frame, known, on=name)
     return frame.select(
         (pl.col("rating") >= 4).cast(pl.Float32).alias(readers.LABEL),
         *(pl.col(name).cast(pl.String) for name in FIELDS),

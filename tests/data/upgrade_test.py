@@ -70,6 +70,13 @@ def test_upgrading_keeps_the_rows_and_reading_prefers_the_new_store(old):
         upgrade.upgrade(old, "csv")
 
 
+def test_a_damaged_store_is_not_passed_over_for_an_older_one(old):
+    upgrade.upgrade(old, "csv")
+    (store_folder(old, "csv") / "schema.json").unlink()
+    with pytest.raises(InputError, match=r"2\.0\.0/schema\.json is damaged"):
+        open_store(old, "csv")
+
+
 def test_records_alone_are_told_and_upgraded(old):
     expected = open_store(old, "csv").splits["train"]
     for path in (old / "csv" / "1.0.0" / "arrays").iterdir():
