@@ -27,7 +27,7 @@ from afm_jax.training import (
     steps,
     updates,
 )
-from data import program
+from data import program, signals
 from experiments import runs, startup, workdirs
 
 FLAGS = flags.FlagValues()
@@ -214,7 +214,7 @@ def main() -> dict[str, Any]:
     with workdirs.held(workdir):
         workdirs.start(workdir, config(), schema, resume=_RESUME.value)
         with (
-            program.stop_on_signals() as stop,
+            signals.stop_requested() as stop,
             program.progress("Training", rows) as advance,
         ):
             try:
