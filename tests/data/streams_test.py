@@ -1,5 +1,6 @@
 """A program whose stdout or stderr is closed, full, or read by nobody."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -57,25 +58,23 @@ def test_a_full_stdout_is_one_line_and_exit_code_2(tmp_path):
     assert len(err) == 3  # with the log line and the chatter
 
 
-@pytest.fixture
-def nobody_reads(capfd, monkeypatch):
-    """Makes stdout a pipe whose reader has gone."""
+def run_unread(*arguments):
+    """The exit code of a program whose stdout is a pipe that nobody reads."""
     reading, writing = os.pipe()
     os.close(reading)
-    with os.fdopen(writing, "w") as stdout:
-        monkeypatch.setattr(sys, "stdout", stdout)
-        yield
+    with os.fdopen(writing, "w") as stdout, contextlib.redirect_stdout(stdout):
+        return program.run(dict, FLAGS, ["prog", *arguments])
 
 
-def test_a_result_that_nobody_reads_is_one_line_and_exit_code_2(nobody_reads, capfd):
-    assert program.run(dict, FLAGS, ["prog"]) == 2
+def test_a_result_that_nobody_reads_is_one_line_and_exit_code_2(capsys):
+    assert run_unread() == 2
     told = "The job was done, but stdout takes no result: Broken pipe.\n"
-    assert capfd.readouterr().err == told
+    assert capsys.readouterr().err == told
 
 
-def test_help_that_nobody_reads_to_its_end_is_no_failure(nobody_reads, capfd):
-    assert program.run(dict, FLAGS, ["prog", "--help"]) == 0
-    assert capfd.readouterr().err == ""
+def test_help_that_nobody_reads_to_its_end_is_no_failure(capsys):
+    assert run_unread("--help") == 0
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", "<&- 2>&-"])
