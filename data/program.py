@@ -141,10 +141,24 @@ def parse(flag_values: flags.FlagValues, argv: Sequence[str]) -> None:
     if extra:
         raise InputError(f"Unexpected {extra[0]!r}; flags are written --name=value.")
     for name in flag_values:
-        check(flag_values, name)
+        _check(flag_values, name)
 
 
-def check(flag_values: flags.FlagValues, name: str) -> None:
+def set_flag(flag_values: flags.FlagValues, name: str, value: Any) -> None:
+    """Sets one flag, as if it were given.
+
+    Raises:
+        InputError: the flag does not accept the value.
+    """
+    flag_values[name].unparse()
+    try:
+        flag_values[name].parse(value)
+    except flags.Error as error:
+        raise InputError(_plain(str(error), flag_values)) from None
+    _check(flag_values, name)
+
+
+def _check(flag_values: flags.FlagValues, name: str) -> None:
     """Raises InputError if the flag's value is one that no program can work with."""
     value = flag_values[name].value
     if isinstance(value, float) and not math.isfinite(value):
