@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from afm_jax.errors import InputError
+from afm_jax.errors import InputError, install
 from experiments.report import Run
 
 FILES = ("metrics.png", "learning_curves.png", "cost.png")
@@ -20,7 +20,7 @@ def check() -> None:
         import matplotlib  # noqa: F401
     except ImportError:
         raise InputError(
-            "Plots need matplotlib: pip install 'afm_jax[plots]', or give --noplots."
+            f"Plots need matplotlib; {install('plots')}, or give --noplots."
         ) from None
 
 

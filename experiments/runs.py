@@ -13,7 +13,7 @@ import numpy as np
 from flax import linen as nn
 
 from afm_jax import models
-from afm_jax.errors import InputError
+from afm_jax.errors import InputError, did_you_mean
 from afm_jax.features import UNSEEN, Features, Schema
 from afm_jax.training import evaluation, leaves, loop, state
 from afm_jax.training.checkpoints import Checkpoints
@@ -50,7 +50,7 @@ def rows_of(store: Store, dataset: str, split: str) -> Rows:
     """
     if split not in store.splits:
         raise InputError(
-            f"{dataset} has no split {split!r}; it has {tuple(store.splits)}."
+            f"{dataset} has no split {split!r}; it has {tuple(store.splits)}.{did_you_mean(split, store.splits)}"
         )
     return store.splits[split]
 

@@ -1,5 +1,8 @@
 """What a mistyped or shortened name most likely stands for."""
 
+import pathlib
+import shlex
+
 import pytest
 
 from afm_jax import errors
@@ -34,6 +37,17 @@ def test_the_closest_option_is_found_whatever_the_case(word, expected):
 def test_an_option_that_is_no_text_is_never_meant():
     assert errors.did_you_mean("Batch", ("batch", None, 3)) == " Did you mean 'batch'?"
     assert errors.did_you_mean("none", (None, 3)) == ""
+
+
+def test_what_installs_an_extra_works_in_a_clone():
+    root = pathlib.Path(__file__).parents[1]
+    command, *_ = errors.install("data").split(" in the project's folder")
+    assert shlex.split(command) == ["pip", "install", "-e", ".[data]"]
+    assert "\ndata =\n" in (root / "setup.cfg").read_text()
+    for top in ("afm_jax", "data", "experiments"):
+        for path in (root / top).rglob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            assert "pip install " not in text or path.name == "errors.py", path
 
 
 def test_a_value_that_is_no_option_is_refused_with_the_one_it_may_stand_for():
