@@ -167,8 +167,16 @@ def _check(flag_values: flags.FlagValues, name: str) -> None:
         raise InputError(f"--{name}={value}: expected at most {_LARGEST:,}.")
     if value == "":
         raise InputError(f"--{name} is empty; expected: {flag_values[name].help}")
-    if "\0" in str(value):
-        raise InputError(f"--{name} holds a character of code 0; expected text.")
+    for text in value if isinstance(value, list) else [value]:
+        if isinstance(text, str) and not _is_text(text):
+            raise InputError(f"--{name}={text!r} is not UTF-8 text.")
+
+
+def _is_text(text: str) -> bool:
+    try:
+        return b"\0" not in text.encode("utf-8")
+    except UnicodeEncodeError:  # bytes of the command line that are not UTF-8
+        return False
 
 
 def _plain(text: str, flag_values: flags.FlagValues) -> str:

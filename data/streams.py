@@ -26,7 +26,11 @@ def tell(text: str) -> None:
     try:
         print(text, flush=True)
     except OSError:
-        _give_up(sys.stdout)
+        # Python empties its buffer when it ends, which would fail once more.
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
         raise
 
 
@@ -42,13 +46,7 @@ def patient_stderr() -> Iterator[None]:
         if stream is None:
             stream = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
         stack.enter_context(contextlib.redirect_stderr(_Patient(stream)))
-        try:
-            yield
-        finally:
-            try:
-                stream.flush()
-            except (OSError, ValueError):
-                _give_up(stream)
+        yield
 
 
 class _Patient:
@@ -68,11 +66,3 @@ class _Patient:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
-
-
-def _give_up(stream: Any) -> None:
-    """Sends the stream nowhere, so that Python can empty its buffer when it ends."""
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)

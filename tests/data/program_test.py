@@ -62,7 +62,11 @@ def test_a_flagfile_gives_flags_and_later_flags_win(tmp_path, capsys):
         (["--loss=bce", "--Epochs=5"], "did you mean --epochs?"),
         (["--loss=bce", "--ep=5"], "Unknown flag --ep; --help lists the flags."),
         (["--loss=bce", f"--epochs={10**30}"], "expected at most 9,223,372,036,"),
-        (["--loss=bce", "--flagfile={here}/zero.flags"], "a character of code 0"),
+        (
+            ["--loss=bce", "--flagfile={here}/zero.flags"],
+            "--out='a\\x00b' is not UTF-8 text.",
+        ),
+        (["--loss=bce", "--out=a\udcff"], "--out='a\\udcff' is not UTF-8 text."),
         (["--loss=bce", "--flagfile={here}"], "Is a directory"),
         (["--loss=bce", "--draw=maybe"], "expected true or false, found 'maybe'"),
         (["--epochs=5"], "--loss is required: <bce|squared>: Loss."),
