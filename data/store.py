@@ -6,7 +6,7 @@ Opening a store reads it and never writes. `data.store_writer` makes stores.
 import logging
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
