@@ -6,13 +6,13 @@ Opening a store reads it and never writes. `data.store_writer` makes stores.
 import logging
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
-from afm_jax.errors import InputError
+from afm_jax.errors import InputError, did_you_mean
 from afm_jax.features import MISSING, UNSEEN, Schema
 from data import arrays, leftovers, store_version_1
 from data.rows import Rows, columns
@@ -115,11 +115,11 @@ def store_folder(data_dir: pathlib.Path, name: str) -> pathlib.Path:
     return pathlib.Path(data_dir) / name / VERSION
 
 
-def check_name(name: str) -> None:
-    """Raises InputError if no data set can have this name."""
+def check_name(name: str, known: Sequence[str] = ()) -> None:
+    """Raises InputError if no data set can have this name; one of `known` may be meant."""
     if not re.fullmatch(r"[a-z]\w*", name, re.ASCII):
         raise InputError(
-            f"{name!r} is no name for a data set: expected small letters, digits and _, beginning with a letter."
+            f"{name!r} is no name for a data set: expected small letters, digits and _, beginning with a letter.{did_you_mean(name, known)}"
         )
 
 
@@ -173,13 +173,13 @@ def find(data_dir: pathlib.Path, name: str) -> pathlib.Path:
     Raises:
         InputError: no such store, or no name of one.
     """
-    check_name(name)
+    check_name(name, names(data_dir))
     for folder in _versions(store_folder(data_dir, name)):
         if folder.is_dir():
             return folder
     there = ", ".join(names(data_dir)) or "none"
     raise InputError(
-        f"No prepared data {name!r} in {data_dir}, where there are: {there}. Make it with python -m data.prepare."
+        f"No prepared data {name!r} in {data_dir}, where there are: {there}. Make it with python -m data.prepare.{did_you_mean(name, names(data_dir))}"
     )
 
 
