@@ -68,12 +68,16 @@ def chunks(
             a zero byte, a carriage return that ends a line alone, a byte order mark at the
             start of a later line.
     """
-    line = 1
+    line, more = 1, True
     with _opened(path) as (stream, raw):
         rest = _without_mark(_read(stream, 4, path, line), path)
-        while block := _read(stream, chunk_bytes, path, line):
-            block = rest + block
+        while more:
+            block = _read(stream, chunk_bytes, path, line)
+            more = bool(block)
+            block = rest + (block or b"\n")
             end = _end_of_rows(block, csv_separator)
+            if not more and block[end:].strip():
+                end = len(block)  # the lines of a value that nothing closes
             text, rest = block[:end], block[end:]
             if text:
                 chunk = _lines(Chunk(path, line, text, raw.tell()), csv_separator)
@@ -81,10 +85,8 @@ def chunks(
                 line = chunk.line(len(chunk.text))
             if len(rest) > _LONGEST_RECORD:
                 _refuse_long(Chunk(path, line, rest, raw.tell()), csv_separator)
-        if rest.strip():
-            yield _lines(Chunk(path, line, rest + b"\n", raw.tell()), csv_separator)
-        elif line == 1:
-            raise InputError(f"{path} is empty; expected rows of data.")
+    if line == 1:
+        raise InputError(f"{path} is empty; expected rows of data.")
 
 
 def shown(value: str) -> str:

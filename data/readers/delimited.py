@@ -31,9 +31,9 @@ and not missing, a label is 0 or 1, a signed label may be -1 for 0."""
 _LABELS = {"label": (0.0, 1.0), "signed_label": (-1.0, 0.0, 1.0)}
 
 _NUMBER = re.compile(
-    r" *([-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|[-+]?nan)", re.IGNORECASE | re.ASCII
+    r"[ \t]*([-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|[-+]?nan)", re.IGNORECASE | re.ASCII
 )
-_WHOLE = re.compile(r" *[-+]?0*\d{1,19}", re.ASCII)
+_WHOLE = re.compile(r"[ \t]*[-+]?0*\d{1,19}", re.ASCII)
 
 
 class Record(NamedTuple):
@@ -260,7 +260,7 @@ def _check(place: str, name: str, kind: str, value: str) -> None:
         expected = " or ".join(f"{label:.0f}" for label in _LABELS[kind])
     if kind == "time" and not math.isfinite(number):
         expected = "a time, a number"
-    if kind == "number" and value.strip(" ") and math.isinf(number):
+    if kind == "number" and value.strip(" \t") and math.isinf(number):
         expected = "a finite number"
     if kind == "whole" and not (_WHOLE.fullmatch(value) and 0 <= int(value) < 1 << 63):
         expected = "a whole number of 0 or more"

@@ -68,6 +68,17 @@ def test_blank_lines_at_the_end_are_no_rows(tmp_path, chunk_bytes, separator, en
     assert b"".join(chunk.text for chunk in chunks) == b"a\n\n \nb\n"
 
 
+@pytest.mark.parametrize("chunk_bytes", [1, 4096])
+@pytest.mark.parametrize("end", ["", "\n", "\n\n", " \n", "\r\n"])
+@pytest.mark.parametrize("start", ["a", "\ufeffa", "a,b", "a\nb"])
+def test_short_files_are_their_lines(tmp_path, chunk_bytes, end, start):
+    path = tmp_path / "rows.txt"
+    path.write_bytes((start + end).encode())
+    whole = b"".join(chunk.text for chunk in text.chunks(path, chunk_bytes=chunk_bytes))
+    blank = " " if end == " \n" else ""
+    assert whole.decode() == start.removeprefix("\ufeff") + blank + "\n"
+
+
 @pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 4096])
 @pytest.mark.parametrize("text_end", [b"1\t\t", b"x\t \t"])
 def test_empty_values_at_the_end_of_a_row_stay(tmp_path, chunk_bytes, text_end):
