@@ -26,7 +26,7 @@ class Loader:
 
     Attributes:
         num_rows: rows of the split, N.
-        batch_size: rows of a batch.
+        batch_size: rows of a batch, at most N rounded up to a multiple of `multiple`.
         steps_per_epoch: ceil(N / batch_size).
     """
 
@@ -37,12 +37,15 @@ class Loader:
         *,
         seed: int = 0,
         shuffle: bool = True,
+        multiple: int = 1,
     ):
         """Makes a loader; nothing is read yet.
 
         Args:
             rows: the split; may be mapped from disk.
-            batch_size: rows of a batch.
+            batch_size: rows of a batch. One above the number of rows is capped, since
+                the rest of the batch would be padding.
+            multiple: number of devices. It divides a capped batch size, too.
             seed: with the epoch, names the order of the rows.
             shuffle: False keeps the order of the file, for evaluation.
 
@@ -54,8 +57,9 @@ class Loader:
         if batch_size < 1:
             raise InputError(f"batch size {batch_size}: expected 1 or more.")
         self.num_rows = len(rows.labels)
-        self.batch_size = batch_size
-        self.steps_per_epoch = -(-self.num_rows // batch_size)
+        whole = -(-self.num_rows // multiple) * multiple
+        self.batch_size = min(batch_size, whole)
+        self.steps_per_epoch = -(-self.num_rows // self.batch_size)
         self._rows = rows
         self._seed = seed
         self._shuffle = shuffle
@@ -81,11 +85,12 @@ class Loader:
         """The batches of some steps; arrays of the shape of `steps`, then a batch's."""
         positions = self._positions(epoch, steps)
         places = steps[..., None] * self.batch_size + np.arange(self.batch_size)
-        ids, values, dense, labels = (
+        ids, values, dense, labels, weights = (
             None if column is None else np.take(column, positions, axis=0)
-            for column in self._rows
+            for column in self._rows[:-1]
         )
-        weights = (places < self.num_rows).astype(np.float32)
+        real = (places < self.num_rows).astype(np.float32)
+        weights = real if weights is None else weights * real
         return Batch(Features(ids, values, dense), labels, weights)
 
     def order(self, epoch: int) -> np.ndarray:
@@ -95,18 +100,17 @@ class Loader:
             epoch: from 0.
 
         Returns:
-            int32 [steps_per_epoch, batch_size]. The last batch repeats rows, as in
+            int64 [steps_per_epoch, batch_size]. The last batch repeats rows, as in
             `batch`.
         """
-        steps = np.arange(self.steps_per_epoch)
-        return self._positions(epoch, steps).astype(np.int32)
+        return self._positions(epoch, np.arange(self.steps_per_epoch))
 
     def all_rows(self) -> Batch:
         """All rows of the split, in the order of the file."""
-        ids, values, dense, labels = self._rows
-        return Batch(
-            Features(ids, values, dense), labels, np.ones(self.num_rows, np.float32)
-        )
+        ids, values, dense, labels, weights, _ = self._rows
+        if weights is None:
+            weights = np.ones(self.num_rows, np.float32)
+        return Batch(Features(ids, values, dense), labels, weights)
 
     def _positions(self, epoch: int, steps: np.ndarray) -> np.ndarray:
         """The rows of some batches, int64 [*steps, batch_size]."""

@@ -27,6 +27,7 @@ from afm_jax.training import (
     steps,
     updates,
 )
+from afm_jax.training.dataset import Dataset
 from data import program
 from experiments import runs, startup, workdirs
 
@@ -152,6 +153,18 @@ _LOG_EVERY = _integer(
 _GROUP_FIELD = _string(
     "group_field", None, "Field, such as user, within whose values GAUC ranks."
 )
+_BASE_LOGIT = _enum(
+    "base_logit",
+    "auto",
+    progress.BASE_LOGITS,
+    "A constant added to every logit: 'auto' takes the log odds of the training labels (the mean target under squared_error), so that rare clicks are predicted as rare from the first step. '0' adds nothing, as published models do.",
+)
+_UNTRAINED_ROWS = _enum(
+    "untrained_rows",
+    "mean",
+    ("mean", "keep"),
+    "What becomes of table rows that no training row uses, such as those for unseen and missing values: 'mean' sets them after each epoch to the mean of their field's trained rows, 'keep' leaves them at their random start.",
+)
 _SEED = _integer(
     "seed",
     0,
@@ -167,7 +180,18 @@ def main() -> dict[str, Any]:
     store = runs.open_data(_DATASET.value, _DATA_DIR.value)
     schema = store.schema
     model = runs.make_model(_MODEL.value, _SET.value, schema)
-    splits = runs.loaders(store, _BATCH_SIZE.value, _SEED.value)
+    devices = parallel.Devices(
+        schema.vocab_size,
+        device_map=_DEVICE_MAP.value,
+        table_sharding=_TABLE_SHARDING.value,
+    )
+    splits = runs.loaders(store, _BATCH_SIZE.value, _SEED.value, devices=devices.count)
+    dataset = Dataset(
+        schema,
+        splits,
+        store.counts if _UNTRAINED_ROWS.value == "mean" else None,
+        runs.groups(store, splits.keys() - {"train"}, _GROUP_FIELD.value),
+    )
     learning_rate = optimizers.make_schedule(
         _SCHEDULE.value,
         _LEARNING_RATE.value,
@@ -182,11 +206,6 @@ def main() -> dict[str, Any]:
         attention_l2=_ATTENTION_L2.value,
         clip_norm=_CLIP_NORM.value,
     )
-    devices = parallel.Devices(
-        schema.vocab_size,
-        device_map=_DEVICE_MAP.value,
-        table_sharding=_TABLE_SHARDING.value,
-    )
     options = progress.Options(
         epochs=_EPOCHS.value,
         loss=_LOSS.value,
@@ -198,7 +217,7 @@ def main() -> dict[str, Any]:
         checkpoint_every=_CHECKPOINT_EVERY.value,
         data_placement=_DATA_PLACEMENT.value,
         log_every=_LOG_EVERY.value,
-        group=runs.group(schema, _GROUP_FIELD.value),
+        base_logit=_BASE_LOGIT.value,
         seed=_SEED.value,
     )
     workdir = _workdir()
@@ -223,8 +242,7 @@ def main() -> dict[str, Any]:
                     tx,
                     learning_rate,
                     devices,
-                    splits,
-                    schema,
+                    dataset,
                     workdir,
                     options,
                     tables=tables,

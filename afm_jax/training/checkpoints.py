@@ -17,6 +17,7 @@ from afm_jax.errors import InputError
 from afm_jax.features import Schema
 from afm_jax.training import checked_items, leaves
 from afm_jax.training.best import Best
+from afm_jax.training.state import ADDED
 
 T = TypeVar("T")
 
@@ -228,12 +229,17 @@ class Checkpoints:
         saved = about["leaves"]
         if fields is not None:
             saved = {k: v for k, v in saved.items() if k.split("/")[0] in fields}
-        difference = leaves.difference(saved, example)
+        names = leaves.by_name(example)
+        added = {k: v for k, v in ADDED.items() if k in names and k not in saved}
+        described = {k: leaves.describe(v) for k, v in added.items()}
+        difference = leaves.difference(saved | described, example)
         if difference:
             raise InputError(f"{where} does not fit: {difference}.")
         arrays = [
-            checked_items.read_leaf(self._manager, step, name, saved[name])
-            for name in leaves.by_name(example)
+            np.array(added[name])
+            if name in added
+            else checked_items.read_leaf(self._manager, step, name, saved[name])
+            for name in names
         ]
         state = jax.tree.unflatten(jax.tree.structure(example), arrays)
         return state, about["progress"]

@@ -1,5 +1,6 @@
 """Devices: the only file that compiles, and that knows how many devices there are."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -14,8 +15,10 @@ from jax.sharding import PartitionSpec as P
 from afm_jax.errors import InputError, check_one_of
 from afm_jax.features import Batch, Features
 from afm_jax.training import state as states
+from afm_jax.training import untrained
 from afm_jax.training.state import TrainState
 from afm_jax.training.steps import Stack, Step, Steps, make_train_steps
+from afm_jax.training.untrained import Untrained
 
 T = TypeVar("T")
 
@@ -34,6 +37,7 @@ class Devices:
 
     Attributes:
         num_ids: number of feature ids, the rows of a table outside of this class.
+        count: number of devices.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class Devices:
         self._pmap = device_map == "pmap"
         self._split_tables = table_sharding == "rows"
         self.num_ids = vocab_size
+        self.count = len(self._devices)
 
     @property
     def axis_name(self) -> str | None:
@@ -82,7 +87,7 @@ class Devices:
     @property
     def table_rows(self) -> int:
         """Rows of a table on the devices: `num_ids`, or rounded up to split evenly."""
-        count = len(self._devices)
+        count = self.count
         return -(-self.num_ids // count) * count if self._split_tables else self.num_ids
 
     @property
@@ -109,9 +114,9 @@ class Devices:
 
     def check_batch_size(self, batch_size: int) -> None:
         """Raises InputError if the devices cannot split such a batch evenly."""
-        if batch_size % len(self._devices):
+        if batch_size % self.count:
             raise InputError(
-                f"batch_size must be a multiple of the number of devices, {len(self._devices)}; found {batch_size}."
+                f"batch_size must be a multiple of the number of devices, {self.count}; found {batch_size}."
             )
 
     def create_state(
@@ -120,15 +125,19 @@ class Devices:
         tx: optax.GradientTransformation,
         features: Features,
         key: jax.Array,
+        *,
+        base_logit: float = 0.0,
     ) -> TrainState:
         """`state.create`, compiled, on the devices; the same numbers in any layout."""
 
-        def create(features, key):
-            return self._lay_out(states.create(model, tx, features, key))
+        def create(features, key, base_logit):
+            return self._lay_out(
+                states.create(model, tx, features, key, base_logit=base_logit)
+            )
 
-        abstract = jax.eval_shape(create, features, key)
+        abstract = jax.eval_shape(create, features, key, base_logit)
         make = jax.jit(create, out_shardings=self._state_shardings(abstract))
-        state = make(features, key)
+        state = make(features, key, base_logit)
         return self._replicate(state) if self._pmap else state
 
     def place_state(self, state: TrainState) -> TrainState:
@@ -156,19 +165,19 @@ class Devices:
         than that of placing them before.
         """
         if self._pmap:
-            count = len(self._devices)
+            count = self.count
             split = jax.tree.map(
                 lambda a: a.reshape(count, len(a) // count, *a.shape[1:]),
                 batch._replace(rows=None),
             )
             return split._replace(rows=batch.rows)
-        if len(self._devices) == 1 and self._devices[0].platform == "cpu":
+        if self.count == 1 and self._devices[0].platform == "cpu":
             return batch
         return jax.device_put(batch, self._batch_shardings(batch))
 
     def place_stack(self, batches: Batch) -> Stack:
         """Stacked batches of host arrays, as `place_batch` places one; no 'pmap'."""
-        if len(self._devices) > 1 or self._devices[0].platform != "cpu":
+        if self.count > 1 or self._devices[0].platform != "cpu":
             batches = jax.device_put(batches, self._batch_shardings(batches, None))
         return Stack(batches)
 
@@ -216,6 +225,19 @@ class Devices:
         )
         return self._one_at_a_time(compiled)
 
+    def compile_fill(
+        self, state: TrainState, rows: Untrained
+    ) -> Callable[[TrainState], TrainState]:
+        """The compiled `untrained.fill`; it takes over the buffers of its state."""
+        if self._pmap:
+            mapped = jax.pmap(untrained.fill, in_axes=(0, None), donate_argnums=0)
+            return self._one_at_a_time(lambda state: mapped(state, rows))
+        shards = self.count if self._split_tables else 1
+        fill = functools.partial(untrained.fill, shards=shards)
+        shardings = self._state_shardings(state)
+        compiled = jax.jit(fill, donate_argnums=0, out_shardings=shardings)
+        return self._one_at_a_time(lambda state: compiled(state, rows))
+
     def compile_predict(
         self, predict: Callable[[Any, Features], jax.Array]
     ) -> Callable[[Any, Batch], jax.Array]:
@@ -233,7 +255,7 @@ class Devices:
         They share one pool of threads: with two calls under way, each may hold threads
         that the other's all-reduce waits for, and XLA ends the process.
         """
-        if len(self._devices) == 1 or self._devices[0].platform != "cpu":
+        if self.count == 1 or self._devices[0].platform != "cpu":
             return compiled
         return lambda *arguments: jax.block_until_ready(compiled(*arguments))
 
@@ -271,7 +293,7 @@ class Devices:
         return padded if self._pmap else states.join_narrow(padded)
 
     def _replicate(self, state: T) -> T:
-        count = len(self._devices)
+        count = self.count
         stacked = jax.tree.map(
             lambda a: np.broadcast_to(np.asarray(a), (count, *np.shape(a))), state
         )

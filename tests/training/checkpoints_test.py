@@ -53,6 +53,7 @@ def make_state(seed=0, vocab_size=100):
         loss_sum=draw(()),
         weight_sum=draw(()),
         key=rng.integers(0, 2**32, 2, dtype=np.uint32),
+        base_logit=draw(()),
     )
 
 

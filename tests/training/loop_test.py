@@ -7,6 +7,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+from types import MappingProxyType
 
 import jax
 import numpy as np
@@ -16,6 +17,7 @@ from afm_jax import models
 from afm_jax.errors import InputError
 from afm_jax.training import checked_items, leaves, loop, optimizers, parallel, progress
 from afm_jax.training.checkpoints import Checkpoints
+from afm_jax.training.dataset import Dataset
 from data import synthetic
 from data.loader import Loader
 
@@ -60,6 +62,8 @@ def run(
     devices=None,
     batch_size=BATCH_SIZE,
     advance=lambda rows, note: None,
+    counts=None,
+    groups=MappingProxyType({}),
     **settings,
 ):
     """Trains a small afm_deep on planted data; returns the result."""
@@ -71,11 +75,15 @@ def run(
         optimizers.make("adam", schedule),
         schedule,
         devices or make_devices(),
-        {
-            name: Loader(rows, batch_size, seed=1, shuffle=name == "train")
-            for name, rows in store.splits.items()
-        },
-        store.schema,
+        Dataset(
+            store.schema,
+            {
+                name: Loader(rows, batch_size, seed=1, shuffle=name == "train")
+                for name, rows in store.splits.items()
+            },
+            counts,
+            groups,
+        ),
         workdir,
         progress.Options(
             **{"epochs": 3, "log_every": 2, "checkpoint_every": 3} | settings
@@ -360,8 +368,7 @@ def test_a_checkpoint_of_another_model_is_refused(whole, tmp_path):
             optimizers.make("adam", schedule),
             schedule,
             make_devices(),
-            {"train": Loader(store.splits["train"], 256)},
-            store.schema,
+            Dataset(store.schema, {"train": Loader(store.splits["train"], 256)}, None),
             workdir,
             progress.Options(epochs=1),
         )
