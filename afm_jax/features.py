@@ -91,8 +91,9 @@ class DenseColumn:
             else 0; 'none' for numbers taken as they are.
         mean: mean of sign(x) log(1 + |x|) over the training split.
         std: its standard deviation.
-        low: the smallest sign(x) log(1 + |x|) of the training split. What lies below
-            counts as this. None in stores of version 1, which take any number.
+        low: the smallest sign(x) log(1 + |x|) of the training split, at most 10 standard
+            deviations below the mean. What lies below counts as this. None in stores of
+            version 1, which take any number.
         high: the largest, in the same way.
     """
 

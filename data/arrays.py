@@ -51,11 +51,10 @@ class ArrayFile:
         self._length += len(array)
 
     def close(self) -> None:
-        """Writes down how long the array has become."""
-        if not self._file.closed:
+        """Writes down how long the array has become, and closes the file."""
+        with self._file:
             self._file.seek(0)
             self._write_header()
-            self._file.close()
 
     def _write_header(self) -> None:
         # NumPy leaves room in the header for the first axis to grow.
@@ -96,12 +95,10 @@ def map_array(path: pathlib.Path, shape: tuple[int, ...], dtype: str) -> np.ndar
 
 
 def write_manifest(folder: pathlib.Path) -> None:
-    """Writes the manifest of all files in the folder and below it."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    """Writes the manifest of the files in the folder; folders in it are left out."""
+    paths = sorted(path for path in folder.iterdir() if path.is_file())
     files = {
-        path.relative_to(folder).as_posix(): FileEntry(
-            bytes=path.stat().st_size, crc32=_crc32(path)
-        )
+        path.name: FileEntry(bytes=path.stat().st_size, crc32=_crc32(path))
         for path in paths
     }
     manifest = {"files": files, "crc32": _crc32_of_entries(files)}
@@ -109,7 +106,7 @@ def write_manifest(folder: pathlib.Path) -> None:
 
 
 def read_manifest(folder: pathlib.Path) -> Mapping[str, FileEntry]:
-    """The manifest's entries, by the path of the file below the folder.
+    """The manifest's entries, by the name of the file.
 
     Raises:
         InputError: the manifest is not as it was written.
@@ -121,9 +118,10 @@ def read_manifest(folder: pathlib.Path) -> Mapping[str, FileEntry]:
         files = manifest["files"]
         if manifest["crc32"] != _crc32_of_entries(files):
             raise ValueError("its checksum differs")
-        # Paths from the file must not lead out of the folder.
-        if any(".." in name.split("/") or name[:1] == "/" for name in files):
+        if any(pathlib.PurePath(name).name != name for name in files):
             raise ValueError("it names files elsewhere")
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; prepare the data again.") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} is damaged ({error}); prepare the data again."

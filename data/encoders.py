@@ -24,10 +24,13 @@ class Vocabulary(NamedTuple):
     Attributes:
         values: strings by falling count, equal counts by value.
         counts: int64, how often each occurs in the training split.
+        others: the values of all splits that have no id, in rising order; `others[i]`
+            has the number vocab_size + i (see `store.UnseenValues`).
     """
 
     values: pl.Series
     counts: pl.Series
+    others: pl.Series
 
     @property
     def crc32(self) -> int:
@@ -57,6 +60,12 @@ class Encoder(Protocol):
     def write(self, block: Block, ids: np.ndarray, values: np.ndarray | None) -> None:
         """Writes into int32 ids [N, slots] and float32 values [N, slots], ones so far."""
 
+    def unseen(self, block: Block) -> np.ndarray | None:
+        """The values without an id, int64 [M, 2], as in `store.UnseenValues`.
+
+        None for a field whose values have no numbers: buckets, and several slots.
+        """
+
 
 class Categorical:
     """A column of strings; see `Encoder`."""
@@ -72,17 +81,21 @@ class Categorical:
         np.add.at(self._counts, block.codes[self._index].take(train), 1)
 
     def fit(self, offset: int, min_count: int) -> Field:
-        field, self.vocabulary, self._ids = fit_strings(
+        self._fitted = fit_strings(
             self._name, offset, min_count, self._strings, self._counts
         )
-        return field
+        self.vocabulary = self._fitted.vocabulary
+        return self._fitted.field
 
     def write(self, block: Block, ids: np.ndarray, values: np.ndarray | None) -> None:
         codes = block.codes[self._index]
-        ids[:, 0] = self._ids.take(codes)
+        ids[:, 0] = self._fitted.ids.take(codes)
         if values is not None and block.values.size:
             # Nothing is there to be weighed where the column is missing.
             values[:, 0] = np.where(codes > 0, block.values[self._index], 1)
+
+    def unseen(self, block: Block) -> np.ndarray:
+        return self._fitted.unseen(block.codes[self._index])
 
 
 class MultiValued:
@@ -110,23 +123,59 @@ class MultiValued:
         self._slots = max(self._slots, int(many.lengths.take(train).max(initial=0)))
 
     def fit(self, offset: int, min_count: int) -> Field:
-        field, self.vocabulary, self._ids = fit_strings(
-            *(self._name, offset, min_count, self._strings, self._counts),
+        self._fitted = fit_strings(
+            self._name,
+            offset,
+            min_count,
+            self._strings,
+            self._counts,
             slots=self._slots,
         )
-        return field
+        self.vocabulary = self._fitted.vocabulary
+        return self._fitted.field
 
     def write(self, block: Block, ids: np.ndarray, values: np.ndarray | None) -> None:
         many = block.many[self._index]
         starts = np.cumsum(many.lengths) - many.lengths
-        ids[:] = self._ids[0]
+        ids[:] = self._fitted.ids[0]
         for slot in range(self._slots):
             rows = np.flatnonzero(many.lengths > slot)
             items = starts[rows] + slot
-            ids[rows, slot] = self._ids.take(many.codes[items])
+            ids[rows, slot] = self._fitted.ids.take(many.codes[items])
             if values is not None:
                 values[:, slot] = 0 if slot else many.lengths == 0
                 values[rows, slot] = many.values[items] if many.values.size else 1
+
+    def unseen(self, block: Block) -> np.ndarray | None:
+        if self._slots > 1:
+            return None
+        many = block.many[self._index]
+        codes = np.zeros(len(many.lengths), np.uint32)
+        starts = np.cumsum(many.lengths) - many.lengths
+        there = many.lengths > 0
+        codes[there] = many.codes[starts[there]]
+        return self._fitted.unseen(codes)
+
+
+class FittedStrings(NamedTuple):
+    """A column of strings whose values have been given ids.
+
+    Attributes:
+        field: the field.
+        vocabulary: its values.
+        ids: int32 [codes], the id of each code.
+        numbers: int64 [codes], the number of each code whose value has no id; else 0.
+    """
+
+    field: Field
+    vocabulary: Vocabulary
+    ids: np.ndarray
+    numbers: np.ndarray
+
+    def unseen(self, codes: np.ndarray) -> np.ndarray:
+        """As `Encoder.unseen`, of a block with these codes, [N]."""
+        rows = np.flatnonzero(self.ids.take(codes) == self.field.offset + UNSEEN)
+        return np.stack([rows, self.numbers.take(codes[rows])], axis=1)
 
 
 def fit_strings(
@@ -138,8 +187,21 @@ def fit_strings(
     *,
     kind: str = "categorical",
     slots: int = 1,
-) -> tuple[Field, Vocabulary, np.ndarray]:
-    """Field, vocabulary and the id of each code; `counts` are those of the codes."""
+) -> FittedStrings:
+    """Gives ids to the values of a column.
+
+    Args:
+        name: of the column.
+        offset: the first id.
+        min_count: values with fewer training rows have no id.
+        strings: the values; that of code c is at c - 1.
+        counts: int64 [codes], how often each code occurs in training rows.
+        kind: of the field, if it has one slot.
+        slots: of the field.
+
+    Raises:
+        InputError: no training row has a value.
+    """
     if not counts[1:].any():
         raise always_missing(name)
     known = np.flatnonzero(counts[1:] >= max(min_count, 1))
@@ -150,7 +212,11 @@ def fit_strings(
             "code": known + 1,
         }
     ).sort(["count", "value"], descending=[True, False])
-    vocabulary = Vocabulary(table["value"], table["count"])
+    rare = np.flatnonzero(counts[1:] < max(min_count, 1))
+    others = pl.DataFrame({"value": strings.gather(rare), "code": rare + 1}).sort(
+        "value"
+    )
+    vocabulary = Vocabulary(table["value"], table["count"], others["value"])
     ids = np.full(len(counts), offset + UNSEEN, np.int32)
     ids[0] = offset + MISSING
     ids[table["code"].to_numpy()] = offset + FIRST + np.arange(table.height)
@@ -162,7 +228,9 @@ def fit_strings(
         slots=slots,
         vocabulary_crc32=vocabulary.crc32,
     )
-    return field, vocabulary, ids
+    numbers = np.zeros(len(counts), np.int64)
+    numbers[others["code"].to_numpy()] = field.vocab_size + np.arange(others.height)
+    return FittedStrings(field, vocabulary, ids, numbers)
 
 
 def always_missing(name: str) -> InputError:

@@ -68,7 +68,7 @@ class Loader:
         """A batch, as NumPy arrays.
 
         The last batch of an epoch is filled up by its own rows, again from its first
-        one, with weight 0.
+        one, with weight 0; all other rows have the weight that the data give them, or 1.
 
         Args:
             epoch: from 0; every row occurs once an epoch.
@@ -87,7 +87,7 @@ class Loader:
         places = steps[..., None] * self.batch_size + np.arange(self.batch_size)
         ids, values, dense, labels, weights = (
             None if column is None else np.take(column, positions, axis=0)
-            for column in self._rows[:-1]
+            for column in self._rows[:5]
         )
         real = (places < self.num_rows).astype(np.float32)
         weights = real if weights is None else weights * real

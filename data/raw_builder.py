@@ -89,7 +89,7 @@ class RawBuilder(BlockBuilder):
             min_count=options["min_count"],
             buckets=options["buckets"],
         )
-        fitted.save_vocabularies(folder / encoding.VOCABULARIES_FILE)
+        fitted.save_vocabularies(folder)
         schema = Schema(
             dataset=self.name,
             fields=fitted.fields,
@@ -97,6 +97,7 @@ class RawBuilder(BlockBuilder):
             label=reader.layout.label,
             sources=spilled.checksums,
             options={name: options[name] for name in (*_FOR_ALL, *self.reader.OPTIONS)},
+            source_rows=spilled.source_rows,
         )
         return Encoded(schema, encoding.encode(spilled, assigned, fitted))
 

@@ -6,7 +6,7 @@ Opening a store reads it and never writes. `data.store_writer` makes stores.
 import logging
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from afm_jax.errors import InputError
 from afm_jax.features import MISSING, UNSEEN, Schema
-from data import arrays, store_version_1
+from data import arrays, leftovers, store_version_1
 
 VERSION = "2.0.0"
 """Version of the layout of a prepared store."""
@@ -22,8 +22,6 @@ VERSION = "2.0.0"
 SCHEMA_FILE = "schema.json"
 COUNTS_FILE = "counts.npy"
 SPLITS = ("train", "validation", "test")
-OLD = ".replaced"
-"""Before the name of a store's folder: one that `prepare --overwrite` is replacing."""
 
 _CHECKED_BYTES = 1 << 28
 """Opening a store compares checksums of files of so many bytes, together."""
@@ -52,6 +50,22 @@ class Rows(NamedTuple):
     labels: np.ndarray
     weights: np.ndarray | None = None
     numbers: np.ndarray | None = None
+
+    def take(self, chosen: slice | np.ndarray) -> "Rows":
+        """Some of the rows: those of a slice, or of int [n] positions."""
+        return Rows(
+            *(None if column is None else column[chosen] for column in self)  # type: ignore[arg-type]
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["Rows"]) -> "Rows":
+        """The rows of all parts, which must have the same columns."""
+        return cls(
+            *(
+                None if columns[0] is None else np.concatenate(columns)
+                for columns in zip(*parts, strict=True)
+            )  # type: ignore[arg-type]
+        )
 
 
 def columns(schema: Schema) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -162,7 +176,7 @@ def names(data_dir: pathlib.Path) -> tuple[str, ...]:
     """The names of the stores in a folder, sorted."""
     found = {
         path.parent.parent.name
-        for version in (VERSION, OLD + VERSION, store_version_1.VERSION)
+        for version in _versions(pathlib.Path(VERSION))
         for path in pathlib.Path(data_dir).glob(f"*/{version}/{SCHEMA_FILE}")
     }
     return tuple(sorted(found))
@@ -209,20 +223,19 @@ def find(data_dir: pathlib.Path, name: str) -> pathlib.Path:
         InputError: no such store, or no name of one.
     """
     check_name(name)
-    folder = store_folder(data_dir, name)
-    # The second is there alone if a process was killed as it replaced a store.
-    candidates = (
-        folder,
-        folder.with_name(OLD + folder.name),
-        folder.with_name(store_version_1.VERSION),
-    )
-    for candidate in candidates:
-        if (candidate / SCHEMA_FILE).is_file():
-            return candidate
+    for folder in _versions(store_folder(data_dir, name)):
+        if folder.is_dir():
+            return folder
     there = ", ".join(names(data_dir)) or "none"
     raise InputError(
         f"No prepared data {name!r} in {data_dir}, where there are: {there}. Make it with python -m data.prepare."
     )
+
+
+def _versions(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
+    """Where a store may be; in the second place after a kill, see `leftovers`."""
+    former = folder.with_name(store_version_1.VERSION)
+    return folder, leftovers.replaced(folder), former
 
 
 def map_store(folder: pathlib.Path) -> Store:
@@ -281,6 +294,8 @@ def read_schema(folder: pathlib.Path) -> Schema:
     path = folder / SCHEMA_FILE
     try:
         return Schema.from_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; prepare the data again.") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} is damaged ({error}); prepare the data again."

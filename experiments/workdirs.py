@@ -211,7 +211,13 @@ def _may_become(name: str, value: Any, saved: Mapping[str, Any]) -> bool:
 def _check_data(workdir: pathlib.Path, schema: Schema) -> None:
     path = workdir / _SCHEMA
     # Where it is missing, checkpoints still know their schema.
-    if path.is_file() and path.read_text(encoding="utf-8") != schema.to_json():
+    if not path.is_file():
+        return
+    try:
+        same = schema.same_data(Schema.from_json(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{path} is damaged; remove it to go on without it.") from None
+    if not same:
         raise InputError(
             f"{workdir} was trained on other data of this name; name another --workdir."
         )

@@ -89,28 +89,29 @@ def fill(state: TrainState, untrained: Untrained, *, shards: int = 1) -> TrainSt
 
 def _means(table: jax.Array, untrained: Untrained, shards: int) -> jax.Array:
     """The mean row of every field, float32 [F, k]."""
-    first_ids = jnp.asarray(untrained.first_ids)
+    # Arrays of [shards, rows of a chunk, fields].
+    first_ids = jnp.asarray(untrained.first_ids)[None, None]
     length = len(table) // shards
     parts = table.reshape(shards, length, -1)
     shares = jnp.pad(untrained.shares, (0, len(table) - len(untrained.shares)))
-    shares = shares.reshape(shards, length)
-    starts = length * jnp.arange(shards, dtype=jnp.int32)[:, None]
+    shares = shares.reshape(shards, length, 1)
+    starts = length * jnp.arange(shards, dtype=jnp.int32)[:, None, None]
     size = min(_CHUNK, length)
 
     def add(i, sums):
         # The last chunk begins earlier, to end with the part.
         start = jnp.minimum(i * size, length - size)
-        within = start + jnp.arange(size, dtype=jnp.int32)
-        ids = (starts + within)[..., None]
-        counted = (ids >= first_ids[:-1]) & (ids < first_ids[1:])
-        counted &= (within >= i * size)[:, None]
+        within = start + jnp.arange(size, dtype=jnp.int32)[None, :, None]
+        ids = starts + within
+        counted = (ids >= first_ids[..., :-1]) & (ids < first_ids[..., 1:])
+        counted &= within >= i * size
         rows = jax.lax.dynamic_slice_in_dim(parts, start, size, axis=1)
         weights = jax.lax.dynamic_slice_in_dim(shares, start, size, axis=1)
-        weights = jnp.where(counted, weights[..., None], 0.0)
+        weights = jnp.where(counted, weights, 0.0)
         # A GPU would round the operands otherwise.
         return sums + jnp.einsum(
             "srf,srk->sfk", weights, rows, precision=jax.lax.Precision.HIGHEST
         )
 
-    sums = jnp.zeros((shards, len(first_ids) - 1, table.shape[1]))
+    sums = jnp.zeros((shards, first_ids.size - 1, table.shape[1]))
     return jax.lax.fori_loop(0, -(-length // size), add, sums).sum(axis=0)

@@ -1,14 +1,15 @@
 """The synthetic data as a TFDS data set."""
 
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from afm_jax.errors import InputError
-from data.builder import BLOCK_ROWS, BlockBuilder, Encoded
-from data.store import SPLITS, Rows, Store, probabilities_file
+from data.builder import BlockBuilder, Encoded
+from data.store import SPLITS, probabilities_file
+from data.store_writer import Block
 from data.synthetic import make
 
 _OPTIONS = ("seed", "rows", "min_count")
@@ -26,7 +27,11 @@ class Builder(BlockBuilder):
         store = make(**self._arguments())
         for split, probabilities in store.probabilities.items():
             np.save(probabilities_file(folder, split), probabilities)
-        return Encoded(store.schema, _blocks(store))
+        blocks = (
+            Block(split, rows, store.unseen[split])
+            for split, rows in store.splits.items()
+        )
+        return Encoded(store.schema, blocks)
 
     def _arguments(self) -> dict[str, Any]:
         options = dict(self.options)
@@ -48,13 +53,3 @@ class Builder(BlockBuilder):
                 )
             options["rows"] = dict(zip(SPLITS, rows, strict=False))
         return options
-
-
-def _blocks(store: Store) -> Iterator[tuple[str, Rows]]:
-    for split, rows in store.splits.items():
-        for start in range(0, len(rows.labels), BLOCK_ROWS):
-            part = slice(start, start + BLOCK_ROWS)
-            yield (
-                split,
-                Rows(*(None if column is None else column[part] for column in rows)),
-            )

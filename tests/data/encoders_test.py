@@ -67,7 +67,9 @@ def test_the_values_of_missing_features_are_1():
 
 def test_the_vocabulary_checksum_tells_values_and_their_order_apart():
     series = [["a", "b"], ["b", "a"], ["ab"], ["ab", ""], ["a", "c"]]
-    crcs = {encoders.Vocabulary(pl.Series(values), None).crc32 for values in series}
+    crcs = {
+        encoders.Vocabulary(pl.Series(values), None, None).crc32 for values in series
+    }
     assert len(crcs) == 5
 
 
