@@ -140,6 +140,20 @@ def test_fields_are_restored_without_the_rest(saved):
             checkpoints.restore_fields({"params": {**EXAMPLE.params, "half": table}})
 
 
+def test_checkpoints_from_before_the_base_logit_have_none(tmp_path):
+    state = make_state(1)
+    before = {k: v for k, v in state._asdict().items() if k != "base_logit"}
+    with Checkpoints(tmp_path, SCHEMA) as checkpoints:
+        checkpoints.save(1, before, {})
+        _, found, _ = checkpoints.restore(EXAMPLE)
+        assert_same(found, state._replace(base_logit=np.zeros((), np.float32)))
+        example = {"params": EXAMPLE.params, "base_logit": EXAMPLE.base_logit}
+        _, fields = checkpoints.restore_fields(example)
+        assert_same(fields, {"params": state.params, "base_logit": found.base_logit})
+        _, fields = checkpoints.restore_fields({"params": EXAMPLE.params})
+        assert_same(fields, {"params": state.params})
+
+
 def test_the_newest_two_and_the_best_are_kept(tmp_path):
     aucs = {1: 0.5, 2: 0.9, 3: 0.7, 4: None, 5: 0.6, 6: None, 7: 0.8}
     kept = {2: [1, 2], 3: [2, 3], 4: [2, 3, 4], 5: [2, 4, 5], 7: [2, 6, 7]}
