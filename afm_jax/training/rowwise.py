@@ -81,42 +81,44 @@ def _state_not_by_rows(tx: optax.GradientTransformation, params: Any) -> str | N
 def _update_not_by_rows(tx: optax.GradientTransformation, params: Any) -> str | None:
     rng = np.random.default_rng(0)
 
-    def draw(stddev, others):
-        """Tables have the first row of the same numbers, whatever the other rows are."""
+    def draw(path, leaf, stddev, others, steps):
+        """Of each step; all rows of a table but the first are multiplied by `others`."""
+        shape = [min(size, _WIDTH) for size in leaf.shape]
+        if is_table(path):
+            shape[0] = 1 + _OTHER_ROWS
+        array = rng.normal(0, stddev, (steps, *shape))
+        if is_table(path):
+            array[:, 1:] *= others
+        return array.astype(leaf.dtype)
 
-        def one(path, leaf):
-            shape = [min(size, _WIDTH) for size in leaf.shape]
-            if is_table(path):
-                shape[0] = 1 + _OTHER_ROWS
-            array = rng.normal(0, stddev, shape).astype(leaf.dtype)
-            if is_table(path):
-                array[1:] *= others
-            return array
+    def draw_all(*how):
+        return jax.tree_util.tree_map_with_path(lambda *leaf: draw(*leaf, *how), params)
 
-        return jax.tree_util.tree_map_with_path(one, params)
+    def updates(values, gradients, rows):
+        """Of the first row of every table in every step, where tables have `rows`."""
+        values, gradients = jax.tree_util.tree_map_with_path(
+            lambda path, array: array[:, :rows] if is_table(path) else array,
+            (values, gradients),
+        )
+        values = jax.tree.map(lambda array: array[0], values)
 
-    whole = draw(_PARAMETERS, 1), [draw(_GRADIENTS, 0) for _ in range(_STEPS)]
-    first_row = functools.partial(
-        jax.tree_util.tree_map_with_path,
-        lambda path, array: array[:1] if is_table(path) else array,
-    )
+        def step(state, gradient):
+            update, state = tx.update(gradient, state, values)
+            is_one = leaves.by_name(tables(update))
+            found = leaves.by_name(update).items()
+            return state, {name: each[0] for name, each in found if is_one[name]}
 
-    def updates(params, gradients):
-        state, found = tx.init(params), []
-        for gradient in gradients:
-            update, state = tx.update(gradient, state, params)
-            found.append(leaves.by_name(first_row(update)))
-        # What is left out is not compiled.
-        is_one = leaves.by_name(tables(params))
-        return [{n: u for n, u in each.items() if is_one[n]} for each in found]
+        return jax.lax.scan(step, tx.init(values), gradients)[1]
+
+    def alone_and_beside(*arrays):
+        return updates(*arrays, 1), updates(*arrays, 1 + _OTHER_ROWS)
 
     # Compiled and run apart from a step that may just be traced.
-    alone, beside = (
-        jax.device_get(jax.jit(updates).lower(*arrays).compile()(*arrays))
-        for arrays in (first_row(whole), whole)
-    )
-    for one, other in zip(alone, beside, strict=True):
-        for name, update in one.items():
-            if np.abs(update - other[name]).max() > 1e-3 * np.abs(update).max():
-                return f"its update of a row of {name} depends on rows that are not in the batch"
+    arrays = draw_all(_PARAMETERS, 1, 1), draw_all(_GRADIENTS, 0, _STEPS)
+    compiled = jax.jit(alone_and_beside).lower(*arrays).compile()
+    alone, beside = jax.device_get(compiled(*arrays))
+    for name, update in alone.items():
+        far = np.abs(update - beside[name]) > 1e-3 * np.abs(update).max()
+        if far.any():
+            return f"its update of a row of {name} depends on rows that are not in the batch"
     return None
