@@ -4,6 +4,7 @@ An encoder is told all training rows block by block (`count`), then makes its fi
 (`fit`), and from then on writes the ids of a block (`write`).
 """
 
+import logging
 import zlib
 from typing import NamedTuple, Protocol
 
@@ -16,6 +17,9 @@ from data.spill import Block, Dictionary
 
 FIRST = 2
 """The first id of a field that stands for a value of its own."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class Vocabulary(NamedTuple):
@@ -74,7 +78,7 @@ class Categorical:
 
     def __init__(self, name: str, index: int, dictionary: Dictionary):
         self._name, self._index = name, index
-        self._strings = dictionary.strings()
+        self._strings = values_of(name, dictionary)
         self._counts = np.zeros(len(self._strings) + 1, np.int64)
 
     def count(self, block: Block, train: np.ndarray) -> None:
@@ -98,63 +102,18 @@ class Categorical:
         return self._fitted.unseen(block.codes[self._index])
 
 
-class MultiValued:
-    """A column of lists of strings; see `Encoder`.
-
-    It has as many slots as the longest list of a training row has items. Longer lists
-    of other rows lose their last items, so that slots, too, depend on training rows only.
-    Unused slots have the id of missing and value 0; an empty list is missing with value 1.
-    """
-
-    vocabulary: Vocabulary | None = None
-
-    def __init__(self, name: str, index: int, dictionary: Dictionary):
-        self._name, self._index = name, index
-        self._strings = dictionary.strings()
-        self._counts = np.zeros(len(self._strings) + 1, np.int64)
-        self._slots = 1
-
-    def count(self, block: Block, train: np.ndarray) -> None:
-        many = block.many[self._index]
-        chosen = np.zeros(len(many.lengths), bool)
-        chosen[train] = True
-        codes = many.codes[np.repeat(chosen, many.lengths)]
-        np.add.at(self._counts, codes, 1)
-        self._slots = max(self._slots, int(many.lengths.take(train).max(initial=0)))
-
-    def fit(self, offset: int, min_count: int) -> Field:
-        self._fitted = fit_strings(
-            self._name,
-            offset,
-            min_count,
-            self._strings,
-            self._counts,
-            slots=self._slots,
+def values_of(name: str, dictionary: Dictionary) -> pl.Series:
+    """The values of a column; logs a line if numbers are there in two forms."""
+    strings = dictionary.strings()
+    floats = strings.filter(strings.str.ends_with(".0")).str.strip_suffix(".0")
+    whole = floats.filter(floats.str.contains(r"^-?\d+$"))
+    twice = whole.filter(whole.is_in(strings)) if len(whole) else whole
+    if len(twice):
+        _log.warning(
+            "Column %r holds both '%s' and '%s.0', and %d other whole numbers in two forms; each form counts as a value of its own. Write numbers in one form.",
+            *(name, twice[0], twice[0], len(twice) - 1),
         )
-        self.vocabulary = self._fitted.vocabulary
-        return self._fitted.field
-
-    def write(self, block: Block, ids: np.ndarray, values: np.ndarray | None) -> None:
-        many = block.many[self._index]
-        starts = np.cumsum(many.lengths) - many.lengths
-        ids[:] = self._fitted.ids[0]
-        for slot in range(self._slots):
-            rows = np.flatnonzero(many.lengths > slot)
-            items = starts[rows] + slot
-            ids[rows, slot] = self._fitted.ids.take(many.codes[items])
-            if values is not None:
-                values[:, slot] = 0 if slot else many.lengths == 0
-                values[rows, slot] = many.values[items] if many.values.size else 1
-
-    def unseen(self, block: Block) -> np.ndarray | None:
-        if self._slots > 1:
-            return None
-        many = block.many[self._index]
-        codes = np.zeros(len(many.lengths), np.uint32)
-        starts = np.cumsum(many.lengths) - many.lengths
-        there = many.lengths > 0
-        codes[there] = many.codes[starts[there]]
-        return self._fitted.unseen(codes)
+    return strings
 
 
 class FittedStrings(NamedTuple):

@@ -5,14 +5,14 @@ Vocabularies, scales, buckets and numbers of slots come from the training rows o
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import polars as pl
 
 from afm_jax.errors import InputError
 from afm_jax.features import DenseColumn, Field
-from data import encoders, numeric, program, readers, store_writer
+from data import encoders, multi_valued, numeric, program, readers, store_writer
 from data.spill import Block, Spill, Stored, ordered_map
 from data.store import SPLITS, Rows, UnseenValues
 
@@ -98,6 +98,7 @@ def fit(
     *,
     min_count: int,
     buckets: int,
+    max_slots: Mapping[str, int],
 ) -> Encoding:
     """Fits vocabularies, scales, buckets and numbers of slots on the training rows.
 
@@ -107,6 +108,8 @@ def fit(
         kinds: of the numeric columns.
         min_count: values with fewer training rows count as unseen.
         buckets: how many quantile buckets.
+        max_slots: for multi-valued columns, by name, how many items are kept; all if
+            a column is not there.
 
     Raises:
         InputError: no training row, a column without a value in any, or no field.
@@ -114,7 +117,7 @@ def fit(
     train_rows = sum(int(np.count_nonzero(part == 0)) for part in assigned)
     if not train_rows:
         raise InputError("No training rows.")
-    fitted = _make_encoders(spill, kinds, buckets, train_rows)
+    fitted = _make_encoders(spill, kinds, buckets, max_slots, train_rows)
     if not fitted:
         raise InputError(
             "There is no field to embed: name a categorical or multi-valued column, or cut numbers into buckets by --numeric_as."
@@ -186,25 +189,28 @@ def _numeric(layout: readers.Layout) -> list[str]:
 
 
 def _make_encoders(
-    spill: Spill, kinds: Sequence[str], buckets: int, train_rows: int
+    spill: Spill,
+    kinds: Sequence[str],
+    buckets: int,
+    max_slots: Mapping[str, int],
+    train_rows: int,
 ) -> list[encoders.Encoder]:
     """The encoders of the fields, in the order of the columns."""
     made: list[encoders.Encoder] = []
     met: dict[str, int] = {}
-    for column in spill.layout.columns:
-        index = met.get(column.kind, 0)
-        met[column.kind] = index + 1
-        if column.kind == "numeric":
-            if kinds[index] == "bucket_log2":
-                made.append(numeric.Log2Buckets(column.name, index))
-            elif kinds[index] == "bucket_quantile":
-                made.append(
-                    numeric.QuantileBuckets(column.name, index, buckets, train_rows)
+    for name, kind in spill.layout.columns:
+        index = met.get(kind, 0)
+        met[kind] = index + 1
+        if kind == "categorical":
+            made.append(encoders.Categorical(name, index, spill.dictionaries[name]))
+        elif kind == "multi_valued":
+            made.append(
+                multi_valued.MultiValued(
+                    name, index, spill.dictionaries[name], max_slots.get(name)
                 )
-            continue
-        make = {
-            "categorical": encoders.Categorical,
-            "multi_valued": encoders.MultiValued,
-        }[column.kind]
-        made.append(make(column.name, index, spill.dictionaries[column.name]))
+            )
+        elif kinds[index] == "bucket_log2":
+            made.append(numeric.Log2Buckets(name, index))
+        elif kinds[index] == "bucket_quantile":
+            made.append(numeric.QuantileBuckets(name, index, buckets, train_rows))
     return made

@@ -216,19 +216,12 @@ def kinds(layout: readers.Layout, numeric_as: Sequence[str]) -> tuple[str, ...]:
     """
     names = [column.name for column in layout.columns if column.kind == "numeric"]
     chosen = dict.fromkeys(names, "dense")
-    if not names and any(setting != "dense" for setting in numeric_as):
-        raise InputError("--numeric_as: there are no numeric columns.")
-    for setting in sorted(numeric_as, key=lambda setting: ":" in setting):
-        name, colon, kind = setting.rpartition(":")
+    # Without numeric columns there is nothing that the default could mean.
+    given = [setting for setting in numeric_as if names or setting != "dense"]
+    for name, kind in layout.settings("numeric", "numeric_as", given).items():
         if kind not in KINDS:
-            raise InputError(
-                f"--numeric_as={setting}: {kind!r} is none of {', '.join(KINDS)}."
-            )
-        if colon and name not in names:
-            raise InputError(
-                f"--numeric_as={setting}: no numeric column {name!r}; there are {', '.join(names) or 'none'}."
-            )
-        chosen.update(dict.fromkeys([name] if colon else names, kind))
+            raise InputError(f"--numeric_as: {kind!r} is none of {', '.join(KINDS)}.")
+        chosen[name] = kind
     return tuple(chosen.values())
 
 

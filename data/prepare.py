@@ -19,7 +19,7 @@ from typing import Any
 
 from absl import flags
 
-from afm_jax.errors import InputError
+from afm_jax.errors import InputError, install
 from data import program, store_writer
 
 DATASETS = {
@@ -93,13 +93,13 @@ flags.DEFINE_enum(
     "split",
     None,
     ["random", "time"],
-    "how to split rows that do not come in files named train, validation and test; random if not given",
+    "how to split rows that do not come in files named train, validation and test, and how to hold validation rows out of train where there is no validation file; random if not given",
     flag_values=FLAGS,
 )
 flags.DEFINE_list(
     "fractions",
     None,
-    "of train, validation and perhaps test rows; 0.8,0.1,0.1 if not given",
+    "of train, validation and perhaps test rows; 0.8,0.1,0.1 if not given, or 0.9,0.1 where the test rows are a file of their own",
     flag_values=FLAGS,
 )
 flags.DEFINE_integer(
@@ -127,6 +127,12 @@ flags.DEFINE_string(
     "csv, parquet: between the values of a multi-valued column; | if not given",
     flag_values=FLAGS,
 )
+flags.DEFINE_list(
+    "max_slots",
+    None,
+    "Keep the first N items of each list of a multi-valued column; N for all such columns, or COLUMN:N for one. If not given, a column has as many slots as the longest list of a training row has items.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_string(
     "time", None, "csv, parquet: the column for --split=time", flag_values=FLAGS
 )
@@ -142,7 +148,7 @@ flags.DEFINE_list(
 
 _OPTIONS = (
     *("min_count", "numeric_as", "buckets", "split", "fractions", "seed", "label"),
-    *("categorical", "numeric", "multi_valued", "separator", "time"),
+    *("categorical", "numeric", "multi_valued", "separator", "max_slots", "time"),
     *("field_sizes", "field_names", "rows"),
 )
 _NUMBERS = {"fractions": float, "field_sizes": int, "rows": int}
@@ -252,7 +258,7 @@ def _import(name: str) -> Any:
         if (error.name or "").split(".")[0] in ("afm_jax", "data"):
             raise
         raise InputError(
-            f"data.prepare needs the package {error.name!r}; pip install 'afm_jax[data]'."
+            f"data.prepare needs the package {error.name!r}; {install('data')}."
         ) from None
 
 

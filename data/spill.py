@@ -121,8 +121,8 @@ class Spill(NamedTuple):
         layout: the columns.
         blocks: the blocks in the order of the rows.
         dictionaries: the strings of each categorical or multi-valued column, by name.
-        checksums: checksum of each file, by file name.
-        source_rows: rows of each file with rows, by file name, in the order of the rows.
+        checksums: checksum of each file, by its path below the folder of all files.
+        source_rows: rows of each file, by the same path, in the order of the rows.
         weighted: whether any value is not 1.
     """
 
@@ -174,19 +174,21 @@ def spill(
         concurrent.futures.ThreadPoolExecutor(1) as pool,
     ):
         paths = [*(file.path for file in files), *reader.tables]
+        common = os.path.commonpath([path.parent for path in paths])
+        names = [path.relative_to(common).as_posix() for path in paths]
         checksums = pool.map(text.checksum, paths)
         stored = list(ordered_map(store, _tasks(files, reader, folder, advance)))
-        source_rows = dict.fromkeys((file.path.name for file in files), 0)
+        if reader.check:
+            reader.check({name: of.strings() for name, of in dictionaries.items()})
+        rows = dict.fromkeys(paths[: len(files)], 0)
         for block, _ in stored:
-            source_rows[block.source.name] += block.rows
+            rows[block.source] += block.rows
         return Spill(
             layout=reader.layout,
             blocks=[block for block, _ in stored],
             dictionaries=dictionaries,
-            checksums={
-                path.name: crc for path, crc in zip(paths, checksums, strict=True)
-            },
-            source_rows=source_rows,
+            checksums=dict(zip(names, checksums, strict=True)),
+            source_rows=dict(zip(names, rows.values(), strict=False)),
             weighted=any(weighted for _, weighted in stored),
         )
 

@@ -2,8 +2,10 @@
 
 import ast
 import logging
+import os
 import pathlib
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,10 +13,11 @@ import numpy as np
 from flax import linen as nn
 
 from afm_jax import models
-from afm_jax.errors import InputError
+from afm_jax.errors import InputError, did_you_mean
 from afm_jax.features import Features, Schema
 from afm_jax.training import leaves, loop, state
 from afm_jax.training.checkpoints import Checkpoints
+from afm_jax.training.dataset import Dataset
 from data import synthetic
 from data.loader import Loader
 from data.store import Rows, Store, open_store
@@ -23,6 +26,7 @@ from experiments import workdirs
 _log = logging.getLogger(__name__)
 
 SYNTHETIC = "synthetic"
+UNTRAINED_ROWS = ("mean", "keep")
 
 
 def open_data(dataset: str, data_dir: str | None) -> Store:
@@ -48,7 +52,7 @@ def rows_of(store: Store, dataset: str, split: str) -> Rows:
     """
     if split not in store.splits:
         raise InputError(
-            f"{dataset} has no split {split!r}; it has {tuple(store.splits)}."
+            f"{dataset} has no split {split!r}; it has {tuple(store.splits)}.{did_you_mean(split, store.splits)}"
         )
     return store.splits[split]
 
@@ -93,7 +97,9 @@ def make_model(name: str, settings: Sequence[str], schema: Schema) -> nn.Module:
     model = models.make(name, vocab_size=schema.vocab_size, **values)
     dense = np.zeros((1, len(schema.dense)), np.float32)
     features = Features(np.zeros((1, slots), np.int32), None, dense)
-    jax.eval_shape(model.init, jax.random.key(0), features)
+    with warnings.catch_warnings(action="ignore"):  # of sizes that are refused below
+        variables = jax.eval_shape(model.init, jax.random.key(0), features)
+    _check_memory(name, variables)
     return model
 
 
@@ -112,6 +118,30 @@ def hyperparameters(settings: Sequence[str]) -> dict[str, Any]:
             raise InputError(f"--set={text}: {key} comes from the data.")
         values[key] = _value(value)
     return values
+
+
+def dataset(
+    store: Store,
+    splits: Mapping[str, Loader],
+    *,
+    group_field: str | None,
+    untrained_rows: str,
+) -> Dataset:
+    """The data of a run.
+
+    Args:
+        store: the data.
+        splits: what `loaders` gave for it.
+        group_field: the field within whose values GAUC ranks, or None.
+        untrained_rows: one of `UNTRAINED_ROWS`: 'mean' sets table rows that no training
+            row uses to the mean of their field, 'keep' leaves them as they start.
+
+    Raises:
+        InputError: as `groups`.
+    """
+    counts = store.counts if untrained_rows == "mean" else None
+    evaluated = [name for name in splits if name != "train"]
+    return Dataset(store.schema, splits, counts, groups(store, evaluated, group_field))
 
 
 def groups(
@@ -200,5 +230,21 @@ def _tables(params: Any) -> dict[str, Any]:
 def _value(text: str) -> Any:
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text
+
+
+def _check_memory(name: str, variables: Any) -> None:
+    """Raises InputError for a model that this machine surely has no room for."""
+    needed = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(variables))
+    host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    stats = [device.memory_stats() or {} for device in jax.local_devices()]
+    there = max(host, sum(each.get("bytes_limit", 0) for each in stats))
+    if needed > there:
+        raise InputError(
+            f"{name} needs {_gigabytes(needed)} for its parameters, and this machine has {_gigabytes(there)}; make it smaller by --set, or the vocabulary by a higher --min_count of data.prepare."
+        )
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:,.0f} GB"

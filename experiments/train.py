@@ -27,9 +27,8 @@ from afm_jax.training import (
     steps,
     updates,
 )
-from afm_jax.training.dataset import Dataset
-from data import program
-from experiments import runs, startup, workdirs
+from data import program, signals
+from experiments import resuming, runs, startup, workdirs
 
 FLAGS = flags.FlagValues()
 
@@ -49,7 +48,11 @@ _WORKDIR = _string(
     None,
     "Folder for checkpoints and metrics; by default a new one under runs/.",
 )
-_RESUME = _boolean("resume", False, "Go on with the run in --workdir.")
+_RESUME = _boolean(
+    "resume",
+    False,
+    "Go on with the run in --workdir, whose flags hold where none are given, or start one if there is none.",
+)
 _INIT_FROM = _string(
     "init_from",
     None,
@@ -162,7 +165,7 @@ _BASE_LOGIT = _enum(
 _UNTRAINED_ROWS = _enum(
     "untrained_rows",
     "mean",
-    ("mean", "keep"),
+    runs.UNTRAINED_ROWS,
     "What becomes of table rows that no training row uses, such as those for unseen and missing values: 'mean' sets them after each epoch to the mean of their field's trained rows, 'keep' leaves them at their random start.",
 )
 _SEED = _integer(
@@ -175,6 +178,13 @@ _SEED = _integer(
 
 
 def main() -> dict[str, Any]:
+    """Trains as the flags and, with --resume, the run say; returns the result."""
+    if _RESUME.value:
+        resuming.take_flags(FLAGS, config(), _workdir())
+    return run()
+
+
+def run() -> dict[str, Any]:
     """Trains as the flags say; returns the result."""
     startup.prepare()
     store = runs.open_data(_DATASET.value, _DATA_DIR.value)
@@ -186,11 +196,11 @@ def main() -> dict[str, Any]:
         table_sharding=_TABLE_SHARDING.value,
     )
     splits = runs.loaders(store, _BATCH_SIZE.value, _SEED.value, devices=devices.count)
-    dataset = Dataset(
-        schema,
+    dataset = runs.dataset(
+        store,
         splits,
-        store.counts if _UNTRAINED_ROWS.value == "mean" else None,
-        runs.groups(store, splits.keys() - {"train"}, _GROUP_FIELD.value),
+        group_field=_GROUP_FIELD.value,
+        untrained_rows=_UNTRAINED_ROWS.value,
     )
     learning_rate = optimizers.make_schedule(
         _SCHEDULE.value,
@@ -231,9 +241,10 @@ def main() -> dict[str, Any]:
         tables = runs.tables_for(model, other, schema, features)
     rows = _EPOCHS.value * splits["train"].num_rows
     with workdirs.held(workdir):
-        workdirs.start(workdir, config(), schema, resume=_RESUME.value)
+        resume = _RESUME.value and workdirs.is_run(workdir)
+        workdirs.start(workdir, config(), schema, resume=resume)
         with (
-            program.stop_on_signals() as stop,
+            signals.stop_requested() as stop,
             program.progress("Training", rows) as advance,
         ):
             try:
@@ -250,10 +261,8 @@ def main() -> dict[str, Any]:
                     advance=advance,
                 )
             except loop.Interrupted as interrupted:
-                print(
-                    f"{interrupted} Go on with --resume --workdir={workdir}.",
-                    file=sys.stderr,
-                )
+                command = resuming.command(workdir)
+                print(f"{interrupted} Go on with: {command}", file=sys.stderr)
                 raise KeyboardInterrupt from None
         possible = {
             name: evaluation.best_possible(

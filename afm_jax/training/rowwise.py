@@ -110,8 +110,8 @@ def _update_not_by_rows(tx: optax.GradientTransformation, params: Any) -> str | 
 
         return jax.lax.scan(step, tx.init(values), gradients)[1]
 
-    def alone_and_beside(*arrays):
-        return updates(*arrays, 1), updates(*arrays, 1 + _OTHER_ROWS)
+    def alone_and_beside(values, gradients):
+        return [updates(values, gradients, n) for n in (1, 1 + _OTHER_ROWS)]
 
     # Compiled and run apart from a step that may just be traced.
     arrays = draw_all(_PARAMETERS, 1, 1), draw_all(_GRADIENTS, 0, _STEPS)

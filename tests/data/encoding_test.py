@@ -37,7 +37,14 @@ def table(rng, rows):
     )
 
 
-def prepared(tmp_path, how, numeric_as=("k:bucket_log2",), min_count=2, **options):
+def prepared(
+    tmp_path,
+    how,
+    numeric_as=("k:bucket_log2",),
+    min_count=2,
+    max_slots=None,
+    **options,
+):
     """Schema-like encoding, and the rows of each split, of the CSV files in a folder."""
     files = sources.find(tmp_path / "raw", to_split=how is not None)
     given = {**OPTIONS, **options}
@@ -46,7 +53,14 @@ def prepared(tmp_path, how, numeric_as=("k:bucket_log2",), min_count=2, **option
     prepare = functools.partial(numeric.prepare, kinds=kinds)
     spilled = spill.spill(files, reader, tmp_path / "scratch", prepare)
     assigned = splits.assign(spilled, how, (0.7, 0.2, 0.1), 5)
-    fitted = encoding.fit(spilled, assigned, kinds, min_count=min_count, buckets=4)
+    fitted = encoding.fit(
+        spilled,
+        assigned,
+        kinds,
+        min_count=min_count,
+        buckets=4,
+        max_slots=max_slots or {},
+    )
     found = {}
     for block in encoding.encode(spilled, assigned, fitted):
         found.setdefault(block.split, []).append(block.rows)
@@ -155,7 +169,9 @@ def test_values_without_an_id_have_numbers_that_tell_them_apart(tmp_path):
     prepare = functools.partial(numeric.prepare, kinds=kinds)
     spilled = spill.spill(files, reader, tmp_path / "scratch", prepare)
     assigned = splits.assign(spilled, None, None, None)
-    fitted = encoding.fit(spilled, assigned, kinds, min_count=9, buckets=4)
+    fitted = encoding.fit(
+        spilled, assigned, kinds, min_count=9, buckets=4, max_slots={}
+    )
     fitted.save_vocabularies(tmp_path)
     others = pl.read_parquet(tmp_path / encoding.UNSEEN_FILE).filter(field="c")["value"]
     raw = {"train": train["c"], "validation": validation["c"]}
