@@ -15,7 +15,7 @@ from flax import linen as nn
 from afm_jax import models
 from afm_jax.errors import InputError, did_you_mean
 from afm_jax.features import Features, Schema
-from afm_jax.training import leaves, loop, state
+from afm_jax.training import evaluation, leaves, loop, state
 from afm_jax.training.checkpoints import Checkpoints
 from afm_jax.training.dataset import Dataset
 from data import synthetic
@@ -81,6 +81,18 @@ def tell_if_capped(batch_size: int, loader: Loader, split: str) -> None:
             "The %s split has %d rows: --batch_size=%d is capped at %d.",
             *(split, loader.num_rows, batch_size, loader.batch_size),
         )
+
+
+def best_possible(store: Store, loss: str) -> dict[str, Any] | None:
+    """What a model that knows the truth would reach on the evaluated splits, if known."""
+    found = {
+        name: evaluation.best_possible(
+            probabilities, store.splits[name].labels, loss=loss
+        )
+        for name, probabilities in store.probabilities.items()
+        if name != "train"
+    }
+    return found or None
 
 
 def make_model(name: str, settings: Sequence[str], schema: Schema) -> nn.Module:

@@ -19,7 +19,6 @@ from afm_jax.errors import InputError
 from afm_jax.ops import losses
 from afm_jax.training import (
     best,
-    evaluation,
     loop,
     optimizers,
     parallel,
@@ -264,19 +263,12 @@ def run() -> dict[str, Any]:
                 command = resuming.command(workdir)
                 print(f"{interrupted} Go on with: {command}", file=sys.stderr)
                 raise KeyboardInterrupt from None
-        possible = {
-            name: evaluation.best_possible(
-                probabilities, store.splits[name].labels, loss=_LOSS.value
-            )
-            for name, probabilities in store.probabilities.items()
-            if name != "train"
-        }
         result = {
             "model": _MODEL.value,
             "dataset": _DATASET.value,
             "validation": result.pop("validation"),
             "test": result.pop("test"),
-            "best_possible": possible or None,
+            "best_possible": runs.best_possible(store, _LOSS.value),
             **result,
             "workdir": str(workdir),
         }
