@@ -178,14 +178,14 @@ _SEED = _integer(
 
 def main() -> dict[str, Any]:
     """Trains as the flags and, with --resume, the run say; returns the result."""
+    startup.prepare()
     if _RESUME.value:
         resuming.take_flags(FLAGS, config(), _workdir())
     return run()
 
 
 def run() -> dict[str, Any]:
-    """Trains as the flags say; returns the result."""
-    startup.prepare()
+    """Trains as the flags say, in a process that is prepared; returns the result."""
     store = runs.open_data(_DATASET.value, _DATA_DIR.value)
     schema = store.schema
     model = runs.make_model(_MODEL.value, _SET.value, schema)
