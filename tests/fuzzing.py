@@ -47,12 +47,14 @@ def change(content, step):
     return b"\n".join(lines)
 
 
-def tables(*columns, separator, header="", quoted=False, max_rows=7):
-    """Text files with rows of values drawn from the columns."""
+def tables(*columns, separator, header="", tail="", quoted=False, max_rows=7):
+    """Text files with rows of values drawn from the columns, and the tail, alike in all."""
     if quoted:
         columns = [st.one_of(column, column.map(_quoted)) for column in columns]
     rows = st.lists(
-        st.tuples(*columns).map(separator.join), min_size=1, max_size=max_rows
+        st.tuples(*columns).map(separator.join).map(lambda row: row + tail),
+        min_size=1,
+        max_size=max_rows,
     )
     ends = st.sampled_from(["", "\n", "\n", "\n\n", "\n \n", "\r\n"])
     line_ends = st.sampled_from(["\n", "\n", "\r\n"])
