@@ -80,8 +80,11 @@ def checked(open_reader, slow, path, *, weighted=False, **options):
 def csv_check_and_files(folder, *, suffix="csv", separator=","):
     slow = functools.partial(slow_readers.csv, separator=separator)
     header = separator.join(["y", "u", "n", '"c"', " m ", "t"])
-    columns = (LABELS, WORDS, NUMBERS, WORDS, LISTS, TIMES)
-    files = fuzzing.tables(*columns, separator=separator, header=header, quoted=True)
+    words = fuzzing.quoted(WORDS, "a\nb", "\n\n", ",\t", '"\n\r"')
+    values = (LABELS, NUMBERS, LISTS, TIMES)
+    label, number, items, time = map(fuzzing.quoted, values)
+    columns = (label, words, number, words, items, time)
+    files = fuzzing.tables(*columns, separator=separator, header=header)
     check = checked(csv.open_reader, slow, folder / f"rows.{suffix}", **CHOSEN)
     return check, fuzzing.changed(files)
 
@@ -102,11 +105,12 @@ def test_criteo_files_are_read_as_by_splitting_lines_or_refused(tmp_path):
 
 def test_avazu_files_are_read_as_by_pythons_csv_or_refused(tmp_path):
     hours = st.sampled_from(["14102100", "14102523", "14103107"])
-    columns = [st.just("1"), st.sampled_from(["0", "1"]), hours, *[WORDS] * 3]
+    columns = [st.just("1"), st.sampled_from(["0", "1"]), hours]
+    columns += [fuzzing.quoted(WORDS, "a\nb", ",")] * 3
     tail = ",a" * (len(avazu.CATEGORIES) - 3)
     header = ",".join(["id", "click", "hour", *avazu.CATEGORIES])
     files = fuzzing.tables(
-        *columns, separator=",", header=header, tail=tail, quoted=True, max_rows=4
+        *columns, separator=",", header=header, tail=tail, max_rows=4
     )
     check = checked(avazu.open_reader, slow_readers.avazu, tmp_path / "train.csv")
     fuzzing.run(check, fuzzing.changed(files))
