@@ -186,11 +186,18 @@ class Schema:
     def same_data(self, other: "Schema") -> bool:
         """Whether both are of the same rows, encoded alike.
 
-        What stores of version 1 do not tell does not count.
+        What only one of them tells, as stores of an older version tell less, does not
+        count.
         """
+        options = self.options.keys() & other.options.keys()
         one, two = (
             dataclasses.asdict(
-                dataclasses.replace(schema, source_rows={}, label_mean=None)
+                dataclasses.replace(
+                    schema,
+                    source_rows={},
+                    label_mean=None,
+                    options={name: schema.options[name] for name in options},
+                )
             )
             for schema in (self, other)
         )

@@ -106,7 +106,8 @@ def values_of(name: str, dictionary: Dictionary) -> pl.Series:
     """The values of a column; logs a line if numbers are there in two forms."""
     strings = dictionary.strings()
     floats = strings.filter(strings.str.ends_with(".0")).str.strip_suffix(".0")
-    twice = floats.filter(floats.str.contains(r"^-?\d+$") & floats.is_in(strings))
+    whole = floats.filter(floats.str.contains(r"^-?\d+$"))
+    twice = whole.filter(whole.is_in(strings)) if len(whole) else whole
     if len(twice):
         _log.warning(
             "Column %r holds both '%s' and '%s.0', and %d other whole numbers in two forms; each form counts as a value of its own. Write numbers in one form.",

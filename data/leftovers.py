@@ -119,16 +119,18 @@ def cleared(folder: pathlib.Path, pattern: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def made(folder: pathlib.Path) -> Iterator[None]:
-    """Makes the folder; if it stays empty it goes again, with those made above it.
+    """Makes the folder; what this makes and leaves empty goes again.
+
+    A folder that was there stays, since another process may be about to write into it.
 
     Raises:
         OSError: it cannot be made.
     """
-    missing = [path for path in folder.parents if not path.exists()]
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield
     finally:
         with contextlib.suppress(OSError):  # Not empty, or never made.
-            for path in (folder, *missing):
+            for path in missing:
                 path.rmdir()

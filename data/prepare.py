@@ -19,7 +19,7 @@ from typing import Any
 
 from absl import flags
 
-from afm_jax.errors import InputError
+from afm_jax.errors import InputError, install
 from data import program, store_writer
 
 DATASETS = {
@@ -258,7 +258,7 @@ def _import(name: str) -> Any:
         if (error.name or "").split(".")[0] in ("afm_jax", "data"):
             raise
         raise InputError(
-            f"data.prepare needs the package {error.name!r}; pip install 'afm_jax[data]'."
+            f"data.prepare needs the package {error.name!r}; {install('data')}."
         ) from None
 
 

@@ -7,7 +7,7 @@ import functools
 import logging
 import pathlib
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from afm_jax.errors import InputError
@@ -82,19 +82,7 @@ class RawBuilder(BlockBuilder):
             )
         if "seed" in self.options and options["split"] == "time":
             raise InputError("--seed has no meaning for --split=time.")
-        given = {file.split for file in files}
-        if None in given:
-            options["split"] = options["split"] or "random"
-            options["fractions"] = splits.resolve_fractions(
-                options["fractions"], given_test="test" in given
-            )
-            if "test" in given:
-                _log.info(
-                    "No validation rows are given; a part of %g is held out of the training rows.",
-                    options["fractions"][1],
-                )
-        else:
-            options["seed"] = None
+        options.update(_how_to_split(files, options))
         spilled = spill(
             files,
             reader,
@@ -140,6 +128,25 @@ class RawBuilder(BlockBuilder):
                     f"--{name}={options[name]}, expected at least {least}."
                 )
         return options
+
+
+def _how_to_split(
+    files: Sequence[sources.SourceFile], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The options split, fractions and seed, as far as they have a meaning."""
+    given = {file.split for file in files}
+    if None not in given:
+        return {"split": None, "fractions": None, "seed": None}
+    fractions = splits.resolve_fractions(
+        options["fractions"], given_test="test" in given
+    )
+    if "test" in given:
+        _log.info(
+            "There is no validation file: %g%% of the training rows are held out for validation.",
+            100 * fractions[1],
+        )
+    how = options["split"] or "random"
+    return {"split": how, "fractions": fractions, "seed": options["seed"]}
 
 
 class LibfmBuilder(RawBuilder):

@@ -18,6 +18,7 @@ _SPLIT_WORDS = {
 _NOT_DATA = re.compile(
     r"^[._]|readme|licen[cs]e|\.(md|pdf|html|json|zip|crc)$", re.IGNORECASE
 )
+_PARQUET = (".parquet", ".pq")
 
 
 class SourceFile(NamedTuple):
@@ -53,8 +54,8 @@ def find(source: pathlib.Path, *, to_split: bool) -> list[SourceFile]:
         to_split: whether the user asked for the rows to be split.
 
     Raises:
-        InputError: no such file, no files, the same file twice, or files that are none
-            of the sets above.
+        InputError: no such file, no files, the same file twice, parquet files beside
+            others, or files that are none of the sets above.
     """
     if source.is_file():
         return [SourceFile(source, None)]
@@ -63,6 +64,7 @@ def find(source: pathlib.Path, *, to_split: bool) -> list[SourceFile]:
     paths = list(_data_files(source, ()))
     if not paths:
         raise InputError(f"{source} holds no data files.")
+    _require_one_format(paths)
     _refuse_twice(paths)
     splits = {path: _split(path.relative_to(source)) for path in paths}
     found = set(splits.values())
@@ -128,6 +130,15 @@ def _data_files(
             yield path
         elif path.is_symlink():
             raise InputError(f"{path} is a link to a file that is not there.")
+
+
+def _require_one_format(paths: Sequence[pathlib.Path]) -> None:
+    """Raises an InputError if some of the files are parquet files and some are not."""
+    first = {path.suffix.lower() in _PARQUET: path for path in reversed(paths)}
+    if len(first) > 1:
+        raise InputError(
+            f"{first[True]} is a parquet file and {first[False]} is none; expected files of one format in a folder."
+        )
 
 
 def _refuse_twice(paths: Sequence[pathlib.Path]) -> None:

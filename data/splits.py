@@ -18,15 +18,7 @@ def sizes(rows: int, fractions: Sequence[float]) -> tuple[int, ...]:
         InputError: the fractions are not two or three numbers that sum to 1, those for
             training and validation above 0, or a split would be empty.
     """
-    if (
-        len(fractions) not in (2, 3)
-        or min(fractions) < 0
-        or 0 in fractions[:2]
-        or not abs(sum(fractions) - 1) <= 1e-6  # not a number is wrong too
-    ):
-        raise InputError(
-            f"Fractions {','.join(map(str, fractions))}: expected those of train, validation and perhaps test, which sum to 1, such as 0.8,0.1,0.1."
-        )
+    _check(fractions)
     train, validation, test = (*fractions, 0.0)[:3]
     held_out = [round(rows * fraction) for fraction in (validation, test)]
     counts = (rows - sum(held_out), *held_out)
@@ -50,13 +42,29 @@ def resolve_fractions(
             training and validation only.
 
     Raises:
-        InputError: a fraction for test beside given test rows.
+        InputError: the fractions are not two or three numbers that sum to 1, those for
+            training and validation above 0; or a fraction for test beside given rows.
     """
-    if given_test and any((fractions or ())[2:]):
+    if fractions is None:
+        return (0.9, 0.1) if given_test else (0.8, 0.1, 0.1)
+    _check(fractions)
+    if given_test and any(fractions[2:]):
         raise InputError(
-            f"Fractions {','.join(map(str, fractions or ()))}: the test rows are given; expected those of train and validation, such as 0.9,0.1."
+            f"Fractions {','.join(map(str, fractions))}: the test rows are given; expected those of train and validation, such as 0.9,0.1."
         )
-    return fractions or ((0.9, 0.1) if given_test else (0.8, 0.1, 0.1))
+    return fractions
+
+
+def _check(fractions: Sequence[float]) -> None:
+    if (
+        len(fractions) not in (2, 3)
+        or min(fractions) < 0
+        or 0 in fractions[:2]
+        or not abs(sum(fractions) - 1) <= 1e-6  # not a number is wrong too
+    ):
+        raise InputError(
+            f"Fractions {','.join(map(str, fractions))}: expected those of train, validation and perhaps test, which sum to 1, such as 0.8,0.1,0.1."
+        )
 
 
 def by_position(positions: np.ndarray, counts: Sequence[int]) -> np.ndarray:

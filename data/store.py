@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from afm_jax.errors import InputError
+from afm_jax.errors import InputError, did_you_mean
 from afm_jax.features import MISSING, UNSEEN, Schema
 from data import arrays, leftovers, store_version_1
+from data.rows import Rows, columns
 
 VERSION = "2.0.0"
 """Version of the layout of a prepared store."""
@@ -29,56 +30,6 @@ _CHECKED_BYTES = 1 << 28
 _COUNTED_ROWS = 1 << 16
 
 _log = logging.getLogger(__name__)
-
-
-class Rows(NamedTuple):
-    """N encoded rows: of a split, or a block of one.
-
-    Attributes:
-        ids: int32 [N, S], global feature ids.
-        values: float32 [N, S] or None (all ones).
-        dense: float32 [N, D].
-        labels: float32 [N], 0 or 1, or real numbers.
-        weights: float32 [N] above 0, how much each row counts, or None (all ones).
-        numbers: int64 [N], the number of each row in its source, from 0 over all files
-            in the order of `Schema.source_rows`; None where it is not known.
-    """
-
-    ids: np.ndarray
-    values: np.ndarray | None
-    dense: np.ndarray
-    labels: np.ndarray
-    weights: np.ndarray | None = None
-    numbers: np.ndarray | None = None
-
-    def take(self, chosen: slice | np.ndarray) -> "Rows":
-        """Some of the rows: those of a slice, or of int [n] positions."""
-        return Rows(
-            *(None if column is None else column[chosen] for column in self)  # type: ignore[arg-type]
-        )
-
-    @classmethod
-    def concatenate(cls, parts: Sequence["Rows"]) -> "Rows":
-        """The rows of all parts, which must have the same columns."""
-        return cls(
-            *(
-                None if columns[0] is None else np.concatenate(columns)
-                for columns in zip(*parts, strict=True)
-            )  # type: ignore[arg-type]
-        )
-
-
-def columns(schema: Schema) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """The dtype of each array of `Rows`, and the shape of one row of it."""
-    slots = len(schema.slot_fields)
-    return {
-        "ids": ("<i4", (slots,)),
-        "values": ("<f4", (slots,)),
-        "dense": ("<f4", (len(schema.dense),)),
-        "labels": ("<f4", ()),
-        "weights": ("<f4", ()),
-        "numbers": ("<i8", ()),
-    }
 
 
 UnseenValues = Mapping[int, np.ndarray]
@@ -164,11 +115,11 @@ def store_folder(data_dir: pathlib.Path, name: str) -> pathlib.Path:
     return pathlib.Path(data_dir) / name / VERSION
 
 
-def check_name(name: str) -> None:
-    """Raises InputError if no data set can have this name."""
+def check_name(name: str, known: Sequence[str] = ()) -> None:
+    """Raises InputError if no data set can have this name; one of `known` may be meant."""
     if not re.fullmatch(r"[a-z]\w*", name, re.ASCII):
         raise InputError(
-            f"{name!r} is no name for a data set: expected small letters, digits and _, beginning with a letter."
+            f"{name!r} is no name for a data set: expected small letters, digits and _, beginning with a letter.{did_you_mean(name, known)}"
         )
 
 
@@ -222,13 +173,13 @@ def find(data_dir: pathlib.Path, name: str) -> pathlib.Path:
     Raises:
         InputError: no such store, or no name of one.
     """
-    check_name(name)
+    check_name(name, names(data_dir))
     for folder in _versions(store_folder(data_dir, name)):
         if folder.is_dir():
             return folder
     there = ", ".join(names(data_dir)) or "none"
     raise InputError(
-        f"No prepared data {name!r} in {data_dir}, where there are: {there}. Make it with python -m data.prepare."
+        f"No prepared data {name!r} in {data_dir}, where there are: {there}. Make it with python -m data.prepare.{did_you_mean(name, names(data_dir))}"
     )
 
 

@@ -14,7 +14,6 @@ import polars as pl
 from afm_jax.errors import InputError
 
 _NUMBERS = frozenset({"whole", "Float16", "Float32", "Float64", "decimal"})
-_ALONE = [frozenset({form}) for form in ("truth", "text", "instant", "time of day")]
 _EXACT = {"Float16": 2**11, "Float32": 2**24, "Float64": 2**53}
 """From here on a type of floats does not hold every whole number."""
 
@@ -22,17 +21,21 @@ _WHOLE = r"^-?\d+$"
 _LARGEST_INT128 = float(2**127)
 _UNITS = ("ms", "us", "ns")
 
-_CATEGORIES = (_NUMBERS, frozenset({"date"}), frozenset({"datetime"}), *_ALONE)
+
+def _alone(*forms: str) -> tuple[frozenset[str], ...]:
+    return tuple(frozenset({form}) for form in forms)
+
+
+_CATEGORIES = (
+    _NUMBERS,
+    *_alone("truth", "text", "date", "datetime", "instant", "time of day"),
+)
 _GROUPS = {
     "label": (_NUMBERS | {"truth"},),
     "numeric": (_NUMBERS | {"truth"},),
     "time": (
-        _NUMBERS,
-        frozenset({"date", "datetime"}),
-        *(
-            frozenset({form})
-            for form in ("truth", "instant", "time of day", "duration")
-        ),
+        *(_NUMBERS, frozenset({"date", "datetime"})),
+        *_alone("truth", "instant", "time of day", "duration"),
     ),
     "categorical": _CATEGORIES,
     "multi_valued": _CATEGORIES,

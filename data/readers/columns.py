@@ -37,7 +37,8 @@ class Chosen:
         """The columns that the options name.
 
         Raises:
-            InputError: no label, no columns, or a column in two roles.
+            InputError: no label, no columns, a column in two roles, or a name that polars
+                takes for a pattern.
         """
         if not options["label"]:
             raise InputError("Which column is the label? Give --label=NAME.")
@@ -64,6 +65,11 @@ class Chosen:
             raise InputError(
                 f"Column {chosen.time!r} is the time and the label or a category; a time may be a numeric column as well, but no other. Copy the column under another name."
             )
+        for name in chosen.names:
+            if name == "*" or (name.startswith("^") and name.endswith("$")):
+                raise InputError(
+                    f"A column named {name!r} cannot be told from a pattern of names; rename the column."
+                )
         if not chosen.separator:
             raise InputError("--separator must not be empty.")
         return chosen

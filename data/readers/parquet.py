@@ -59,6 +59,10 @@ def _scan(path: pathlib.Path) -> pl.LazyFrame:
 
 
 def _schema(path: pathlib.Path) -> pl.Schema:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}.") from None
     with _told(f"{path} is no complete parquet file"):
         return _scan(path).collect_schema()
 

@@ -221,7 +221,7 @@ sys.exit(program.run(prepare.main, prepare.FLAGS, flags))
     )
     assert done.returncode == 2
     assert done.stderr == (
-        "data.prepare needs the package 'polars'; pip install 'afm_jax[data]'.\n"
+        "data.prepare needs the package 'polars'; pip install -e '.[data]' in the project's folder.\n"
     )
 
 

@@ -84,7 +84,9 @@ def test_validation_is_held_out_of_train_beside_a_test_file(
     }
     assert len(np.unique(ids["test"])) == 1
     assert len(schema.options["fractions"]) == 2
-    assert any("held out of the training rows" in line for line in caplog.messages)
+    assert any(
+        "training rows are held out for validation" in line for line in caplog.messages
+    )
     if options.get("split") == "time":
         assert len(np.unique(ids["validation"])) == 4  # w1 to w4, the last rows
 

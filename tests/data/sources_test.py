@@ -107,6 +107,7 @@ def test_files_of_folders_that_name_no_split_are_one_table(tmp_path):
             ["a/x", "a/y", "train", "val"],
             r"a/x \(\?\) and 1 more, train \(train\), val",
         ),
+        (["a.csv", "b.parquet"], r"b\.parquet is a parquet file and .*a\.csv is none"),
         (["_SUCCESS", ".x"], "holds no data files"),
     ],
 )

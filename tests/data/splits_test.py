@@ -29,6 +29,9 @@ def test_sizes_are_the_fractions_and_sum_to_all_rows(rows, fractions, expected):
 def test_fractions_that_are_no_split_are_an_error(fractions):
     with pytest.raises(InputError, match="sum to 1"):
         splits.sizes(100, fractions)
+    for given_test in (False, True):
+        with pytest.raises(InputError, match="sum to 1"):
+            splits.resolve_fractions(fractions, given_test=given_test)
 
 
 def test_a_split_without_rows_is_an_error():

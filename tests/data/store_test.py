@@ -198,6 +198,9 @@ def test_opening_needs_no_extra_and_writes_nothing(tmp_path):
 def test_an_unknown_name_is_told_with_the_names_there_are(tmp_path):
     make(tmp_path)
     assert names(tmp_path) == ("toy",)
+    for name in "Toy", "tooy":
+        with pytest.raises(InputError, match=r"Did you mean 'toy'\?$"):
+            open_store(tmp_path, name)
     with pytest.raises(InputError, match=r"No prepared data 'tor' .* there are: toy"):
         open_store(tmp_path, "tor")
     with pytest.raises(InputError, match="there are: none"):

@@ -195,7 +195,14 @@ def test_verifying_version_1_checks_its_rows(old):
 
 def test_schemas_of_version_1_and_2_agree_on_what_both_tell(old):
     schema = store.read_schema(old / "csv" / "1.0.0")
-    newer = dataclasses.replace(schema, label_mean=0.5, source_rows={"x": 1})
+    newer = dataclasses.replace(
+        schema,
+        label_mean=0.5,
+        source_rows={"x": 1},
+        options={**schema.options, "new": 7},
+    )
     assert schema.same_data(newer)
     assert not schema.same_data(dataclasses.replace(newer, rows={"train": 1}))
+    options = {**schema.options, "min_count": 99}
+    assert not schema.same_data(dataclasses.replace(newer, options=options))
     assert json.loads(schema.to_json())["label_mean"] is None

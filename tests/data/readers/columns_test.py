@@ -29,6 +29,8 @@ OPTIONS = {
         ({"time": "y"}, "'y' is the time and the label or a category"),
         ({"time": "c"}, "'c' is the time and the label or a category"),
         ({"time": "m"}, "'m' is the time and the label or a category"),
+        ({"categorical": ("*",)}, r"named '\*' cannot be told from a pattern"),
+        ({"time": "^t$"}, r"named '\^t\$' cannot be told from a pattern"),
         ({"separator": ""}, "--separator must not be empty"),
     ],
 )

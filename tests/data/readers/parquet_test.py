@@ -164,6 +164,12 @@ def test_a_damaged_file_is_rows_or_one_line(tmp_path, compression):
     assert 20 < len(lines) < 60
 
 
+def test_a_file_that_cannot_be_opened_is_not_called_damaged(tmp_path):
+    for path, told in [(tmp_path, "Is a directory"), (tmp_path / "x", "No such file")]:
+        with pytest.raises(InputError, match=rf"^{path}: {told}.*\.$"):
+            parquet.open_reader([path], OPTIONS)
+
+
 def test_a_panic_of_polars_is_one_line(tmp_path, monkeypatch):
     def panic(*arguments):
         raise pl.exceptions.PanicException("index out of bounds\nand more")
