@@ -26,7 +26,7 @@ class Loader:
 
     Attributes:
         num_rows: rows of the split, N.
-        batch_size: rows of a batch.
+        batch_size: rows of a batch, at most N rounded up to a multiple of `multiple`.
         steps_per_epoch: ceil(N / batch_size).
     """
 
@@ -37,12 +37,15 @@ class Loader:
         *,
         seed: int = 0,
         shuffle: bool = True,
+        multiple: int = 1,
     ):
         """Makes a loader; nothing is read yet.
 
         Args:
             rows: the split; may be mapped from disk.
-            batch_size: rows of a batch.
+            batch_size: rows of a batch. One above the number of rows is capped, since
+                the rest of the batch would be padding.
+            multiple: number of devices. It divides a capped batch size, too.
             seed: with the epoch, names the order of the rows.
             shuffle: False keeps the order of the file, for evaluation.
 
@@ -54,8 +57,9 @@ class Loader:
         if batch_size < 1:
             raise InputError(f"batch size {batch_size}: expected 1 or more.")
         self.num_rows = len(rows.labels)
-        self.batch_size = batch_size
-        self.steps_per_epoch = -(-self.num_rows // batch_size)
+        whole = -(-self.num_rows // multiple) * multiple
+        self.batch_size = min(batch_size, whole)
+        self.steps_per_epoch = -(-self.num_rows // self.batch_size)
         self._rows = rows
         self._seed = seed
         self._shuffle = shuffle
@@ -96,11 +100,10 @@ class Loader:
             epoch: from 0.
 
         Returns:
-            int32 [steps_per_epoch, batch_size]. The last batch repeats rows, as in
+            int64 [steps_per_epoch, batch_size]. The last batch repeats rows, as in
             `batch`.
         """
-        steps = np.arange(self.steps_per_epoch)
-        return self._positions(epoch, steps).astype(np.int32)
+        return self._positions(epoch, np.arange(self.steps_per_epoch))
 
     def all_rows(self) -> Batch:
         """All rows of the split, in the order of the file."""

@@ -14,6 +14,7 @@ from typing import Any
 from absl import flags
 
 from afm_jax.training import evaluation, parallel, steps
+from afm_jax.training.dataset import check_labels
 from data import program
 from data.loader import Loader
 from experiments import runs, startup, workdirs
@@ -61,9 +62,12 @@ def main() -> dict[str, Any]:
     store = runs.open_data(dataset, _DATA_DIR.value or config["data_dir"])
     split = _SPLIT.value or ("test" if "test" in store.splits else "validation")
     rows = runs.rows_of(store, dataset, split)
-    loader = Loader(rows, _BATCH_SIZE.value, shuffle=False)
+    check_labels(rows.labels, split, loss=config["loss"])
+    groups = runs.groups(store, [split], _GROUP_FIELD.value)
     devices = parallel.Devices(store.schema.vocab_size)
     devices.check_batch_size(_BATCH_SIZE.value)
+    loader = Loader(rows, _BATCH_SIZE.value, shuffle=False, multiple=devices.count)
+    runs.tell_if_capped(_BATCH_SIZE.value, loader, split)
     features = loader.batch(0, 0).features
     model, step, variables = runs.restore(workdir, store.schema, features, _STEP.value)
     predict = devices.compile_predict(
@@ -76,7 +80,7 @@ def main() -> dict[str, Any]:
             functools.partial(predict, devices.place_whole(variables)),
             batches,
             loss=config["loss"],
-            group=runs.group(store.schema, _GROUP_FIELD.value),
+            groups=groups.get(split),
         )
     best = None
     if split in store.probabilities:

@@ -5,7 +5,7 @@ import logging
 import os
 import pathlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -14,9 +14,10 @@ from flax import linen as nn
 
 from afm_jax import models
 from afm_jax.errors import InputError, did_you_mean
-from afm_jax.features import UNSEEN, Features, Schema
+from afm_jax.features import Features, Schema
 from afm_jax.training import evaluation, leaves, loop, state
 from afm_jax.training.checkpoints import Checkpoints
+from afm_jax.training.dataset import Dataset
 from data import synthetic
 from data.loader import Loader
 from data.store import Rows, Store, open_store
@@ -25,6 +26,7 @@ from experiments import workdirs
 _log = logging.getLogger(__name__)
 
 SYNTHETIC = "synthetic"
+UNTRAINED_ROWS = ("mean", "keep")
 
 
 def open_data(dataset: str, data_dir: str | None) -> Store:
@@ -55,12 +57,42 @@ def rows_of(store: Store, dataset: str, split: str) -> Rows:
     return store.splits[split]
 
 
-def loaders(store: Store, batch_size: int, seed: int) -> dict[str, Loader]:
-    """A loader for each split; only training rows are shuffled."""
-    return {
-        name: Loader(rows, batch_size, seed=seed, shuffle=name == "train")
+def loaders(
+    store: Store, batch_size: int, seed: int, *, devices: int = 1
+) -> dict[str, Loader]:
+    """A loader for each split, for so many devices; only training rows are shuffled.
+
+    The batch size is capped at the rows of a split.
+    """
+    found = {
+        name: Loader(
+            rows, batch_size, seed=seed, shuffle=name == "train", multiple=devices
+        )
         for name, rows in store.splits.items()
     }
+    tell_if_capped(batch_size, found["train"], "train")
+    return found
+
+
+def tell_if_capped(batch_size: int, loader: Loader, split: str) -> None:
+    """Logs a line if a split has fewer rows than a batch was to have."""
+    if loader.batch_size < batch_size:
+        _log.info(
+            "The %s split has %d rows: --batch_size=%d is capped at %d.",
+            *(split, loader.num_rows, batch_size, loader.batch_size),
+        )
+
+
+def best_possible(store: Store, loss: str) -> dict[str, Any] | None:
+    """What a model that knows the truth would reach on the evaluated splits, if known."""
+    found = {
+        name: evaluation.best_possible(
+            probabilities, store.splits[name].labels, loss=loss
+        )
+        for name, probabilities in store.probabilities.items()
+        if name != "train"
+    }
+    return found or None
 
 
 def make_model(name: str, settings: Sequence[str], schema: Schema) -> nn.Module:
@@ -100,22 +132,46 @@ def hyperparameters(settings: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def group(schema: Schema, name: str | None) -> evaluation.Group | None:
-    """The field within whose values GAUC ranks.
+def dataset(
+    store: Store,
+    splits: Mapping[str, Loader],
+    *,
+    group_field: str | None,
+    untrained_rows: str,
+) -> Dataset:
+    """The data of a run.
+
+    Args:
+        store: the data.
+        splits: what `loaders` gave for it.
+        group_field: the field within whose values GAUC ranks, or None.
+        untrained_rows: one of `UNTRAINED_ROWS`: 'mean' sets table rows that no training
+            row uses to the mean of their field, 'keep' leaves them as they start.
+
+    Raises:
+        InputError: as `groups`.
+    """
+    counts = store.counts if untrained_rows == "mean" else None
+    evaluated = [name for name in splits if name != "train"]
+    return Dataset(store.schema, splits, counts, groups(store, evaluated, group_field))
+
+
+def groups(
+    store: Store, splits: Iterable[str], field_name: str | None
+) -> dict[str, np.ndarray]:
+    """The group of each row of some splits, its raw value of a field; none without one.
 
     Raises:
         InputError: no such field, or one with several values a row.
     """
-    if name is None:
-        return None
+    if field_name is None:
+        return {}
     try:
-        slot = schema.slot(name)
+        return {split: store.groups(split, field_name) for split in splits}
     except KeyError as error:
         raise InputError(f"--group_field: {error.args[0]}.") from None
-    field = schema.fields[schema.slot_fields[slot]]
-    if field.slots > 1:
-        raise InputError(f"--group_field={name}: a row can have several values of it.")
-    return evaluation.Group(slot, field.offset + UNSEEN + 1)
+    except InputError as error:
+        raise InputError(f"--group_field: {error}") from None
 
 
 def restore(
@@ -135,16 +191,19 @@ def restore(
     """
     config = workdirs.read_config(workdir)
     model = make_model(config["model"], config["set"], schema)
-    example = jax.eval_shape(model.init, jax.random.key(0), features)
-    model_state = {name: example[name] for name in example if name != "params"}
+    example = dict(jax.eval_shape(model.init, jax.random.key(0), features))
+    fields = {
+        "params": example.pop("params"),
+        "model_state": example,
+        "base_logit": state.NO_BASE_LOGIT,
+    }
     with Checkpoints(
         workdir / loop.CHECKPOINTS, schema, read_only=True, monitor=config["monitor"]
     ) as checkpoints:
         step, fields = checkpoints.restore_fields(
-            {"params": example["params"], "model_state": model_state},
-            checkpoints.best_step() if step is None else step,
+            fields, checkpoints.best_step() if step is None else step
         )
-    return model, step, {"params": fields["params"], **fields["model_state"]}
+    return model, step, state.variables_of(**fields)
 
 
 def tables_for(

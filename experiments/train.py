@@ -19,7 +19,6 @@ from afm_jax.errors import InputError
 from afm_jax.ops import losses
 from afm_jax.training import (
     best,
-    evaluation,
     loop,
     optimizers,
     parallel,
@@ -156,6 +155,18 @@ _LOG_EVERY = _integer(
 _GROUP_FIELD = _string(
     "group_field", None, "Field, such as user, within whose values GAUC ranks."
 )
+_BASE_LOGIT = _enum(
+    "base_logit",
+    "auto",
+    progress.BASE_LOGITS,
+    "A constant added to every logit: 'auto' takes the log odds of the training labels (the mean target under squared_error), so that rare clicks are predicted as rare from the first step. '0' adds nothing, as published models do.",
+)
+_UNTRAINED_ROWS = _enum(
+    "untrained_rows",
+    "mean",
+    runs.UNTRAINED_ROWS,
+    "What becomes of table rows that no training row uses, such as those for unseen and missing values: 'mean' sets them after each epoch to the mean of their field's trained rows, 'keep' leaves them at their random start.",
+)
 _SEED = _integer(
     "seed",
     0,
@@ -167,18 +178,29 @@ _SEED = _integer(
 
 def main() -> dict[str, Any]:
     """Trains as the flags and, with --resume, the run say; returns the result."""
+    startup.prepare()
     if _RESUME.value:
         resuming.take_flags(FLAGS, config(), _workdir())
     return run()
 
 
 def run() -> dict[str, Any]:
-    """Trains as the flags say; returns the result."""
-    startup.prepare()
+    """Trains as the flags say, in a process that is prepared; returns the result."""
     store = runs.open_data(_DATASET.value, _DATA_DIR.value)
     schema = store.schema
     model = runs.make_model(_MODEL.value, _SET.value, schema)
-    splits = runs.loaders(store, _BATCH_SIZE.value, _SEED.value)
+    devices = parallel.Devices(
+        schema.vocab_size,
+        device_map=_DEVICE_MAP.value,
+        table_sharding=_TABLE_SHARDING.value,
+    )
+    splits = runs.loaders(store, _BATCH_SIZE.value, _SEED.value, devices=devices.count)
+    dataset = runs.dataset(
+        store,
+        splits,
+        group_field=_GROUP_FIELD.value,
+        untrained_rows=_UNTRAINED_ROWS.value,
+    )
     learning_rate = optimizers.make_schedule(
         _SCHEDULE.value,
         _LEARNING_RATE.value,
@@ -193,11 +215,6 @@ def run() -> dict[str, Any]:
         attention_l2=_ATTENTION_L2.value,
         clip_norm=_CLIP_NORM.value,
     )
-    devices = parallel.Devices(
-        schema.vocab_size,
-        device_map=_DEVICE_MAP.value,
-        table_sharding=_TABLE_SHARDING.value,
-    )
     options = progress.Options(
         epochs=_EPOCHS.value,
         loss=_LOSS.value,
@@ -209,7 +226,7 @@ def run() -> dict[str, Any]:
         checkpoint_every=_CHECKPOINT_EVERY.value,
         data_placement=_DATA_PLACEMENT.value,
         log_every=_LOG_EVERY.value,
-        group=runs.group(schema, _GROUP_FIELD.value),
+        base_logit=_BASE_LOGIT.value,
         seed=_SEED.value,
     )
     workdir = _workdir()
@@ -235,8 +252,7 @@ def run() -> dict[str, Any]:
                     tx,
                     learning_rate,
                     devices,
-                    splits,
-                    schema,
+                    dataset,
                     workdir,
                     options,
                     tables=tables,
@@ -247,19 +263,12 @@ def run() -> dict[str, Any]:
                 command = resuming.command(workdir)
                 print(f"{interrupted} Go on with: {command}", file=sys.stderr)
                 raise KeyboardInterrupt from None
-        possible = {
-            name: evaluation.best_possible(
-                probabilities, store.splits[name].labels, loss=_LOSS.value
-            )
-            for name, probabilities in store.probabilities.items()
-            if name != "train"
-        }
         result = {
             "model": _MODEL.value,
             "dataset": _DATASET.value,
             "validation": result.pop("validation"),
             "test": result.pop("test"),
-            "best_possible": possible or None,
+            "best_possible": runs.best_possible(store, _LOSS.value),
             **result,
             "workdir": str(workdir),
         }

@@ -28,7 +28,10 @@ _FILES = (
 _FOLDERS = (loop.CHECKPOINTS, "events", "logits")
 _NEEDED = ("model", "set", "dataset", "data_dir", "loss")
 # What runs did before these could be chosen.
-_FORMERLY = {"monitor": "auc", "compute_dtype": "float32", "attention_l2": 0.0}
+_FORMERLY = {
+    **{"monitor": "auc", "compute_dtype": "float32", "attention_l2": 0.0},
+    **{"base_logit": "0", "untrained_rows": "keep"},
+}
 _IN_RESULT = {"validation", "test", "examples_per_second", "params"}
 # What may change when a run goes on, beside its length, since it does not show in its
 # result: where it computes and what it notes on the way.

@@ -47,12 +47,12 @@ def change(content, step):
     return b"\n".join(lines)
 
 
-def tables(*columns, separator, header="", quoted=False, max_rows=7):
-    """Text files with rows of values drawn from the columns."""
-    if quoted:
-        columns = [st.one_of(column, column.map(_quoted)) for column in columns]
+def tables(*columns, separator, header="", tail="", max_rows=7):
+    """Text files with rows of values drawn from the columns, and the tail, alike in all."""
     rows = st.lists(
-        st.tuples(*columns).map(separator.join), min_size=1, max_size=max_rows
+        st.tuples(*columns).map(separator.join).map(lambda row: row + tail),
+        min_size=1,
+        max_size=max_rows,
     )
     ends = st.sampled_from(["", "\n", "\n", "\n\n", "\n \n", "\r\n"])
     line_ends = st.sampled_from(["\n", "\n", "\r\n"])
@@ -64,7 +64,12 @@ def tables(*columns, separator, header="", quoted=False, max_rows=7):
     )
 
 
-def _quoted(value):
+def quoted(values, *more):
+    """The values as they are or in quotes, and more, which need quotes."""
+    return values | st.one_of(values, st.sampled_from([*more, ""])).map(_in_quotes)
+
+
+def _in_quotes(value):
     return '"' + value.replace('"', '""') + '"'
 
 

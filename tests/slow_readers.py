@@ -58,10 +58,11 @@ def csv_rows(content, separator):
     read = functools.partial(python_csv.reader, delimiter=separator, strict=True)
     try:
         rows = list(read(io.StringIO(content, newline="")))
-        ends = list(read(io.StringIO(content.replace("\r", "\n"), newline="")))
+        marked = list(read(io.StringIO(content.replace("\r", "\x01"), newline="")))
     except python_csv.Error:
         raise Refused from None
-    if len(ends) != len(rows) or [] in rows:  # "\r" that ends a line; an empty line
+    expected = [[cell.replace("\r", "\x01") for cell in row] for row in rows]
+    if marked != expected or [] in rows:  # "\r" outside of quotes; an empty line
         raise Refused
     header, *rows = rows
     if any(len(row) != len(header) for row in rows):

@@ -1,5 +1,6 @@
 """Losses of a logit and a 0/1 label, row by row; the mean over rows is the caller's."""
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -71,6 +72,29 @@ def make(name: str) -> Loss:
             f"Unknown loss {name!r}; choose from {names()}.{errors.did_you_mean(name, names())}"
         )
     return _LOSSES[name]
+
+
+def best_constant(name: str, mean_label: float, num_rows: int) -> float:
+    """The logit that fits labels best if it must be the same for every row.
+
+    The log odds of label 1 under 'sigmoid_cross_entropy'; the mean of the targets,
+    2 mean - 1, under 'squared_error'.
+
+    Args:
+        name: name of the loss.
+        mean_label: weighted mean of the labels, in [0, 1].
+        num_rows: their number, at least 1. Log odds of labels of one class would be
+            infinite; half a row of the other class keeps them finite.
+
+    Raises:
+        InputError: no loss has this name.
+    """
+    make(name)
+    if name == "squared_error":
+        return 2.0 * mean_label - 1.0
+    half_a_row = 0.5 / num_rows
+    share = min(max(mean_label, half_a_row), 1.0 - half_a_row)
+    return math.log(share) - math.log1p(-share)
 
 
 def _check_shapes(logits: jax.Array, labels: jax.Array) -> None:

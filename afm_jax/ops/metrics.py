@@ -80,6 +80,33 @@ def gauc(
     return float(impressions @ (wins[mixed] / pairs[mixed]) / impressions.sum())
 
 
+def gauc_coverage(
+    labels: np.ndarray, groups: np.ndarray, weights: np.ndarray | None = None
+) -> tuple[int, int]:
+    """What `gauc` is a mean over.
+
+    Args:
+        labels: 0 or 1, [N].
+        groups: integer [N], as for `gauc`.
+        weights: real [N] >= 0 or None.
+
+    Returns:
+        The number of groups with both classes, and of the rows of positive weight in
+        them.
+
+    Raises:
+        ValueError: as `gauc`.
+    """
+    labels, _, weights = _checked(labels, labels, weights)
+    _check_binary(labels)
+    counted = (np.asarray(groups) >= 0) & (weights > 0)
+    _, places = np.unique(np.asarray(groups)[counted], return_inverse=True)
+    rows = np.bincount(places)
+    positive = np.bincount(places, labels[counted])
+    mixed = (positive > 0) & (positive < rows)
+    return int(mixed.sum()), int(rows[mixed].sum())
+
+
 def log_loss(
     logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
 ) -> float:

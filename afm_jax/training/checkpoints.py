@@ -17,12 +17,12 @@ from afm_jax.errors import InputError
 from afm_jax.features import Schema
 from afm_jax.training import checked_items, leaves
 from afm_jax.training.best import Best
+from afm_jax.training.state import ADDED
 
 T = TypeVar("T")
 Place = Callable[[tuple[Any, ...], np.ndarray], Any]
 
-_NEWEST = 2
-"""So many are kept, in case the newest turns out damaged."""
+_NEWEST = 2  # are kept, in case the newest turns out damaged
 
 
 def _as_it_is(path: tuple[Any, ...], array: np.ndarray) -> np.ndarray:
@@ -75,7 +75,8 @@ class Checkpoints:
             raise InputError(f"No checkpoint in {self._directory} to restore.")
         for step in self._steps():
             try:
-                self._best.note(step, self._about(step)["metrics"])
+                about = checked_items.read_about(self._folder(step))
+                self._best.note(step, about["metrics"])
             except checked_items.DamageError:
                 continue  # `restore` reports it, if it comes to that.
 
@@ -224,9 +225,6 @@ class Checkpoints:
         under_way = [] if self._saving is None else [self._saving[0]]
         return sorted({*checked_items.complete(self._directory), *under_way})
 
-    def _about(self, step: int) -> Any:
-        return checked_items.read_about(self._folder(step))
-
     def _write(
         self, step: int, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]
     ) -> None:
@@ -264,7 +262,7 @@ class Checkpoints:
         place: Place = _as_it_is,
     ) -> tuple[T, Any]:
         """State and progress, or those fields of the state."""
-        about = self._about(step)
+        about = checked_items.read_about(self._folder(step))
         where = f"Checkpoint {step} in {self._directory}"
         if self._schema is not None:
             difference = Schema.from_json(about["schema"]).difference(self._schema)
@@ -273,13 +271,18 @@ class Checkpoints:
         saved = about["leaves"]
         if fields is not None:
             saved = {k: v for k, v in saved.items() if k.split("/")[0] in fields}
-        difference = leaves.difference(saved, example)
+        names = leaves.by_name(example)
+        added = {k: v for k, v in ADDED.items() if k in names and k not in saved}
+        described = {k: leaves.describe(v) for k, v in added.items()}
+        difference = leaves.difference(saved | described, example)
         if difference:
             raise InputError(f"{where} does not fit: {difference}.")
         folder = self._folder(step)
 
         def read(path, _):
             name = leaves.name_of(path)
+            if name in added:
+                return place(path, np.array(added[name]))
             return place(path, checked_items.read_leaf(folder, name, saved[name]))
 
         state = jax.tree_util.tree_map_with_path(read, example)

@@ -6,6 +6,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,14 +16,14 @@ from flax import linen as nn
 from afm_jax.errors import InputError
 from afm_jax.features import Batch
 from afm_jax.ops import losses
-from afm_jax.training import evaluation, steps, updates
+from afm_jax.training import evaluation, steps, untrained, updates
 from afm_jax.training import state as states
 from afm_jax.training.checkpoints import Checkpoints
+from afm_jax.training.dataset import Dataset
 from afm_jax.training.parallel import Devices
 from afm_jax.training.progress import Clock, Options, Progress
 from afm_jax.training.records import Records
 from afm_jax.training.state import TrainState
-from afm_jax.training.updates import Batches
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class Epochs:
         tx: optax.GradientTransformation,
         learning_rate: optax.Schedule,
         devices: Devices,
-        splits: Mapping[str, Batches],
+        dataset: Dataset,
         options: Options,
         state: TrainState,
         checkpoints: Checkpoints,
@@ -57,7 +58,7 @@ class Epochs:
             tx: the optimizer, made with `learning_rate`.
             learning_rate: the schedule, for the record.
             devices: where to compute.
-            splits: as for `loop.train_and_evaluate`.
+            dataset: the data.
             options: how to train.
             state: a state on the devices, for its shapes.
             checkpoints: where to save.
@@ -65,9 +66,11 @@ class Epochs:
         """
         self.clock = Clock()
         self._learning_rate, self._devices = learning_rate, devices
-        self._splits, self._options = splits, options
+        self._splits, self._groups = dataset.splits, dataset.groups
+        self._options, self._fill = options, None
         self._checkpoints, self._records = checkpoints, records
         self._unchecked: list[tuple[int, jax.Array]] = []
+        train = dataset.splits["train"]
         step = steps.make_train_step(
             model,
             tx,
@@ -75,14 +78,14 @@ class Epochs:
             table_update=options.table_update,
             compute_dtype=options.compute_dtype,
             num_ids=devices.num_ids,
-            full_batch=min(splits["train"].batch_size, splits["train"].num_rows),
+            full_batch=min(train.batch_size, train.num_rows),
             axis_name=devices.axis_name,
         )
         self._updates = updates.make(
             options.data_placement,
             step,
             devices,
-            splits["train"],
+            train,
             state,
             table_update=options.table_update,
         )
@@ -93,6 +96,10 @@ class Epochs:
                 num_ids=devices.num_ids,
             )
         )
+
+        if dataset.counts is not None:
+            rows = untrained.find(dataset.schema, dataset.counts)
+            self._fill = devices.compile_fill(state, rows)
 
     def train(
         self,
@@ -151,10 +158,15 @@ class Epochs:
     def evaluate(self, state: TrainState, progress: Progress) -> TrainState:
         """What follows an epoch: metrics, the next learning rate, a checkpoint.
 
+        Before them, table rows that no training row uses are set to the mean of those of
+        their field, unless the dataset has no counts.
+
         Raises:
             InputError: a logit is not finite.
         """
         options, metrics = self._options, None
+        if self._fill is not None:
+            state = self._fill(state)
         if "validation" in self._splits:
             columns = self.logits(state, "validation")
             metrics = evaluation.metrics_of(*columns, loss=options.loss)
@@ -168,8 +180,8 @@ class Epochs:
         self._save(state, progress, metrics)
         return state
 
-    def logits(self, state: TrainState, name: str) -> tuple[np.ndarray, ...]:
-        """The columns of `evaluation.logits_of` on the split of this name.
+    def logits(self, state: TrainState, name: str) -> tuple[Any, ...]:
+        """The arguments of `evaluation.metrics_of` on the split of this name.
 
         Raises:
             InputError: a logit is not finite.
@@ -178,7 +190,8 @@ class Epochs:
         predict = functools.partial(self._predict, state.variables)
         try:
             with contextlib.closing(batches):
-                return evaluation.logits_of(predict, batches, group=self._options.group)
+                columns = evaluation.logits_of(predict, batches)
+                return *columns, self._groups.get(name)
         except evaluation.NotFiniteError as error:
             batches = self._splits[name].batches(0, transform=lambda batch: batch)
             with contextlib.closing(batches):

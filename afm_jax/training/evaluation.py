@@ -2,7 +2,6 @@
 
 import collections
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -20,25 +19,12 @@ class NotFiniteError(InputError):
     """A logit is NaN or infinite: the model has diverged."""
 
 
-class Group(NamedTuple):
-    """A field within whose values GAUC ranks.
-
-    Attributes:
-        slot: of the field.
-        first: the first feature id of a value. Those below stand for a value that is
-            missing or unseen: rows that have nothing else in common.
-    """
-
-    slot: int
-    first: int
-
-
 def evaluate(
     predict: Callable[[Batch], jax.Array],
     batches: Iterable[Batch],
     *,
     loss: str = "sigmoid_cross_entropy",
-    group: Group | None = None,
+    groups: np.ndarray | None = None,
 ) -> dict[str, float | None]:
     """Metrics over all rows of the batches, padding left out.
 
@@ -46,7 +32,8 @@ def evaluate(
         predict: as for `logits_of`.
         batches: as for `logits_of`.
         loss: name of the loss the model was trained with.
-        group: whose values are the groups of GAUC; None: no GAUC.
+        groups: integer [N], the group of each row in the order of the batches; None: no
+            GAUC.
 
     Returns:
         As `metrics_of`.
@@ -56,16 +43,13 @@ def evaluate(
         InputError: no such loss.
         NotFiniteError: as `logits_of`.
     """
-    columns = logits_of(predict, batches, group=group)
-    return metrics_of(*columns, loss=loss)
+    logits, labels, weights = logits_of(predict, batches)
+    return metrics_of(logits, labels, weights, groups, loss=loss)
 
 
 def logits_of(
-    predict: Callable[[Batch], jax.Array],
-    batches: Iterable[Batch],
-    *,
-    group: Group | None = None,
-) -> tuple[np.ndarray, ...]:
+    predict: Callable[[Batch], jax.Array], batches: Iterable[Batch]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Logits and labels of all rows of the batches in their order, padding left out.
 
     The device computes while the host reads on: logits are fetched two batches late.
@@ -74,11 +58,10 @@ def logits_of(
         predict: batch -> logits [B].
         batches: batches on the host or on devices, with `rows=None`; their arrays are
             [B, ...], or [devices, B / devices, ...].
-        group: as for `evaluate`.
 
     Returns:
-        Logits float32 [N], labels float32 [N], weights float32 [N] and, with
-        `group`, groups int32 [N], -1 for none: the arguments of `metrics_of`.
+        Logits, labels and weights, float32 [N] each: the first arguments of
+        `metrics_of`.
 
     Raises:
         ValueError: there is no batch, or logits and labels differ in number.
@@ -87,22 +70,17 @@ def logits_of(
     parts: list[tuple[np.ndarray, ...]] = []
     in_flight: collections.deque[tuple[Array, ...]] = collections.deque()
     for batch in batches:
-        columns: tuple[Array, ...] = (predict(batch), batch.labels, batch.weights)
-        if group is not None:
-            columns += (batch.features.ids[..., group.slot],)
-        in_flight.append(columns)
+        in_flight.append((predict(batch), batch.labels, batch.weights))
         if len(in_flight) > _IN_FLIGHT:
             parts.append(_fetch(in_flight.popleft()))
     parts.extend(map(_fetch, in_flight))
     if not parts:
         raise ValueError("there is no batch to evaluate")
-    logits, labels, weights, *ids = map(np.concatenate, zip(*parts, strict=True))
+    logits, labels, weights = map(np.concatenate, zip(*parts, strict=True))
     wrong = np.count_nonzero(~np.isfinite(logits))
     if wrong:
         raise NotFiniteError(f"{wrong} of {logits.size} logits are NaN or infinite.")
-    if group is None:
-        return logits, labels, weights
-    return logits, labels, weights, np.where(ids[0] < group.first, -1, ids[0])
+    return logits, labels, weights
 
 
 def metrics_of(
@@ -125,7 +103,9 @@ def metrics_of(
     Returns:
         'auc' (None, and a warning, if there is one class only), 'log_loss' in nats,
         'rmse' of probabilities against labels, 'calibration' (None without a positive)
-        and 'rows', the number of rows of positive weight; with groups also 'gauc'.
+        and 'rows', the number of rows of positive weight. With groups also 'gauc' and
+        what it is a mean over: 'gauc_groups', the groups with both classes, and
+        'gauc_rows', the rows in them.
         Under 'squared_error', 'log_loss' and 'calibration' are None and 'rmse' is that
         of logits clipped to [-1, 1] against 2 label - 1, as the AFM paper's code has it.
 
@@ -149,6 +129,9 @@ def metrics_of(
     result["rows"] = len(labels) if weights is None else int(np.count_nonzero(weights))
     if groups is not None:
         result["gauc"] = metrics.gauc(logits, labels, groups, weights)
+        result["gauc_groups"], result["gauc_rows"] = metrics.gauc_coverage(
+            labels, groups, weights
+        )
     if result["auc"] is None:
         logging.warning("The %d rows are all of one class: no AUC.", result["rows"])
     return result

@@ -14,15 +14,14 @@ import optax
 from flax import linen as nn
 
 from afm_jax.errors import InputError
-from afm_jax.features import Schema
 from afm_jax.training import evaluation
 from afm_jax.training import state as states
 from afm_jax.training.checkpoints import Checkpoints
+from afm_jax.training.dataset import Dataset
 from afm_jax.training.epochs import Epochs, Interrupted
 from afm_jax.training.parallel import Devices
 from afm_jax.training.progress import Options, Progress
 from afm_jax.training.records import Records, write_logits
-from afm_jax.training.updates import Batches
 
 _log = logging.getLogger(__name__)
 
@@ -35,8 +34,7 @@ def train_and_evaluate(
     tx: optax.GradientTransformation,
     learning_rate: optax.Schedule,
     devices: Devices,
-    splits: Mapping[str, Batches],
-    schema: Schema,
+    dataset: Dataset,
     workdir: pathlib.Path,
     options: Options,
     *,
@@ -51,12 +49,11 @@ def train_and_evaluate(
     on a GPU with XLA's `--xla_gpu_deterministic_ops=true` only, which the programs set.
 
     Args:
-        model: a model over `schema`.
+        model: a model over the dataset's schema.
         tx: the optimizer, made with `learning_rate`.
         learning_rate: the schedule, for the record.
         devices: where to compute.
-        splits: 'train' (shuffled), and 'validation', 'test' where there are any.
-        schema: of the data.
+        dataset: the data.
         workdir: an existing folder for checkpoints and metrics.
         options: how to train.
         tables: tables by name that a fresh run starts from; see `state.put_tables`.
@@ -74,18 +71,22 @@ def train_and_evaluate(
         all of them), 'params'.
 
     Raises:
-        InputError: the loss, or a logit in an evaluation, is no longer finite, or the
-            checkpoints are of another model or schema or of more epochs.
+        InputError: a label is none for the loss; the loss, or a logit in an evaluation,
+            is no longer finite; or the checkpoints are of another model or schema or of
+            more epochs.
         Interrupted: see `stop_requested`.
     """
+    splits = dataset.splits
+    dataset.check_labels(options.loss)
     for split in splits.values():
         devices.check_batch_size(split.batch_size)
     features = splits["train"].batch(0, 0).features
+    base = dataset.best_constant(options.loss) if options.base_logit == "auto" else 0.0
     # Its shapes alone: a state on the host would double what a run holds.
     key = jax.random.key(options.seed)
     example = jax.eval_shape(functools.partial(states.create, model, tx), features, key)
     with Checkpoints(
-        workdir / CHECKPOINTS, schema, monitor=options.monitor
+        workdir / CHECKPOINTS, dataset.schema, monitor=options.monitor
     ) as checkpoints:
         progress = Progress()
         if checkpoints.latest_step() is not None:
@@ -99,7 +100,7 @@ def train_and_evaluate(
                 )
             _log.info("Going on from step %d.", found)
         else:
-            state = devices.create_state(model, tx, features, key)
+            state = devices.create_state(model, tx, features, key, base_logit=base)
             if tables:
                 state = _with_tables(state, tables, devices)
         with contextlib.closing(
@@ -110,7 +111,7 @@ def train_and_evaluate(
                 tx,
                 learning_rate,
                 devices,
-                splits,
+                dataset,
                 options,
                 state,
                 checkpoints,

@@ -1,5 +1,6 @@
 """Devices: what compiles, and knows how many devices there are; see `state_layout`, too."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -7,9 +8,11 @@ import jax
 
 from afm_jax.errors import InputError, check_one_of
 from afm_jax.features import Batch, Features
+from afm_jax.training import untrained
 from afm_jax.training.state import TrainState
 from afm_jax.training.state_layout import AXIS, StateLayout
 from afm_jax.training.steps import Stack, Step, Steps, make_train_steps
+from afm_jax.training.untrained import Untrained
 
 T = TypeVar("T")
 
@@ -86,9 +89,9 @@ class Devices(StateLayout):
 
     def check_batch_size(self, batch_size: int) -> None:
         """Raises InputError if the devices cannot split such a batch evenly."""
-        if batch_size % len(self._devices):
+        if batch_size % self.count:
             raise InputError(
-                f"batch_size must be a multiple of the number of devices, {len(self._devices)}; found {batch_size}."
+                f"batch_size must be a multiple of the number of devices, {self.count}; found {batch_size}."
             )
 
     def place_batch(self, batch: Batch) -> Batch:
@@ -98,19 +101,19 @@ class Devices(StateLayout):
         than that of placing them before.
         """
         if self._pmap:
-            count = len(self._devices)
+            count = self.count
             split = jax.tree.map(
                 lambda a: a.reshape(count, len(a) // count, *a.shape[1:]),
                 batch._replace(rows=None),
             )
             return split._replace(rows=batch.rows)
-        if len(self._devices) == 1 and self._devices[0].platform == "cpu":
+        if self.count == 1 and self._devices[0].platform == "cpu":
             return batch
         return jax.device_put(batch, self._batch_shardings(batch))
 
     def place_stack(self, batches: Batch) -> Stack:
         """Stacked batches of host arrays, as `place_batch` places one; no 'pmap'."""
-        if len(self._devices) > 1 or self._devices[0].platform != "cpu":
+        if self.count > 1 or self._devices[0].platform != "cpu":
             batches = jax.device_put(batches, self._batch_shardings(batches, None))
         return Stack(batches)
 
@@ -159,6 +162,21 @@ class Devices(StateLayout):
             make_train_steps(step, place), donate_argnums=0, out_shardings=shardings
         )
         return self._ready(compiled)
+
+    def compile_fill(
+        self, state: TrainState, rows: Untrained
+    ) -> Callable[[TrainState], TrainState]:
+        """The compiled `untrained.fill`; it takes over the buffers of its state."""
+        if self._pmap:
+            mapped = self._ready(
+                jax.pmap(untrained.fill, in_axes=(0, None), donate_argnums=0)
+            )
+            return lambda state: mapped(state, rows)
+        shards = self.count if self._split_tables else 1
+        fill = functools.partial(untrained.fill, shards=shards)
+        shardings = self._state_shardings(state)
+        compiled = self._ready(jax.jit(fill, donate_argnums=0, out_shardings=shardings))
+        return lambda state: compiled(state, rows)
 
     def compile_predict(
         self, predict: Callable[[Any, Features], jax.Array]

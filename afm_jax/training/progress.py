@@ -3,9 +3,10 @@
 import dataclasses
 from collections.abc import Mapping
 
-from afm_jax.errors import InputError
+from afm_jax.errors import InputError, check_one_of
 from afm_jax.training.best import MONITORS
-from afm_jax.training.evaluation import Group
+
+BASE_LOGITS = ("auto", "0")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,12 +27,13 @@ class Options:
             evaluation; 0 for none between.
         data_placement: 'auto', 'host' or 'device', see `training.updates`.
         log_every: steps between lines of the training loss.
-        group: whose values are the groups of GAUC, or None.
+        base_logit: 'auto' adds to every logit the constant that fits the training labels
+            best, '0' nothing; see `ops.losses.best_constant`.
         seed: of initialisation and dropout.
 
     Raises:
-        InputError: a number is out of range, or the monitored metric is not measured
-            under this loss.
+        InputError: a number is out of range, a name is unknown, or the monitored metric
+            is not measured under this loss.
     """
 
     epochs: int
@@ -44,10 +46,11 @@ class Options:
     checkpoint_every: int = 0
     data_placement: str = "auto"
     log_every: int = 100
-    group: Group | None = None
+    base_logit: str = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_one_of("base_logit", self.base_logit, BASE_LOGITS)
         for name, least in (
             *(("epochs", 1), ("log_every", 1)),
             *(("patience", 0), ("checkpoint_every", 0)),

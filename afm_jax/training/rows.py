@@ -2,8 +2,8 @@
 
 A batch holds U distinct feature ids, far fewer than the tables have rows. Training on
 the U gathered rows with renumbered ids and scattering them back makes the cost of a
-step independent of the vocabulary, for any elementwise optimizer and without the model
-knowing. SGD and Adagrad give exactly what they give on whole tables. Adam and AdamW
+step independent of the vocabulary, for any elementwise optimizer (`training.rowwise` tells)
+and without the model knowing. SGD and Adagrad give exactly what they give on whole tables. Adam and AdamW
 become their lazy forms: a row rests, momentum and decay included, until it occurs. The
 row that fills unused slots (value 0) counts as occurring.
 """
@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from afm_jax.errors import InputError
 from afm_jax.features import Array, Batch
 from afm_jax.training.state import is_table
 
@@ -30,7 +31,7 @@ def take_rows(tree: T, rows: jax.Array) -> T:
         rows: int32 [U], distinct and rising; rows past the end read as zeros.
 
     Raises:
-        ValueError: tables, or the optimizer state that mirrors them, differ in their
+        InputError: tables, or the optimizer state that mirrors them, differ in their
             number of rows.
     """
     leaves = jax.tree_util.tree_leaves_with_path(tree)
@@ -40,7 +41,7 @@ def take_rows(tree: T, rows: jax.Array) -> T:
             for path, leaf in leaves
             if is_table(path)
         }
-        raise ValueError(
+        raise InputError(
             f"row updates need the same number of rows in every table and in the optimizer state of each, found {shapes}; train with table_update='dense'"
         )
 

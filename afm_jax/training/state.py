@@ -10,10 +10,15 @@ import numpy as np
 import optax
 from flax import linen as nn
 
-from afm_jax.features import Features
+from afm_jax.features import Array, Features
 from afm_jax.training import leaves
 
 T = TypeVar("T")
+
+NO_BASE_LOGIT = np.zeros((), np.float32)
+
+ADDED = {"base_logit": NO_BASE_LOGIT}
+"""Leaves of a state that earlier checkpoints lack, and what they were then."""
 
 
 class TrainState(NamedTuple):
@@ -29,6 +34,8 @@ class TrainState(NamedTuple):
         loss_sum: float32 [], sum of loss x weight over the rows since it was last reset.
         weight_sum: float32 [], sum of the weights of those rows.
         key: uint32 [2], the run's random key; step i draws from fold_in(key, i).
+        base_logit: float32 [], a constant that is added to every logit of the model. It
+            is no parameter: nothing trains or penalises it.
         narrow: None, or float32 [vocab_size, N], N tables that `join_narrow` moved
             here; their own leaves are then [vocab_size, 0].
     """
@@ -41,14 +48,34 @@ class TrainState(NamedTuple):
     loss_sum: jax.Array
     weight_sum: jax.Array
     key: jax.Array
+    base_logit: Array = NO_BASE_LOGIT
     narrow: jax.Array | None = None
 
     @property
     def variables(self) -> dict[str, Any]:
-        """What the model is applied to."""
+        """What a prediction needs, see `variables_of`."""
         # The parameters' columns are the first.
         params = _put_columns(self.params, self.narrow)
-        return {"params": params, **self.model_state}
+        return variables_of(params, self.model_state, self.base_logit)
+
+
+_BASE, _LOGIT = "base", "logit"
+
+
+def variables_of(
+    params: Any, model_state: Mapping[str, Any], base_logit: Array
+) -> dict[str, Any]:
+    """The variables of a model, and the base logit as a collection beside them.
+
+    They go together into files and to devices, so that no reader of a model forgets the
+    base logit. `Module.apply` leaves the collection alone; `steps.make_predict` adds it.
+    """
+    return {"params": params, **model_state, _BASE: {_LOGIT: base_logit}}
+
+
+def base_logit_of(variables: Mapping[str, Any]) -> Array:
+    """The base logit of variables; 0 of those that `Module.init` made."""
+    return variables.get(_BASE, {_LOGIT: NO_BASE_LOGIT})[_LOGIT]
 
 
 def create(
@@ -56,6 +83,8 @@ def create(
     tx: optax.GradientTransformation,
     features: Features,
     key: jax.Array,
+    *,
+    base_logit: float | Array = 0.0,
 ) -> TrainState:
     """A fresh state.
 
@@ -64,6 +93,7 @@ def create(
         tx: the optimizer.
         features: features of the model's shapes; their numbers do not matter.
         key: key of the initialisation and, split off, of all randomness in training.
+        base_logit: a constant to add to every logit, see `losses.best_constant`.
 
     Returns:
         The state at step 0.
@@ -80,6 +110,7 @@ def create(
         loss_sum=jnp.zeros(()),
         weight_sum=jnp.zeros(()),
         key=jax.random.key_data(train_key),
+        base_logit=jnp.asarray(base_logit, jnp.float32),
     )
 
 

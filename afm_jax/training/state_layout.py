@@ -30,6 +30,7 @@ class StateLayout:
 
     Attributes:
         num_ids: number of feature ids, the rows of a table outside of this class.
+        count: number of devices.
         compilations: what was compiled here so far.
     """
 
@@ -46,13 +47,13 @@ class StateLayout:
         self._mesh = jax.make_mesh(
             (len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices
         )
-        self.num_ids = num_ids
+        self.num_ids, self.count = num_ids, len(devices)
         self.compilations = Compilations()
 
     @property
     def table_rows(self) -> int:
         """Rows of a table on the devices: `num_ids`, or rounded up to split evenly."""
-        count = len(self._devices)
+        count = self.count
         return -(-self.num_ids // count) * count if self._split_tables else self.num_ids
 
     def create_state(
@@ -61,16 +62,20 @@ class StateLayout:
         tx: optax.GradientTransformation,
         features: Features,
         key: jax.Array,
+        *,
+        base_logit: float = 0.0,
     ) -> TrainState:
         """`state.create`, compiled, on the devices; the same numbers in any layout."""
 
-        def create(features, key):
-            return self._lay_out(states.create(model, tx, features, key))
+        def create(features, key, base_logit):
+            return self._lay_out(
+                states.create(model, tx, features, key, base_logit=base_logit)
+            )
 
-        abstract = jax.eval_shape(create, features, key)
+        abstract = jax.eval_shape(create, features, key, base_logit)
         shardings = self._state_shardings(abstract)
         make = self._ready(jax.jit(create, out_shardings=shardings))
-        state = make(features, key)
+        state = make(features, key, base_logit)
         return self._replicate(state) if self._pmap else state
 
     def place_state(self, state: TrainState) -> TrainState:
@@ -130,7 +135,7 @@ class StateLayout:
         They share one pool of threads: with two calls under way, each may hold threads
         that the other's all-reduce waits for, and XLA ends the process.
         """
-        if len(self._devices) == 1 or self._devices[0].platform != "cpu":
+        if self.count == 1 or self._devices[0].platform != "cpu":
             return results
         return jax.block_until_ready(results)
 
@@ -163,7 +168,7 @@ class StateLayout:
         return pad(leaf, [(0, missing)] + [(0, 0)] * (leaf.ndim - 1))
 
     def _replicate(self, state: T) -> T:
-        count = len(self._devices)
+        count = self.count
         stacked = jax.tree.map(
             lambda a: np.broadcast_to(np.asarray(a), (count, *np.shape(a))), state
         )

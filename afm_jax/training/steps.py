@@ -14,7 +14,13 @@ from afm_jax.errors import check_one_of
 from afm_jax.features import Array, Batch, Features
 from afm_jax.ops.losses import Loss
 from afm_jax.training import rows as row_updates
-from afm_jax.training.state import TrainState, join_narrow, split_narrow
+from afm_jax.training import rowwise
+from afm_jax.training.state import (
+    TrainState,
+    base_logit_of,
+    join_narrow,
+    split_narrow,
+)
 
 Step = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
 
@@ -37,7 +43,9 @@ def make_train_step(
 
     Args:
         model: a model of `afm_jax.models`.
-        tx: an optax transformation; elementwise on tables if `table_update` is 'rows'.
+        tx: an optax transformation. If `table_update` is 'rows', it must treat a table
+            row as if there were no others; the first call raises InputError if it does
+            not (see `training.rowwise`).
         loss: (logits [B], labels [B]) -> losses [B].
         table_update: 'rows' updates the table rows of the batch, at a cost that does
             not depend on vocab_size (see `training.rows`); 'dense' updates whole
@@ -79,6 +87,7 @@ def make_train_step(
     def row_step(state, batch):
         if axis_name is not None and batch.rows is None:
             raise ValueError("under pmap, rows must be found before the batch is split")
+        rowwise.check(tx, jax.eval_shape(split_narrow, state).params)
         batch = row_updates.with_rows(batch, model.vocab_size)
         small_model = model.clone(vocab_size=batch.rows.shape[0])
         small = row_updates.take_rows(state, batch.rows)
@@ -204,7 +213,8 @@ def _update(
             rngs={"dropout": key},
             mutable=list(state.model_state),
         )
-        total = jnp.sum(loss(logits, jnp.asarray(batch.labels)) * batch.weights)
+        each = loss(logits + state.base_logit, jnp.asarray(batch.labels))
+        total = jnp.sum(each * batch.weights)
         # A batch of padding alone has no loss and no gradient.
         return total / jnp.maximum(weight, 1e-12), model_state
 
@@ -238,7 +248,8 @@ def make_predict(
 ) -> Callable[[Any, Features], jax.Array]:
     """A function (variables, features) -> logits float32 [B], without dropout.
 
-    The logit of a row with a feature id outside the tables is NaN.
+    The base logit is added, if it is with the variables (see `state.variables_of`). The
+    logit of a row with a feature id outside the tables is NaN.
 
     Args:
         model: a model of `afm_jax.models`.
@@ -255,6 +266,7 @@ def make_predict(
         wrong = row_updates.outside(features.ids, num_ids)
         with computing():
             logits: Any = model.apply(variables, features)
+        logits += base_logit_of(variables)
         return jnp.where(jnp.any(wrong, axis=1), jnp.nan, logits)
 
     return predict

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import jax
 import numpy as np
 
-from afm_jax.errors import check_one_of
+from afm_jax.errors import InputError, check_one_of
 from afm_jax.features import Batch
 from afm_jax.training import rows, steps
 from afm_jax.training.parallel import Devices
@@ -104,14 +104,22 @@ def make(
         table_update: as `step` was made with.
 
     Raises:
-        InputError: an unknown placement, or 'device' with one program for each device.
+        InputError: an unknown placement, or 'device' with one program for each device or
+            with 2^31 rows.
     """
     check_one_of("data_placement", placement, PLACEMENTS)
+    # The device numbers the places of an epoch in int32.
+    places = train.steps_per_epoch * train.batch_size
     if placement == "auto":
         memory = devices.memory
         size = sum(array.nbytes for array in jax.tree.leaves(train.all_rows()))
-        placement = "device" if memory and size <= _SHARE * memory else "host"
+        fits = memory and size <= _SHARE * memory and places < 1 << 31
+        placement = "device" if fits else "host"
     if placement == "device":
+        if places >= 1 << 31:
+            raise InputError(
+                f"data_placement='device' takes fewer than 2^31 training rows, found {train.num_rows}; train with data_placement='host'."
+            )
         return _OnDevice(step, devices, train, state)
     from_host = _Stacks if devices.many_steps else _OneByOne
     return from_host(step, devices, train, state, table_update)
@@ -214,5 +222,6 @@ class _OnDevice:
     def _order(self, epoch):
         ahead = self._ahead.pop(epoch, None)
         order = self._train.order(epoch) if ahead is None else ahead.result()
+        order = order.astype(np.int32)
         self._ahead = {epoch + 1: self._thread.submit(self._train.order, epoch + 1)}
         return order

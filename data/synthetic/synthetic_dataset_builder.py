@@ -1,7 +1,8 @@
 """The synthetic data as a TFDS data set."""
 
+import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from afm_jax.errors import InputError
 from data.builder import BlockBuilder, Encoded
 from data.store import SPLITS, probabilities_file
 from data.store_writer import Block
-from data.synthetic import make
+from data.synthetic.encoded import ROWS, make
+from data.synthetic.planted import NUM_DENSE, VOCAB_SIZES
 
 _OPTIONS = ("seed", "rows", "min_count")
 
@@ -52,4 +54,16 @@ class Builder(BlockBuilder):
                     f"--rows={','.join(map(str, rows))}, expected how many rows for train, validation and perhaps test, at least 1 each."
                 )
             options["rows"] = dict(zip(SPLITS, rows, strict=False))
+        _check_memory(options.get("rows", ROWS))
         return options
+
+
+def _check_memory(rows: Mapping[str, int]) -> None:
+    """Raises InputError for rows that this machine surely has no room to draw."""
+    # The raw and the encoded numbers of a row, four bytes each.
+    needed = sum(rows.values()) * 8 * (len(VOCAB_SIZES) + NUM_DENSE)
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise InputError(
+            f"--rows={','.join(map(str, rows.values()))} need {needed / 1e9:,.0f} GB of memory, and this machine has {there / 1e9:,.0f} GB; draw fewer."
+        )

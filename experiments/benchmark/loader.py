@@ -35,6 +35,7 @@ def run(
         For each order 'rows_per_second'; 'rows_per_processor_second'; 'of_in_order', the
         speed over that of the rows in order.
     """
+    batch_size = min(batch_size, num_rows)
     with tempfile.TemporaryDirectory() as folder:
         rows = _mapped(workload.random_rows(num_rows, vocab_size), pathlib.Path(folder))
         works = {

@@ -96,7 +96,7 @@ def test_order_says_of_which_rows_the_batches_are(rows, shuffle):
     loader = Loader(rows, 96, seed=2, shuffle=shuffle)
     whole = loader.all_rows()
     order = loader.order(4)
-    assert order.dtype == np.int32
+    assert order.dtype == np.int64
     for positions, batch in zip(order, all_batches(loader, 4), strict=True):
         assert_same(take(whole, positions)._replace(weights=batch.weights), batch)
 
@@ -268,3 +268,15 @@ def test_bad_sizes_are_refused(rows):
     empty = rows.take(slice(0))
     with pytest.raises(InputError, match="no rows"):
         Loader(empty, 64)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "multiple", "expected"),
+    [(64, 4, 64), (N, 1, N), (N + 1, 1, N), (1 << 31, 1, N), (1 << 40, 4, 1004)],
+)
+def test_a_batch_has_no_more_rows_than_there_are(rows, batch_size, multiple, expected):
+    loader = Loader(rows, batch_size, multiple=multiple)
+    assert loader.batch_size == expected
+    assert loader.steps_per_epoch == -(-N // expected)
+    assert len(loader.batch(0, 0).labels) == expected
+    assert len(real_positions(all_batches(loader, 0))) == N

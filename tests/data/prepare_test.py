@@ -352,6 +352,7 @@ def test_synthetic_rows_are_drawn_as_in_memory_with_what_is_possible(tmp_path, c
         (("--rows=9",), "--rows=9, expected how many rows for train, validation"),
         (("--rows=9,0",), "--rows=9,0, expected how many"),
         (("--rows=9,x",), "--rows=9,x: expected whole numbers"),
+        (("--rows=99999999999999,3",), "--rows=99999999999999,3 need 31,200,000 GB"),
     ],
 )
 def test_a_mistake_in_the_flags_of_synthetic_is_one_line(tmp_path, capsys, flags, told):

@@ -11,9 +11,10 @@ import pytest
 from afm_jax.errors import InputError
 from afm_jax.features import Field, Schema
 from afm_jax.ops import metrics
-from afm_jax.training import evaluation, loop, records
+from afm_jax.training import loop, records
 from afm_jax.training.checkpoints import Checkpoints
 from data import program, synthetic
+from data.store import Rows, Store
 from experiments import evaluate, runs, train, workdirs
 
 FM = ("--model=fm", "--set=embedding_dim=3", "--set=init_stddev=0.1")
@@ -118,16 +119,85 @@ def test_fewer_epochs_than_a_run_has_trained_are_refused(fm_run, tmp_path):
     assert [path.read_text() for path in paths] == before
 
 
-def test_groups_are_the_values_of_a_field_that_has_one_a_row():
+def store_of_users_and_tags():
     tags = Field("tags", "multi_valued", vocab_size=7, offset=0, slots=3)
     user = Field("user", "categorical", vocab_size=5, offset=7)
-    schema = Schema("two", (tags, user))
-    assert runs.group(schema, None) is None
-    assert runs.group(schema, "user") == evaluation.Group(slot=3, first=9)
-    with pytest.raises(InputError, match="a row can have several values of it"):
-        runs.group(schema, "tags")
-    with pytest.raises(InputError, match="no field 'item'"):
-        runs.group(schema, "item")
+    ids = np.array([[2, 0, 0, 9], [2, 3, 0, 8], [2, 0, 0, 8], [2, 0, 0, 7]], np.int32)
+    zeros = np.zeros(4, np.float32)
+    rows = Rows(ids, (ids > 0).astype(np.float32), np.zeros((4, 0), np.float32), zeros)
+    unseen = {"test": {1: np.array([[1, 5], [2, 6]])}}
+    return Store(Schema("two", (tags, user)), {"test": rows}, {}, unseen)
+
+
+def test_groups_are_the_raw_values_of_a_field_that_has_one_a_row():
+    store = store_of_users_and_tags()
+    assert runs.groups(store, ["test"], None) == {}
+    groups = runs.groups(store, ["test"], "user")["test"]
+    np.testing.assert_array_equal(groups, [2, 5, 6, -1])
+    with pytest.raises(InputError, match=r"--group_field: .*'tags' can have several"):
+        runs.groups(store, ["test"], "tags")
+    with pytest.raises(InputError, match="--group_field: no field 'item'"):
+        runs.groups(store, ["test"], "item")
+
+
+@pytest.mark.parametrize("module", [train, evaluate])
+def test_a_batch_size_above_the_rows_is_capped_with_a_line(
+    fm_run, tmp_path, caplog, module
+):
+    workdir = fm_run[0] if module is evaluate else tmp_path / "run"
+    more = FM if module is train else ()
+    with caplog.at_level("INFO"):
+        programs.run(module, *more, f"--workdir={workdir}", f"--batch_size={1 << 31}")
+    rows = {train: ("train", 1_100), evaluate: ("test", 400)}[module]
+    told = "The %s split has %d rows: --batch_size=2147483648 is capped at %d."
+    assert told % (*rows, rows[1]) in caplog.text
+
+
+@pytest.mark.parametrize("module", [train, evaluate])
+def test_labels_of_another_kind_are_refused_before_anything_is_done(
+    fm_run, tmp_path, module
+):
+    store = programs.small_store()
+    splits = dict(store.splits)
+    splits["test"] = splits["test"]._replace(labels=splits["test"].labels * 0.7)
+    store = store._replace(splits=splits)
+    workdir = fm_run[0] if module is evaluate else tmp_path / "run"
+    more = FM if module is train else ()
+    with pytest.raises(InputError, match=r"the test split has the label 0\.7"):
+        programs.run(module, *more, f"--workdir={workdir}", store=store)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_without_a_base_logit_in_its_checkpoints_is_evaluated_as_ever(
+    tmp_path,
+):
+    start = (*FM, *SHORT, "--base_logit=0", "--untrained_rows=keep")
+    workdir = tmp_path / "run"
+    result = programs.run(train, *start, f"--workdir={workdir}")
+    schema = programs.small_store().schema
+    with Checkpoints(workdir / loop.CHECKPOINTS, schema, read_only=True) as checkpoints:
+        step = checkpoints.best_step()
+    variables = restore(workdir)[2]
+    assert float(variables.pop("base")["logit"]) == 0.0
+    shutil.rmtree(workdir / loop.CHECKPOINTS)
+    with Checkpoints(workdir / loop.CHECKPOINTS, schema) as checkpoints:
+        checkpoints.save(step, variables, {}, result["validation"])
+    config = json.loads((workdir / "config.json").read_text())
+    older = {
+        k: v for k, v in config.items() if k not in ("base_logit", "untrained_rows")
+    }
+    (workdir / "config.json").write_text(json.dumps(older))
+    found = programs.run(evaluate, f"--workdir={workdir}")
+    assert found["metrics"]["log_loss"] == pytest.approx(result["test"]["log_loss"])
+
+
+def test_evaluate_adds_the_base_logit(fm_run):
+    """Which is far from 0 here."""
+    workdir, result = fm_run
+    assert abs(float(restore(workdir)[2]["base"]["logit"])) > 0.5
+    found = programs.run(evaluate, f"--workdir={workdir}")["metrics"]
+    for name in ("log_loss", "calibration"):
+        assert found[name] == pytest.approx(result["test"][name], rel=1e-5)
 
 
 def test_hyperparameters_that_do_not_fit_leave_no_run(tmp_path, capsys):

@@ -18,6 +18,7 @@ CONFIG = {
     **{"model": "fm", "set": ["embedding_dim=4"], "dataset": "toy", "data_dir": "d"},
     **{"loss": "squared_error", "monitor": "rmse", "epochs": 3},
     **{"compute_dtype": "float32", "attention_l2": 0.0, "table_sharding": "replicated"},
+    **{"base_logit": "auto", "untrained_rows": "mean"},
     "schedule": "constant",
 }
 
@@ -37,7 +38,10 @@ def test_a_run_is_described_by_its_folder(started):
 
 
 def test_an_older_run_had_what_there_was_no_flag_for(started):
-    later = {"monitor": "auc", "compute_dtype": "float32", "attention_l2": 0.0}
+    later = {
+        **{"monitor": "auc", "compute_dtype": "float32", "attention_l2": 0.0},
+        **{"base_logit": "0", "untrained_rows": "keep"},
+    }
     older = {k: v for k, v in CONFIG.items() if k not in later}
     (started / "config.json").write_text(json.dumps(older))
     expected = {**older, **later}

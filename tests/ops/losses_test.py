@@ -75,3 +75,31 @@ def test_make_finds_losses_by_name():
         match=r"^Unknown loss 'bce'; choose from \('sigmoid_cross_entropy', 'squared_error'\)\.$",
     ):
         losses.make("bce")
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.97])
+@pytest.mark.parametrize("name", losses.names())
+def test_no_constant_fits_labels_better_than_the_best_constant(name, share):
+    labels = (np.arange(1000) < 1000 * share).astype(np.float32)
+    best = losses.best_constant(name, labels.mean(), labels.size)
+
+    def mean_loss(logit):
+        return float(losses.make(name)(np.full(1000, logit), labels).mean())
+
+    for off in (-0.05, 0.05):
+        assert mean_loss(best + off) > mean_loss(best)
+
+
+def test_the_best_constant_by_hand():
+    assert losses.best_constant("squared_error", 0.25, 100) == -0.5
+    assert losses.best_constant("squared_error", 0.0, 100) == -1.0
+    assert losses.best_constant("sigmoid_cross_entropy", 0.5, 2) == 0.0
+    # One row in four.
+    found = losses.best_constant("sigmoid_cross_entropy", 0.25, 4)
+    assert found == pytest.approx(-np.log(3))
+
+
+@pytest.mark.parametrize(("label", "sign"), [(0.0, -1), (1.0, 1)])
+def test_labels_of_one_class_count_half_a_row_of_the_other(label, sign):
+    found = losses.best_constant("sigmoid_cross_entropy", label, 50)
+    assert found == pytest.approx(sign * np.log(99))

@@ -144,6 +144,27 @@ def test_rows_of_no_group_do_not_count():
     )
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gauc_is_over_the_groups_with_both_classes(weighted):
+    _, labels, weights, groups = _rows(7)
+    groups = np.where(groups % 5 == 0, -1 - groups, groups)
+    weights = weights if weighted else None
+    present = np.full(labels.size, True) if weights is None else weights > 0
+    num_groups = num_rows = 0
+    for group in np.unique(groups[groups >= 0]):
+        rows = present & (groups == group)
+        if len(np.unique(labels[rows])) == 2:
+            num_groups, num_rows = num_groups + 1, num_rows + int(rows.sum())
+    assert num_groups > 10
+    found = metrics.gauc_coverage(labels, groups, weights)
+    assert found == (num_groups, num_rows)
+
+
+def test_gauc_of_no_group_is_over_no_row():
+    assert metrics.gauc_coverage(np.array([0, 1]), np.array([-1, -1])) == (0, 0)
+    assert metrics.gauc_coverage(np.zeros(0), np.zeros(0, int)) == (0, 0)
+
+
 def test_gauc_ignores_what_shifts_a_whole_group():
     scores, labels, weights, groups = _rows(8)
     np.testing.assert_allclose(

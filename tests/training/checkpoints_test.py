@@ -57,6 +57,7 @@ def make_state(seed=0, vocab_size=100):
         loss_sum=draw(()),
         weight_sum=draw(()),
         key=rng.integers(0, 2**32, 2, dtype=np.uint32),
+        base_logit=draw(()),
     )
 
 
@@ -143,6 +144,20 @@ def test_fields_are_restored_without_the_rest(saved):
             InputError, match=r"params/half is bfloat16 \(3, 2\), expec"
         ):
             checkpoints.restore_fields({"params": {**EXAMPLE.params, "half": table}})
+
+
+def test_checkpoints_from_before_the_base_logit_have_none(tmp_path):
+    state = make_state(1)
+    before = {k: v for k, v in state._asdict().items() if k != "base_logit"}
+    with Checkpoints(tmp_path, SCHEMA) as checkpoints:
+        checkpoints.save(1, before, {})
+        _, found, _ = checkpoints.restore(EXAMPLE)
+        assert_same(found, state._replace(base_logit=np.zeros((), np.float32)))
+        example = {"params": EXAMPLE.params, "base_logit": EXAMPLE.base_logit}
+        _, fields = checkpoints.restore_fields(example)
+        assert_same(fields, {"params": state.params, "base_logit": found.base_logit})
+        _, fields = checkpoints.restore_fields({"params": EXAMPLE.params})
+        assert_same(fields, {"params": state.params})
 
 
 def test_the_newest_two_and_the_best_are_kept(tmp_path):

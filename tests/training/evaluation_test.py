@@ -40,20 +40,23 @@ def real_rows(batches):
     return logits[weights > 0], labels[weights > 0], ids[weights > 0]
 
 
-# Of the ids 2 to 7 of the second field, the first two stand for no value.
-GROUP = evaluation.Group(slot=1, first=4)
-
-
 def groups_of(ids):
+    """Of the ids 2 to 7 of the second field, the first two stand for no group."""
     return np.where(ids[:, 1] < 4, -1, ids[:, 1])
 
 
 def test_evaluate_takes_every_real_row_once():
     batches = make_batches()
     logits, labels, ids = real_rows(batches)
-    result = evaluation.evaluate(predict, iter(batches), group=GROUP)
+    groups = groups_of(ids)
+    result = evaluation.evaluate(predict, iter(batches), groups=groups)
     probabilities = 1 / (1 + np.exp(-logits.astype(np.float64)))
-    assert list(result) == ["auc", "log_loss", "rmse", "calibration", "rows", "gauc"]
+    assert list(result) == [
+        *("auc", "log_loss", "rmse", "calibration", "rows"),
+        *("gauc", "gauc_groups", "gauc_rows"),
+    ]
+    coverage = result["gauc_groups"], result["gauc_rows"]
+    assert coverage == metrics.gauc_coverage(labels, groups)
     assert result["rows"] == 4 * 16 + 5
     assert 0.5 < result["auc"] < 1
     assert result["auc"] == metrics.auc(logits, labels)
@@ -67,11 +70,9 @@ def test_evaluate_takes_every_real_row_once():
 
 def test_logits_come_in_the_order_of_the_rows():
     batches = make_batches()
-    logits, labels, ids = real_rows(batches)
-    found = evaluation.logits_of(predict, iter(batches), group=GROUP)
-    for column, expected in zip(
-        found, (logits, labels, np.ones(69), groups_of(ids)), strict=True
-    ):
+    logits, labels, _ = real_rows(batches)
+    found = evaluation.logits_of(predict, iter(batches))
+    for column, expected in zip(found, (logits, labels, np.ones(69)), strict=True):
         np.testing.assert_array_equal(column, expected)
     assert len(evaluation.logits_of(predict, iter(batches))) == 3
 
@@ -86,12 +87,13 @@ def test_batches_on_four_devices_give_the_same_metrics(device_map):
     compiled = (jax.pmap if device_map == "pmap" else jax.jit)(
         lambda features: features.dense @ WEIGHT
     )
+    groups = groups_of(real_rows(make_batches())[2])
     found = evaluation.evaluate(
         lambda batch: compiled(batch.features).reshape(-1),
         map(devices.place_batch, make_batches()),
-        group=GROUP,
+        groups=groups,
     )
-    expected = evaluation.evaluate(predict, make_batches(), group=GROUP)
+    expected = evaluation.evaluate(predict, make_batches(), groups=groups)
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-6, err_msg=name)
 
@@ -151,6 +153,7 @@ def test_row_weights_enter_every_metric():
     )
     assert weighted.pop("rows") == labels.size
     assert repeated.pop("rows") == twice.sum()
+    assert weighted.pop("gauc_rows") < repeated.pop("gauc_rows")
     for name, value in weighted.items():
         np.testing.assert_allclose(value, repeated[name], err_msg=name)
 
@@ -159,10 +162,11 @@ def test_row_weights_enter_every_metric():
 def test_one_class_has_no_auc_and_a_warning(caplog, label):
     batches = [b._replace(labels=np.full(16, label)) for b in make_batches()]
     with caplog.at_level(logging.WARNING, logger="absl"):
-        result = evaluation.evaluate(predict, batches, group=evaluation.Group(0, 0))
+        result = evaluation.evaluate(predict, batches, groups=np.zeros(69, int))
     assert "The 69 rows are all of one class: no AUC." in caplog.text
     assert result["auc"] is None
     assert result["gauc"] is None
+    assert result["gauc_groups"] == result["gauc_rows"] == 0
     assert (result["calibration"] is None) == (label == 0)
     assert result["log_loss"] > 0
 

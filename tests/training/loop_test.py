@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 from afm_jax import models
 from afm_jax.errors import InputError
+from afm_jax.ops import metrics
 from afm_jax.training import (
     checked_items,
     compilations,
@@ -25,6 +27,7 @@ from afm_jax.training import (
     progress,
 )
 from afm_jax.training.checkpoints import Checkpoints
+from afm_jax.training.dataset import Dataset
 from data import synthetic
 from data.loader import Loader
 
@@ -69,6 +72,7 @@ def run(
     devices=None,
     batch_size=BATCH_SIZE,
     advance=lambda rows, note: None,
+    fill_untrained=True,
     **settings,
 ):
     """Trains a small afm_deep on planted data; returns the result."""
@@ -80,11 +84,15 @@ def run(
         optimizers.make("adam", schedule),
         schedule,
         devices or make_devices(),
-        {
-            name: Loader(rows, batch_size, seed=1, shuffle=name == "train")
-            for name, rows in store.splits.items()
-        },
-        store.schema,
+        Dataset(
+            store.schema,
+            {
+                name: Loader(rows, batch_size, seed=1, shuffle=name == "train")
+                for name, rows in store.splits.items()
+            },
+            store.counts if fill_untrained else None,
+            {"validation": store.groups("validation", store.schema.fields[0].name)},
+        ),
         workdir,
         progress.Options(
             **{"epochs": 3, "log_every": 2, "checkpoint_every": 3} | settings
@@ -210,6 +218,77 @@ def test_a_stopped_run_resumes_to_the_bit(whole, tmp_path, at, placement):
     run(tmp_path, data_placement=placement)
     assert final_leaves(tmp_path) == final_leaves(workdir)
     assert lines(tmp_path) == lines(workdir)
+
+
+def test_the_base_logit_is_the_log_odds_of_the_training_labels(whole):
+    share = make_store().splits["train"].labels.mean()
+    found = final_state(whole[0], make_model(), make_devices())
+    assert found.base_logit == pytest.approx(np.log(share / (1 - share)), rel=1e-5)
+    assert share < 0.4
+
+
+def test_untrained_rows_of_every_checkpoint_of_an_epoch_are_the_mean(whole):
+    schema, counts = make_store().schema, make_store().counts
+    params = final_state(whole[0], make_model(), make_devices()).params
+    filled = 0
+    for field in schema.fields:
+        part = slice(field.offset, field.offset + field.vocab_size)
+        untrained = counts[part] == 0
+        for module in ("embedding", "first_order"):
+            table = params[module]["table"][part].astype(np.float64)
+            mean = counts[part] @ table / counts[part].sum()
+            expected = np.broadcast_to(mean, table[untrained].shape)
+            np.testing.assert_allclose(table[untrained], expected, atol=1e-6)
+        filled += untrained.sum()
+    assert filled > 10
+
+
+def test_groups_are_of_the_rows_in_their_order(whole):
+    """A split without groups has no GAUC."""
+    workdir, result = whole
+    store = make_store()
+    logits = np.load(workdir / "logits/validation.npy")
+    groups = store.groups("validation", store.schema.fields[0].name)
+    labels = store.splits["validation"].labels
+    found = result["validation"]
+    assert found["gauc"] == metrics.gauc(logits, labels, groups)
+    coverage = found["gauc_groups"], found["gauc_rows"]
+    assert coverage == metrics.gauc_coverage(labels, groups)
+    assert min(coverage) > 1
+    assert "gauc" not in result["test"]
+
+
+def test_a_run_from_before_the_base_logit_goes_on_as_it_would_have(tmp_path):
+    """Its checkpoints have no such leaf; what was 0 stays 0."""
+    before = {"base_logit": "0", "fill_untrained": False}
+    run(tmp_path / "whole", **before)
+    run(tmp_path / "old", **before, epochs=2)
+    state = final_state(tmp_path / "old", make_model(), make_devices())
+    assert state.base_logit == 0
+    checkpoints_of = functools.partial(Checkpoints, schema=make_store().schema)
+    with checkpoints_of(tmp_path / "old" / loop.CHECKPOINTS) as checkpoints:
+        step, whole, progress = checkpoints.restore(state)
+        best = {"auc": progress["best"]}
+    shutil.rmtree(tmp_path / "old" / loop.CHECKPOINTS)
+    older = {k: v for k, v in whole._asdict().items() if k != "base_logit"}
+    with checkpoints_of(tmp_path / "old" / loop.CHECKPOINTS) as checkpoints:
+        checkpoints.save(step, older, progress, best)
+    assert "base_logit" not in final_leaves(tmp_path / "old")
+    run(tmp_path / "old", fill_untrained=False)
+    found = final_leaves(tmp_path / "old")
+    assert found == final_leaves(tmp_path / "whole")
+
+
+def test_labels_that_are_not_0_and_1_are_refused_before_a_checkpoint(
+    tmp_path, monkeypatch
+):
+    store = make_store()
+    rows = store.splits["train"]._replace(labels=store.splits["train"].labels * 2)
+    other = store._replace(splits={**store.splits, "train": rows})
+    monkeypatch.setitem(globals(), "make_store", lambda: other)
+    with pytest.raises(InputError, match="train split has the label 2;"):
+        run(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 # Batch statistics would follow the bias below them, which rounding errors alone drive.
@@ -453,8 +532,7 @@ def test_a_checkpoint_of_another_model_is_refused(whole, tmp_path):
             optimizers.make("adam", schedule),
             schedule,
             make_devices(),
-            {"train": Loader(store.splits["train"], 256)},
-            store.schema,
+            Dataset(store.schema, {"train": Loader(store.splits["train"], 256)}, None),
             workdir,
             progress.Options(epochs=1),
         )

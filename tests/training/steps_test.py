@@ -10,6 +10,7 @@ import optax
 import pytest
 
 from afm_jax import models
+from afm_jax.errors import InputError
 from afm_jax.features import Batch, Features
 from afm_jax.ops import losses
 from afm_jax.training import optimizers, rows, state, steps
@@ -237,6 +238,49 @@ def test_an_optimizer_that_is_not_elementwise_is_refused():
     step = steps.make_train_step(model, tx, losses.sigmoid_cross_entropy)
     with pytest.raises(ValueError, match="table_update='dense'"):
         step(run, batch)
+
+
+def test_an_optimizer_that_looks_at_whole_tables_is_refused_by_row_updates_alone():
+    model, batch, tx = make_model(), random_batch(), optax.lamb(0.1)
+    run = random_state(tx)
+    for narrow in (lambda run: run, state.join_narrow):
+        step = steps.make_train_step(model, tx, losses.sigmoid_cross_entropy)
+        with pytest.raises(InputError, match="table_update='dense'"):
+            jax.jit(step)(narrow(run), batch)
+    dense = steps.make_train_step(
+        model, tx, losses.sigmoid_cross_entropy, table_update="dense"
+    )
+    assert np.isfinite(jax.jit(dense)(run, batch)[1]["loss"])
+
+
+@pytest.mark.parametrize("table_update", steps.TABLE_UPDATES)
+def test_the_base_logit_is_added_to_every_logit_and_never_moves(table_update):
+    """As a bias of this size would be that no gradient and no penalty reaches."""
+    model, batch = make_model(), random_batch(padding=2)
+    tx = make_tx("sgd", 0.5, table_l2=0.1, l2=0.1)
+    run = random_state(tx)._replace(base_logit=np.float32(-3.0))
+    params = jax.tree.map(np.array, run.params)
+    params["first_order"]["bias"] = params["first_order"]["bias"] - 3.0
+    shifted = run._replace(params=params, base_logit=np.float32(0.0))
+    step = compiled_step(tx, table_update)
+    (new, metrics), (other, expected) = step(run, batch), step(shifted, batch)
+    assert float(new.base_logit) == -3.0
+    assert metrics["loss"] == pytest.approx(float(expected["loss"]), rel=1e-5)
+    close = functools.partial(np.testing.assert_allclose, atol=1e-5)
+    jax.tree.map(close, new.params["embedding"], other.params["embedding"])
+    # The bias decays with the penalty on 3 more.
+    moved = 0.5 * 0.1 * 3.0 - 3.0
+    bias, far = (each.params["first_order"]["bias"] for each in (new, other))
+    close(bias + moved, far)
+    predict = steps.make_predict(model)
+    close(
+        predict(run.variables, batch.features),
+        predict(shifted.variables, batch.features),
+    )
+    close(
+        predict(run.variables, batch.features),
+        model.apply(run.variables, batch.features) - 3.0,
+    )
 
 
 def test_predict_is_the_model_without_dropout():

@@ -155,3 +155,16 @@ def test_an_order_made_ahead_is_that_of_its_epoch():
 def test_an_unknown_placement_is_named():
     with pytest.raises(InputError, match="'auto', 'host', 'device'"):
         make("gpu")
+
+
+def test_rows_on_the_device_are_fewer_than_two_to_the_31():
+    """The device numbers their places in int32."""
+    loader = make_loader()
+    loader.steps_per_epoch = (1 << 31) // loader.batch_size
+    with pytest.raises(InputError, match="data_placement='host'"):
+        make("device", loader=loader)
+    made, _ = make("auto", memory=1 << 60, loader=loader)
+    assert type(made) is type(make("host")[0])
+    loader.steps_per_epoch -= 1
+    made, _ = make("auto", memory=1 << 60, loader=loader)
+    assert type(made) is type(make("device")[0])

@@ -1,0 +1,70 @@
+"""What a run is trained and evaluated on."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+
+from afm_jax.errors import InputError
+from afm_jax.features import Schema
+from afm_jax.ops import losses
+from afm_jax.training.updates import Batches
+
+_BLOCK = 1 << 20
+"""Rows whose labels are looked at in one go."""
+
+
+class Dataset(NamedTuple):
+    """The data of a run.
+
+    Attributes:
+        schema: how columns became features.
+        splits: 'train' (shuffled), and 'validation' and 'test' where there are any, in
+            an order that does not change.
+        counts: integer [vocab_size], how many slots of the training rows hold each id,
+            for the table rows that none holds (see `training.untrained`). None leaves
+            these table rows at their random start.
+        groups: for some splits, integer [N], the group of each row in the order of the
+            split, within which GAUC ranks; a row of a negative one is in none.
+    """
+
+    schema: Schema
+    splits: Mapping[str, Batches]
+    counts: np.ndarray | None
+    groups: Mapping[str, np.ndarray] = MappingProxyType({})
+
+    def check_labels(self, loss: str) -> None:
+        """Raises InputError as `check_labels`, for every split."""
+        for name, batches in self.splits.items():
+            labels = np.asarray(batches.all_rows().labels)
+            check_labels(labels, name, loss=loss)
+
+    def best_constant(self, loss: str) -> float:
+        """The logit that fits the training labels best without their features."""
+        rows = self.splits["train"].all_rows()
+        total = positive = 0.0
+        for start in range(0, len(rows.labels), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            weights = np.asarray(rows.weights[part], np.float64)
+            total += float(weights.sum())
+            positive += float(weights @ np.asarray(rows.labels[part], np.float64))
+        return losses.best_constant(loss, positive / total, len(rows.labels))
+
+
+def check_labels(labels: np.ndarray, split: str, *, loss: str) -> None:
+    """Raises InputError if a label is none that the loss is for: all need 0 or 1.
+
+    Args:
+        labels: real [N].
+        split: name of the split, for the message.
+        loss: name of the loss, for the message.
+    """
+    for start in range(0, len(labels), _BLOCK):
+        part = labels[start : start + _BLOCK]
+        wrong = np.flatnonzero((part != 0) & (part != 1))
+        if wrong.size:
+            at = int(wrong[0])
+            raise InputError(
+                f"Row {start + at} (from 0) of the {split} split has the label {part[at]:g}; the loss {loss} needs labels 0 and 1: prepare the data with such labels."
+            )
