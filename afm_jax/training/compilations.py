@@ -33,7 +33,7 @@ class Compilations:
 
         Args:
             function: of `jax.jit` or `jax.pmap`; dtypes and shardings of its arguments
-                are always the same.
+                are always the same. Its `lower` is kept.
         """
         known = set()
 
@@ -46,6 +46,7 @@ class Compilations:
                 known.add(shapes)
             return function(*arguments)
 
+        call.lower = function.lower  # type: ignore[attr-defined]
         return call
 
     def tell(self) -> None:

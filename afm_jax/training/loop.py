@@ -93,7 +93,7 @@ def train_and_evaluate(
             found, placed, saved = checkpoints.restore(
                 example, place=devices.place_leaf
             )
-            state, progress = devices.place_state(placed), Progress(**saved)
+            state, progress = devices.join_placed(placed), Progress(**saved)
             if progress.epochs > options.epochs:
                 raise InputError(
                     f"{workdir} has trained {progress.epochs} epochs, found epochs={options.epochs}; train the fewer in another folder."
@@ -127,7 +127,7 @@ def train_and_evaluate(
         if checkpoints.best_step() not in (None, steps_made):
             del state
             _, placed, _ = checkpoints.restore_best(example, place=devices.place_leaf)
-            state = devices.place_state(placed)
+            state = devices.join_placed(placed)
         final: dict[str, Any] = {"validation": None, "test": None}
         for name in [name for name in final if name in splits]:
             columns = epochs.logits(state, name)

@@ -79,18 +79,12 @@ class StateLayout:
         return self._replicate(state) if self._pmap else state
 
     def place_state(self, state: TrainState) -> TrainState:
-        """A state of host arrays, as `gather_state` gives it, on the devices.
-
-        Some of the leaves may be there already, by `place_leaf`.
-        """
+        """A state of host arrays, as `gather_state` gives it, on the devices."""
         placed = jax.tree_util.tree_map_with_path(self.place_leaf, state)
-        if self._pmap:
-            return placed
-        joined = states.join_narrow(placed)
-        return jax.device_put(joined, self._state_shardings(joined))
+        return self.join_placed(placed)
 
     def place_leaf(self, path: tuple[Any, ...], leaf: Array) -> Array:
-        """A leaf of a state for `place_state`, which leaves it as it is.
+        """One leaf of a state, for `join_placed`, when all are there.
 
         So the host never holds a whole state that it reads leaf by leaf.
 
@@ -98,8 +92,6 @@ class StateLayout:
             path: of the leaf in the state.
             leaf: as `gather_state` gives it.
         """
-        if isinstance(leaf, jax.Array):
-            return leaf
         # A copy: the CPU backend may share the buffer, which the step then overwrites.
         copied = np.array(self._padded(path, leaf))
         if self._pmap:
@@ -107,6 +99,13 @@ class StateLayout:
         if states.is_narrow(path, copied):
             return copied  # to be joined with others
         return jax.device_put(copied, self._leaf_sharding(path))
+
+    def join_placed(self, state: TrainState) -> TrainState:
+        """The state on the devices, whose leaves are what `place_leaf` gave."""
+        if self._pmap:
+            return state
+        joined = states.join_narrow(state)
+        return jax.device_put(joined, self._state_shardings(joined))
 
     def gather_state(self, state: TrainState) -> TrainState:
         """A copy of the state in host memory (NumPy), the same whatever the layout."""
@@ -127,17 +126,22 @@ class StateLayout:
     def _ready(self, function: Any) -> Callable[..., Any]:
         """What `jax.jit` or `jax.pmap` gave, compiled ahead, each call run `_alone`."""
         ahead = self.compilations.ahead(function)
+        if not self._share_threads:
+            return ahead
         return lambda *arguments: self._alone(ahead(*arguments))
 
-    def _alone(self, results: T) -> T:
-        """Waits for results, if the devices are the CPU pretending to be several.
+    @property
+    def _share_threads(self) -> bool:
+        """Whether the devices are the CPU pretending to be several."""
+        return self.count > 1 and self._devices[0].platform == "cpu"
 
-        They share one pool of threads: with two calls under way, each may hold threads
-        that the other's all-reduce waits for, and XLA ends the process.
+    def _alone(self, results: T) -> T:
+        """Waits for results, if the devices share one pool of threads.
+
+        With two calls under way, each may hold threads that the other's all-reduce
+        waits for, and XLA ends the process.
         """
-        if self.count == 1 or self._devices[0].platform != "cpu":
-            return results
-        return jax.block_until_ready(results)
+        return jax.block_until_ready(results) if self._share_threads else results
 
     def _sharding(self, *axes: str | None) -> NamedSharding:
         return NamedSharding(self._mesh, P(*axes))
