@@ -413,7 +413,8 @@ def test_the_speed_of_a_run_does_not_depend_on_how_long_it_compiled(
         rates.append(result["examples_per_second"])
         seconds.append(result["compile_seconds"])
         assert result["compilations"] >= 3  # state, step, prediction
-        assert seconds[-1] == cost * result["compilations"]
+        # The probe of the optimizer compiles, too, while a step is traced.
+        assert seconds[-1] >= cost * result["compilations"]
     rows = rows_of(2 * STEPS) - BATCH_SIZE
     assert rates == [round(rows / (2 * STEPS))] * 2
 
