@@ -30,7 +30,7 @@ from rich import console as rich_console
 from rich import progress as rich_progress
 
 from afm_jax.errors import InputError, closest, did_you_mean
-from data import failures, signals, streams
+from data import endings, failures, signals, streams
 from data.start import INTERRUPTED
 
 SUCCESS, MISTAKE = 0, 2
@@ -55,6 +55,7 @@ _HELP = ("--help", "-help", "-h")
 _log = logging.getLogger(__name__)
 
 
+@endings.prompt
 def run(
     main: Callable[[], Mapping[str, Any]],
     flag_values: flags.FlagValues,

@@ -1,11 +1,11 @@
 """A comparison in pictures, by matplotlib (the extra 'plots')."""
 
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from afm_jax.errors import InputError, install
+from afm_jax.training import records
 from experiments.report import Run
 
 FILES = ("metrics.png", "learning_curves.png", "cost.png")
@@ -133,11 +133,8 @@ def _cost(figure: Any, summary: Any, compared: Any) -> None:
 
 def _curve(workdir: pathlib.Path, metric: str) -> tuple[list[int], list[float | None]]:
     """Epochs and values of a validation metric, from what the run wrote down."""
-    text = (workdir / "metrics.jsonl").read_text(encoding="utf-8")
-    lines = [
-        line for line in map(json.loads, text.splitlines()) if "validation" in line
-    ]
-    evaluated = [line for line in lines if line["validation"]]
+    lines = records.read_metrics(workdir)
+    evaluated = [line for line in lines if line.get("validation")]
     return (
         [line["epoch"] for line in evaluated],
         [line["validation"][metric] for line in evaluated],

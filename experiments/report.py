@@ -65,8 +65,8 @@ def summarize(
 
     Returns:
         'dataset', 'split', 'rows', 'seeds' (how many), 'resamples', 'reference',
-        'models' (for each, 'auc', 'log_loss', 'rmse' and 'seconds' as {'mean', 'sd'},
-        'params'), 'differences' (for each but the reference, for each of METRICS, see
+        'models' (for each, 'auc', 'log_loss', 'rmse', 'seconds' and 'compile_seconds'
+        as {'mean', 'sd'}, 'params'), 'differences' (for each but the reference, for each of METRICS, see
         `statistics.difference`; 'p_holm', corrected for the number of models;
         'verdict'; 'reason', see `reason`) and 'best_possible'. What there is not is None: the sd of one seed,
         the log loss of a regression.
@@ -91,6 +91,8 @@ def _means(several: Sequence[Run], split: str) -> dict[str, Any]:
         metric: [run.result[split][metric] for run in several] for metric in _TITLES
     }
     columns["seconds"] = [run.seconds for run in several]
+    # None in results of older versions.
+    columns["compile_seconds"] = [run.result.get("compile_seconds") for run in several]
     means: dict[str, Any] = {}
     for name, column in columns.items():
         values = [value for value in column if value is not None]
@@ -210,18 +212,18 @@ def table(summary: Mapping[str, Any]) -> str:
         f"# {summary['dataset']}: {len(summary['models'])} models, {seeds} seed{'s' * (seeds > 1)}",
         "",
         f"Reported split: {split}, {summary['rows']:,} rows; {chosen}",
-        "Mean ± standard deviation over seeds; seconds are those in training steps.",
+        "Mean ± standard deviation over seeds. Seconds are those in training steps; seconds of compilation are not among them.",
         "",
-        "| model | AUC | log loss | RMSE | parameters | seconds |",
-        "|---|---|---|---|---|---|",
+        "| model | AUC | log loss | RMSE | parameters | seconds | compilation |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, model in summary["models"].items():
         metrics = [_mean(model[metric], 5) for metric in _TITLES]
-        cells = [name, *metrics, f"{model['params']:,}", _mean(model["seconds"], 1)]
-        lines.append(_row(cells))
+        seconds = [_mean(model[kind], 1) for kind in ("seconds", "compile_seconds")]
+        lines.append(_row([name, *metrics, f"{model['params']:,}", *seconds]))
     if summary["best_possible"]:
         best = [_number(summary["best_possible"][metric], 5) for metric in _TITLES]
-        lines.append(_row(["best possible", *best, "", ""]))
+        lines.append(_row(["best possible", *best, "", "", ""]))
     if summary["differences"]:
         lines += _difference_lines(summary, reference)
     return "\n".join(lines) + "\n"

@@ -12,7 +12,7 @@ from typing import Any
 
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
-from afm_jax.training import loop, records
+from afm_jax.training import checked_items, loop, records
 from data import leftovers
 
 _log = logging.getLogger(__name__)
@@ -79,7 +79,8 @@ def start(
     if resume:
         check_config(workdir, config)
         _check_data(workdir, schema)
-    elif path.exists():
+    elif is_run(workdir):
+        read_config(workdir)
         raise InputError(
             f"{workdir} holds a run already; go on with it by --resume, or name another --workdir."
         )
@@ -175,6 +176,10 @@ def read_config(workdir: pathlib.Path) -> dict[str, Any]:
         InputError: there is no run, or its config is damaged.
     """
     path = workdir / CONFIG
+    if not path.is_file() and has_checkpoint(workdir):
+        raise InputError(
+            f"{workdir} holds checkpoints but no {CONFIG}, which says of what; put it back, or name another folder."
+        )
     if not path.is_file():
         raise InputError(f"No run in {workdir}: there is no {CONFIG}.")
     try:
@@ -217,10 +222,8 @@ def _lock(handle: int, workdir: pathlib.Path) -> None:
         _log.warning("%s cannot be locked: train in it once at a time.", workdir)
 
 
-def _checkpoints(workdir: pathlib.Path) -> set[str]:
-    # One that is half written has a longer name.
-    folders = (workdir / loop.CHECKPOINTS).glob("*")
-    return {folder.name for folder in folders if folder.name.isdigit()}
+def _checkpoints(workdir: pathlib.Path) -> list[int]:
+    return checked_items.complete(workdir / loop.CHECKPOINTS)
 
 
 def _description(workdir: pathlib.Path) -> dict[str, bytes]:

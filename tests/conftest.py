@@ -16,6 +16,8 @@ os.environ["XLA_FLAGS"] = " ".join(
         os.environ.get("XLA_FLAGS", ""),
         "--xla_force_host_platform_device_count=4",
         "--xla_backend_optimization_level=0",
+        # Four devices on a busy machine of few cores may meet late.
+        "--xla_cpu_collective_call_terminate_timeout_seconds=600",
     ]
 )
 
@@ -44,15 +46,28 @@ def real_data() -> pathlib.Path:
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """A file system of one megabyte; only root may make one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    try:
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("a file system cannot be mounted here")
-    yield folder
-    # Lazily: tensorboardX leaves a file open that it could not flush.
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+def make_disk(tmp_path):
+    """Makes a file system in memory, by mount options; only root may make one."""
+    folders = []
+
+    def make(options):
+        folder = tmp_path / f"disk{len(folders)}"
+        folder.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        try:
+            subprocess.run(mount, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("a file system cannot be mounted here")
+        folders.append(folder)
+        return folder
+
+    yield make
+    for folder in folders:
+        # Lazily: tensorboardX leaves a file open that it could not flush.
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def small_disk(make_disk):
+    """A file system of one megabyte."""
+    return make_disk("size=1m")

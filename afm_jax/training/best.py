@@ -1,19 +1,14 @@
-"""Which evaluation, and so which checkpoint, is the best, and that it is kept."""
+"""Which evaluation, and so which checkpoint, is the best."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 MONITORS = {"auc": 1, "log_loss": -1, "rmse": -1}
 """Metrics that can tell the best checkpoint; 1 where more is better, -1 where less."""
 
 
 class Best:
-    """The preservation policy that keeps the checkpoint of the best metric.
-
-    Orbax's `BestN` needs metrics that its manager reads when it opens the folder, which
-    a damaged file stops.
-    """
+    """Which of several steps has the best metric."""
 
     def __init__(self, monitor: str):
         self._monitor, self._sign = monitor, MONITORS[monitor]
@@ -29,9 +24,3 @@ class Best:
         """The best of these steps, the newest of equals; None if none has the metric."""
         scored = [(self._scores[step], step) for step in steps if step in self._scores]
         return max(scored)[1] if scored else None
-
-    def should_preserve(
-        self, checkpoints: Sequence[Any], *, context: Any
-    ) -> list[bool]:
-        best = self.step_of(checkpoint.step for checkpoint in checkpoints)
-        return [checkpoint.step == best for checkpoint in checkpoints]

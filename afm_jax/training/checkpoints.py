@@ -1,5 +1,7 @@
-"""Checkpoints of a run, on Orbax: verified when read, the newest and the best kept."""
+"""Checkpoints of a run: verified when read, the newest and the best kept."""
 
+import concurrent.futures
+import copy
 import errno
 import logging
 import pathlib
@@ -9,9 +11,7 @@ from typing import Any, Self, TypeVar
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 from absl import logging as absl_logging
-from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, LatestN
 
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
@@ -20,6 +20,14 @@ from afm_jax.training.best import Best
 from afm_jax.training.state import ADDED
 
 T = TypeVar("T")
+Place = Callable[[tuple[Any, ...], np.ndarray], Any]
+
+_NEWEST = 2
+"""So many are kept, in case the newest turns out damaged."""
+
+
+def _as_it_is(path: tuple[Any, ...], array: np.ndarray) -> np.ndarray:
+    return array
 
 
 class Checkpoints:
@@ -57,25 +65,18 @@ class Checkpoints:
         self._schema = schema
         self._best = Best(monitor)
         self._damaged: set[int] = set()
+        self._writer = concurrent.futures.ThreadPoolExecutor(1, "checkpoints")
+        self._saving: tuple[int, concurrent.futures.Future[None]] | None = None
         absl_logging.get_absl_logger().addFilter(_not_orbax_chatter)
-        self._manager = ocp.CheckpointManager(
-            self._directory,
-            options=ocp.CheckpointManagerOptions(
-                create=not read_only,
-                cleanup_tmp_directories=not read_only,
-                # Two, in case the newest turns out damaged.
-                preservation_policy=AnyPreservationPolicy([LatestN(2), self._best]),
-                save_root_metadata=False,
-                lightweight_initialize=True,
-            ),
-        )
-        if read_only and self.latest_step() is None:
+        if not read_only:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            for path in checked_items.unfinished(self._directory):
+                shutil.rmtree(path)
+        elif self.latest_step() is None:
             raise InputError(f"No checkpoint in {self._directory} to restore.")
-        for step in self._manager.all_steps():
+        for step in self._steps():
             try:
-                self._best.note(
-                    step, checked_items.read_about(self._manager, step)["metrics"]
-                )
+                self._best.note(step, self._about(step)["metrics"])
             except checked_items.DamageError:
                 continue  # `restore` reports it, if it comes to that.
 
@@ -90,57 +91,75 @@ class Checkpoints:
 
         Args:
             step: number of updates made; above that of every checkpoint so far.
-            state: a pytree of host arrays, free to change after the call.
+            state: a pytree of arrays; this and what follows may change after the call.
             progress: JSON values, such as the position in the data.
             metrics: metrics of this state, or None if it was not evaluated.
 
         Raises:
             RuntimeError: there is a checkpoint of this step or of a later one.
+            InputError: the folder is gone.
             OSError: the disk has less space than the state takes uncompressed.
             Exception: what made the save before this one fail.
         """
         if self._schema is None:
             raise ValueError("a checkpoint carries a schema, found None")
-        arrays = {k: np.asarray(v) for k, v in leaves.by_name(state).items()}
-        about = {
-            "progress": progress,
-            "metrics": metrics,
-            "schema": self._schema.to_json(),
-        }
-        needed = sum(array.nbytes for array in arrays.values())
-        if shutil.disk_usage(self._directory).free < needed:
-            # Of a save that fails half-way, Orbax prints a traceback for each leaf.
+        named = leaves.by_name(state)
+        needed = sum(leaf.nbytes for leaf in named.values())
+        try:
+            free = shutil.disk_usage(self._directory).free
+        except FileNotFoundError:
+            raise InputError(
+                f"{self._directory} was removed while the run went on."
+            ) from None
+        if free < needed:
             full = "No space left on device"
             raise OSError(errno.ENOSPC, full, str(self._directory))
         self.wait()
-        while self._damaged:  # Orbax saves no step below one that exists.
-            self._manager.delete(self._damaged.pop())
-        self._best.note(step, metrics)
-        if not checked_items.save(self._manager, step, arrays, about):
+        while self._damaged:
+            checked_items.remove(self._folder(self._damaged.pop()))
+        latest = self.latest_step()
+        if latest is not None and step <= latest:
             raise RuntimeError(
-                f"step {step} was not saved: {self._directory} has step {self.latest_step()}"
+                f"step {step} was not saved: {self._directory} has step {latest}"
             )
+        arrays = {name: np.array(leaf, order="C") for name, leaf in named.items()}
+        about = {
+            "progress": copy.deepcopy(progress),
+            "metrics": copy.deepcopy(metrics),
+            "schema": self._schema.to_json(),
+        }
+        self._best.note(step, metrics)
+        self._saving = step, self._writer.submit(self._write, step, arrays, about)
 
-    def restore(self, example: T, step: int | None = None) -> tuple[int, T, Any]:
+    def restore(
+        self, example: T, step: int | None = None, *, place: Place = _as_it_is
+    ) -> tuple[int, T, Any]:
         """Restores a state.
 
         Args:
             example: a state of this structure with leaves of these shapes and dtypes.
             step: the step to restore; None: the newest that is not damaged. Damaged
                 ones above it are logged, and deleted by the next `save`.
+            place: (path, array) -> leaf of the restored state, called with each array
+                once it is read, so that it can be moved to a device before the next.
 
         Returns:
-            The step, the state with NumPy arrays as leaves, and its progress.
+            The step, the state with NumPy arrays, or what `place` makes of them, as
+            leaves, and its progress.
 
         Raises:
             InputError: there is no such checkpoint, it is damaged, its schema is
                 another, or its leaves are not like the example's.
             OSError: the machine, at the moment, cannot read a file that may be whole.
         """
-        step, (state, progress) = self._newest(step, lambda s: self._load(s, example))
+        step, (state, progress) = self._newest(
+            step, lambda s: self._load(s, example, place=place)
+        )
         return step, state, progress
 
-    def restore_best(self, example: T) -> tuple[int, T, Any]:
+    def restore_best(
+        self, example: T, *, place: Place = _as_it_is
+    ) -> tuple[int, T, Any]:
         """Restores the state of the best metric as `restore` does.
 
         The newest that is not damaged stands in for a best one that is, with a warning,
@@ -150,13 +169,13 @@ class Checkpoints:
         best = self.best_step()
         if best is not None:
             try:
-                return best, *self._load(best, example)
+                return best, *self._load(best, example, place=place)
             except checked_items.DamageError as error:
                 absl_logging.warning(
                     "In %s the best checkpoint, %d, is damaged: %s. Taking the newest one.",
                     *(self._directory, best, error),
                 )
-        return self.restore(example)
+        return self.restore(example, place=place)
 
     def restore_fields(
         self, example: dict[str, Any], step: int | None = None
@@ -173,23 +192,24 @@ class Checkpoints:
 
     def latest_step(self) -> int | None:
         """The newest step, or None."""
-        return self._manager.latest_step()
+        return max(self._steps(), default=None)
 
     def best_step(self) -> int | None:
         """The step of the best metric, the newest of equals; None if none has it."""
-        return self._best.step_of(self._manager.all_steps())
+        return self._best.step_of(self._steps())
 
     def wait(self) -> None:
-        """Waits for the save under way; raises what made it fail."""
-        try:
-            self._manager.wait_until_finished()
-        except Exception:
-            self._manager.reload()  # It counts as deleted what the save was to replace.
-            raise
+        """Waits for the save under way; raises what made it fail, once."""
+        saving, self._saving = self._saving, None
+        if saving is not None:
+            saving[1].result()
 
     def close(self) -> None:
-        """Waits, and ends the threads that save."""
-        self._manager.close()
+        """Waits, and ends the thread that saves."""
+        try:
+            self.wait()
+        finally:
+            self._writer.shutdown()
 
     def __enter__(self) -> Self:
         return self
@@ -197,10 +217,30 @@ class Checkpoints:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def _folder(self, step: int) -> pathlib.Path:
+        return self._directory / str(step)
+
+    def _steps(self) -> list[int]:
+        """The steps of all checkpoints, that under way included, rising."""
+        under_way = [] if self._saving is None else [self._saving[0]]
+        return sorted({*checked_items.complete(self._directory), *under_way})
+
+    def _about(self, step: int) -> Any:
+        return checked_items.read_about(self._folder(step))
+
+    def _write(
+        self, step: int, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]
+    ) -> None:
+        """Writes a checkpoint, then deletes those that it makes dispensable."""
+        checked_items.write(self._folder(step), arrays, about)
+        steps = checked_items.complete(self._directory)
+        for old in {*steps[:-_NEWEST]} - {self._best.step_of(steps)}:
+            checked_items.remove(self._folder(old))
+
     def _newest(self, step: int | None, read: Callable[[int], T]) -> tuple[int, T]:
         """`read` of the step, or of the newest that can be read."""
         self.wait()
-        steps = self._manager.all_steps()
+        steps = self._steps()
         damage = []
         for candidate in reversed(steps):
             if step not in (None, candidate):
@@ -217,10 +257,15 @@ class Checkpoints:
         raise InputError(f"No {wanted} in {self._directory} can be restored: {reason}.")
 
     def _load(
-        self, step: int, example: T, fields: tuple[str, ...] | None = None
+        self,
+        step: int,
+        example: T,
+        *,
+        fields: tuple[str, ...] | None = None,
+        place: Place = _as_it_is,
     ) -> tuple[T, Any]:
         """State and progress, or those fields of the state."""
-        about = checked_items.read_about(self._manager, step)
+        about = self._about(step)
         where = f"Checkpoint {step} in {self._directory}"
         if self._schema is not None:
             difference = Schema.from_json(about["schema"]).difference(self._schema)
@@ -235,13 +280,15 @@ class Checkpoints:
         difference = leaves.difference(saved | described, example)
         if difference:
             raise InputError(f"{where} does not fit: {difference}.")
-        arrays = [
-            np.array(added[name])
-            if name in added
-            else checked_items.read_leaf(self._manager, step, name, saved[name])
-            for name in names
-        ]
-        state = jax.tree.unflatten(jax.tree.structure(example), arrays)
+        folder = self._folder(step)
+
+        def read(path, _):
+            name = leaves.name_of(path)
+            if name in added:
+                return place(path, np.array(added[name]))
+            return place(path, checked_items.read_leaf(folder, name, saved[name]))
+
+        state = jax.tree_util.tree_map_with_path(read, example)
         return state, about["progress"]
 
 

@@ -123,7 +123,7 @@ class Epochs:
         train, options, clock = self._splits["train"], self._options, self.clock
         epoch, length = progress.epochs, train.steps_per_epoch
         step = timed_from = states.steps_made(state)
-        started = time.monotonic()
+        begun, started = time.monotonic(), self._seconds()
         calls = self._updates.calls(epoch, step - epoch * length, self._pause(epoch))
         with contextlib.closing(calls):
             for call in calls:
@@ -132,9 +132,9 @@ class Epochs:
                 step += call.steps
                 if not clock.warm:
                     self._check_losses(state)
-                    _log.info("First step: %.1f s.", time.monotonic() - started)
+                    _log.info("First step: %.1f s.", time.monotonic() - begun)
                     clock.warm = True
-                    started, timed_from = time.monotonic(), step
+                    started, timed_from = self._seconds(), step
                 note = ""
                 if step % options.log_every == 0:
                     self._check_losses(state)
@@ -152,7 +152,7 @@ class Epochs:
                 if stop:
                     raise Interrupted(f"Stopped after step {step}.")
         self._check_losses(state)
-        clock.add(self._rows(timed_from, step), time.monotonic() - started)
+        clock.add(self._rows(timed_from, step), self._seconds() - started)
         return state
 
     def evaluate(self, state: TrainState, progress: Progress) -> TrainState:
@@ -176,6 +176,7 @@ class Epochs:
         line = {"epoch": progress.epochs, "validation": metrics}
         self._records.write(states.steps_made(state), line)
         _log.info("Epoch %d: %s", progress.epochs, _short(metrics))
+        self._devices.compilations.tell()
         self._save(state, progress, metrics)
         return state
 
@@ -198,6 +199,10 @@ class Epochs:
             what = f"On the {name} split {str(error).removesuffix('.')}"
             at = states.steps_made(state) - 1
             raise self._diverged(what, at, state) from None
+
+    def _seconds(self) -> float:
+        """A clock that stands still while something is compiled."""
+        return time.monotonic() - self._devices.compilations.seconds
 
     def _pause(self, epoch: int) -> Callable[[int], int]:
         """Step of the epoch -> the next one after which there is something to do."""
@@ -228,8 +233,8 @@ class Epochs:
     ) -> None:
         self._checkpoints.save(
             states.steps_made(state),
-            self._devices.gather_state(state),
-            dataclasses.asdict(progress),
+            self._devices.view_state(state),
+            dataclasses.asdict(progress) | {"lines": self._records.checksums},
             metrics,
         )
 

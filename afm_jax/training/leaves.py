@@ -22,12 +22,15 @@ class Description(TypedDict):
     crc32: int
 
 
+def name_of(path: tuple[Any, ...]) -> str:
+    """The name of a leaf, such as params/embedding/table, by its path in a tree."""
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
 def by_name(tree: Any) -> dict[str, Any]:
-    """The leaves of a tree by name, such as params/embedding/table."""
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): leaf
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-    }
+    """The leaves of a tree by name."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {name_of(path): leaf for path, leaf in leaves}
 
 
 def describe(array: np.ndarray) -> Description:

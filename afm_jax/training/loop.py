@@ -1,6 +1,7 @@
 """The training loop: start or go on, epoch by epoch, and evaluate the best."""
 
 import contextlib
+import functools
 import logging
 import pathlib
 from collections.abc import Callable, Mapping
@@ -64,8 +65,10 @@ def train_and_evaluate(
         'validation' and 'test' metrics (or None) of the best checkpoint by the
         monitored metric, whose logits are left in `workdir` too (see
         `records.write_logits`), 'epochs', 'steps', 'examples_per_second' (training
-        alone, without the first step, which compiles; None if this call made no further
-        one), 'params'.
+        alone, without compilation and the first step; None if this call made no further
+        one), 'compilations' (how many programs were compiled), 'compilations_cached'
+        (how many of them jax had kept from an earlier process), 'compile_seconds' (for
+        all of them), 'params'.
 
     Raises:
         InputError: a label is none for the loss; the loss, or a logit in an evaluation,
@@ -79,26 +82,29 @@ def train_and_evaluate(
         devices.check_batch_size(split.batch_size)
     features = splits["train"].batch(0, 0).features
     base = dataset.best_constant(options.loss) if options.base_logit == "auto" else 0.0
+    # Its shapes alone: a state on the host would double what a run holds.
     key = jax.random.key(options.seed)
-    state = devices.create_state(model, tx, features, key, base_logit=base)
-    example = devices.gather_state(state)
+    example = jax.eval_shape(functools.partial(states.create, model, tx), features, key)
     with Checkpoints(
         workdir / CHECKPOINTS, dataset.schema, monitor=options.monitor
     ) as checkpoints:
         progress = Progress()
         if checkpoints.latest_step() is not None:
-            found, host_state, saved = checkpoints.restore(example)
-            state, progress = devices.place_state(host_state), Progress(**saved)
+            found, placed, saved = checkpoints.restore(
+                example, place=devices.place_leaf
+            )
+            state, progress = devices.place_state(placed), Progress(**saved)
             if progress.epochs > options.epochs:
                 raise InputError(
                     f"{workdir} has trained {progress.epochs} epochs, found epochs={options.epochs}; train the fewer in another folder."
                 )
             _log.info("Going on from step %d.", found)
-        elif tables:
-            params = states.put_tables(example.params, tables)
-            state = devices.place_state(example._replace(params=params))
+        else:
+            state = devices.create_state(model, tx, features, key, base_logit=base)
+            if tables:
+                state = _with_tables(state, tables, devices)
         with contextlib.closing(
-            Records(workdir, step=states.steps_made(state))
+            Records(workdir, step=states.steps_made(state), written=progress.lines)
         ) as records:
             epochs = Epochs(
                 model.clone(vocab_size=devices.table_rows),
@@ -118,9 +124,10 @@ def train_and_evaluate(
                     raise Interrupted(f"Stopped after epoch {progress.epochs}.")
             steps_made = states.steps_made(state)
         checkpoints.wait()
-        if checkpoints.best_step() is not None:
-            _, host_state, _ = checkpoints.restore_best(example)
-            state = devices.place_state(host_state)
+        if checkpoints.best_step() not in (None, steps_made):
+            del state
+            _, placed, _ = checkpoints.restore_best(example, place=devices.place_leaf)
+            state = devices.place_state(placed)
         final: dict[str, Any] = {"validation": None, "test": None}
         for name in [name for name in final if name in splits]:
             columns = epochs.logits(state, name)
@@ -131,5 +138,18 @@ def train_and_evaluate(
         "epochs": progress.epochs,
         "steps": steps_made,
         "examples_per_second": epochs.clock.rate(),
+        "compilations": devices.compilations.count,
+        "compilations_cached": devices.compilations.cached,
+        "compile_seconds": round(devices.compilations.seconds, 2),
         "params": states.num_params(example.params),
     }
+
+
+def _with_tables(
+    state: states.TrainState, tables: Mapping[str, np.ndarray], devices: Devices
+) -> states.TrainState:
+    """The state with some of its tables replaced."""
+    host = devices.gather_state(state)
+    return devices.place_state(
+        host._replace(params=states.put_tables(host.params, tables))
+    )

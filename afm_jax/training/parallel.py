@@ -1,22 +1,16 @@
-"""Devices: the only file that compiles, and that knows how many devices there are."""
+"""Devices: what compiles, and knows how many devices there are; see `state_layout`, too."""
 
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-import optax
-from flax import linen as nn
-from jax.sharding import AxisType, NamedSharding
-from jax.sharding import PartitionSpec as P
 
 from afm_jax.errors import InputError, check_one_of
 from afm_jax.features import Batch, Features
-from afm_jax.training import state as states
 from afm_jax.training import untrained
 from afm_jax.training.state import TrainState
+from afm_jax.training.state_layout import AXIS, StateLayout
 from afm_jax.training.steps import Stack, Step, Steps, make_train_steps
 from afm_jax.training.untrained import Untrained
 
@@ -25,19 +19,12 @@ T = TypeVar("T")
 DEVICE_MAPS = ("mesh", "pmap")
 TABLE_SHARDINGS = ("replicated", "rows")
 
-_AXIS = "data"
 
-
-class Devices:
+class Devices(StateLayout):
     """Places states and batches on devices and compiles steps over them.
 
-    Batches are split over the devices by rows. A state is on every device, but its
-    tables can be split by rows too. Either way a step computes what one device would.
-    Narrow tables are joined (`state.join_narrow`), except under 'pmap'.
-
-    Attributes:
-        num_ids: number of feature ids, the rows of a table outside of this class.
-        count: number of devices.
+    Batches are split over the devices by rows. Whatever the layout of states, a step
+    computes what one device would.
     """
 
     def __init__(
@@ -66,29 +53,17 @@ class Devices:
         check_one_of("table_sharding", table_sharding, TABLE_SHARDINGS)
         if device_map == "pmap" and table_sharding == "rows":
             raise InputError("table_sharding='rows' needs device_map='mesh'.")
-        self._devices = list(devices or jax.local_devices())
-        # Explicit axes, the default, refuse look-ups with split ids.
-        self._mesh = jax.make_mesh(
-            (len(self._devices),),
-            (_AXIS,),
-            axis_types=(AxisType.Auto,),
-            devices=self._devices,
+        super().__init__(
+            vocab_size,
+            list(devices or jax.local_devices()),
+            pmap=device_map == "pmap",
+            split_tables=table_sharding == "rows",
         )
-        self._pmap = device_map == "pmap"
-        self._split_tables = table_sharding == "rows"
-        self.num_ids = vocab_size
-        self.count = len(self._devices)
 
     @property
     def axis_name(self) -> str | None:
         """The `axis_name` that `make_train_step` needs here."""
-        return _AXIS if self._pmap else None
-
-    @property
-    def table_rows(self) -> int:
-        """Rows of a table on the devices: `num_ids`, or rounded up to split evenly."""
-        count = self.count
-        return -(-self.num_ids // count) * count if self._split_tables else self.num_ids
+        return AXIS if self._pmap else None
 
     @property
     def host_finds_rows(self) -> bool:
@@ -118,45 +93,6 @@ class Devices:
             raise InputError(
                 f"batch_size must be a multiple of the number of devices, {self.count}; found {batch_size}."
             )
-
-    def create_state(
-        self,
-        model: nn.Module,
-        tx: optax.GradientTransformation,
-        features: Features,
-        key: jax.Array,
-        *,
-        base_logit: float = 0.0,
-    ) -> TrainState:
-        """`state.create`, compiled, on the devices; the same numbers in any layout."""
-
-        def create(features, key, base_logit):
-            return self._lay_out(
-                states.create(model, tx, features, key, base_logit=base_logit)
-            )
-
-        abstract = jax.eval_shape(create, features, key, base_logit)
-        make = jax.jit(create, out_shardings=self._state_shardings(abstract))
-        state = make(features, key, base_logit)
-        return self._replicate(state) if self._pmap else state
-
-    def place_state(self, state: TrainState) -> TrainState:
-        """A state of host arrays, as `gather_state` gives it, on the devices."""
-        if self._pmap:
-            return self._replicate(state)
-        # A copy: the CPU backend may share the buffer, which the step then overwrites.
-        laid_out = jax.tree.map(np.array, self._lay_out(state))
-        return jax.device_put(laid_out, self._state_shardings(laid_out))
-
-    def gather_state(self, state: TrainState) -> TrainState:
-        """A copy of the state in host memory (NumPy), the same whatever the layout."""
-
-        def gather(path, leaf):
-            array = np.array(leaf[0] if self._pmap else leaf)
-            return array[: self.num_ids] if states.is_table(path) else array
-
-        gathered = states.split_narrow(jax.tree_util.tree_map_with_path(gather, state))
-        return jax.tree.map(lambda array: np.asarray(array, order="C"), gathered)
 
     def place_batch(self, batch: Batch) -> Batch:
         """A batch of host arrays, split over the devices.
@@ -202,15 +138,17 @@ class Devices:
         if not self._pmap:
             shardings = (self._state_shardings(state), None)
             compiled = jax.jit(step, donate_argnums=0, out_shardings=shardings)
-            return self._one_at_a_time(compiled)
+            return self._ready(compiled)
         batch_axes = Batch(features=0, labels=0, weights=0, rows=None)  # type: ignore[arg-type]
-        mapped = jax.pmap(step, _AXIS, in_axes=(0, batch_axes), donate_argnums=0)
+        mapped = self._ready(
+            jax.pmap(step, AXIS, in_axes=(0, batch_axes), donate_argnums=0)
+        )
 
         def first_metrics(state, batch):
             state, metrics = mapped(state, batch)
             return state, jax.tree.map(lambda metric: metric[0], metrics)
 
-        return self._one_at_a_time(first_metrics)
+        return first_metrics
 
     def compile_train_steps(self, step: Step, state: TrainState) -> Steps:
         """As `compile_train_step`, many steps in one call; see `make_train_steps`."""
@@ -223,78 +161,39 @@ class Devices:
         compiled = jax.jit(
             make_train_steps(step, place), donate_argnums=0, out_shardings=shardings
         )
-        return self._one_at_a_time(compiled)
+        return self._ready(compiled)
 
     def compile_fill(
         self, state: TrainState, rows: Untrained
     ) -> Callable[[TrainState], TrainState]:
         """The compiled `untrained.fill`; it takes over the buffers of its state."""
         if self._pmap:
-            mapped = jax.pmap(untrained.fill, in_axes=(0, None), donate_argnums=0)
-            return self._one_at_a_time(lambda state: mapped(state, rows))
-        shards = self.count if self._split_tables else 1
-        fill = functools.partial(untrained.fill, shards=shards)
-        shardings = self._state_shardings(state)
-        compiled = jax.jit(fill, donate_argnums=0, out_shardings=shardings)
-        return self._one_at_a_time(lambda state: compiled(state, rows))
+            fill = jax.pmap(untrained.fill, in_axes=(0, None), donate_argnums=0)
+        else:
+            shards = self.count if self._split_tables else 1
+            fill = jax.jit(
+                functools.partial(untrained.fill, shards=shards),
+                donate_argnums=0,
+                out_shardings=self._state_shardings(state),
+            )
+        compiled = self._ready(fill)
+        return lambda state: compiled(state, rows)
 
     def compile_predict(
         self, predict: Callable[[Any, Features], jax.Array]
     ) -> Callable[[Any, Batch], jax.Array]:
         """The compiled prediction: (variables, batch) on these devices -> logits [B]."""
-        compiled = jax.pmap(predict) if self._pmap else jax.jit(predict)
+        compiled = self._ready(jax.pmap(predict) if self._pmap else jax.jit(predict))
 
         def logits(variables, batch):
-            return compiled(variables, batch.features).reshape(-1)
+            # Reshaping what several devices hold is a computation, too.
+            return self._alone(compiled(variables, batch.features).reshape(-1))
 
-        return self._one_at_a_time(logits)
-
-    def _one_at_a_time(self, compiled: Callable[..., T]) -> Callable[..., T]:
-        """Waits for every call, if the devices are the CPU pretending to be several.
-
-        They share one pool of threads: with two calls under way, each may hold threads
-        that the other's all-reduce waits for, and XLA ends the process.
-        """
-        if self.count == 1 or self._devices[0].platform != "cpu":
-            return compiled
-        return lambda *arguments: jax.block_until_ready(compiled(*arguments))
+        return logits
 
     def _batch_shardings(self, batch: Batch, *leading: None) -> Batch:
         """Every array split by the rows of its batch, after further leading axes."""
-        split = self._sharding(*leading, _AXIS)
+        split = self._sharding(*leading, AXIS)
         shardings = jax.tree.map(lambda _: split, batch)
         whole = None if batch.rows is None else self._sharding()
         return shardings._replace(rows=whole)
-
-    def _sharding(self, *axes: str | None) -> NamedSharding:
-        return NamedSharding(self._mesh, P(*axes))
-
-    def _state_shardings(self, state: T) -> T:
-        split, whole = self._sharding(_AXIS), self._sharding()
-
-        def choose(path, _):
-            return split if self._split_tables and states.is_table(path) else whole
-
-        return jax.tree_util.tree_map_with_path(choose, state)
-
-    def _lay_out(self, state: TrainState) -> TrainState:
-        """The state as it is on the devices, before it is split or replicated.
-
-        Narrow tables are joined for row updates; dense ones pay some per cent for it.
-        """
-        missing = self.table_rows - self.num_ids
-
-        def pad(path, leaf):
-            if not missing or not states.is_table(path):
-                return leaf
-            return jnp.pad(leaf, [(0, missing)] + [(0, 0)] * (leaf.ndim - 1))
-
-        padded = jax.tree_util.tree_map_with_path(pad, state)
-        return padded if self._pmap else states.join_narrow(padded)
-
-    def _replicate(self, state: T) -> T:
-        count = self.count
-        stacked = jax.tree.map(
-            lambda a: np.broadcast_to(np.asarray(a), (count, *np.shape(a))), state
-        )
-        return jax.device_put(stacked, self._sharding(_AXIS))

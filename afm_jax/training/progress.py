@@ -71,11 +71,14 @@ class Progress:
         epochs: epochs trained and evaluated.
         best: the best monitored metric so far, or None.
         evaluations_since_best: evaluations in a row since it was reached.
+        lines: the crc32 of each line of metrics.jsonl up to here; None in checkpoints
+            that were made before these were taken down.
     """
 
     epochs: int = 0
     best: float | None = None
     evaluations_since_best: int = 0
+    lines: list[int] | None = None
 
     def evaluated(
         self, metrics: Mapping[str, float | None] | None, monitor: str
@@ -99,7 +102,7 @@ class Progress:
 
 
 class Clock:
-    """Rows trained a second, without the first step of the process."""
+    """Rows trained a second, without compilation and the process's first step."""
 
     def __init__(self) -> None:
         self.warm = False

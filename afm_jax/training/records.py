@@ -1,10 +1,13 @@
 """What a run writes down: metrics.jsonl, TensorBoard events, and its last logits."""
 
+import itertools
 import json
 import logging
 import pathlib
 import time
-from typing import Any
+import zlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,37 +15,59 @@ from afm_jax.errors import InputError, install
 
 _log = logging.getLogger(__name__)
 
+METRICS = "metrics.jsonl"
+"""The file of the lines in a working directory."""
+
 
 class Records:
     """Appends lines to `metrics.jsonl` in a folder, and the same to TensorBoard.
 
     Lines hold nothing that depends on the clock, so that a run that was killed and
     resumed leaves the file that it would have left otherwise.
+
+    Attributes:
+        checksums: the crc32 of each line of the file so far.
     """
 
-    def __init__(self, workdir: pathlib.Path, *, step: int):
+    def __init__(
+        self,
+        workdir: pathlib.Path,
+        *,
+        step: int,
+        written: Sequence[int] | None = None,
+    ):
         """Opens the files.
 
         Args:
             workdir: an existing folder.
             step: the step that the run goes on from; lines of later steps, which a
                 killed run may have left, are dropped.
+            written: the `checksums` of the run at this step; None if they are not known.
 
         Raises:
-            InputError: the file that is there does not hold such lines.
+            InputError: the file that is there does not hold such lines, or not those
+                that the run wrote.
         """
-        path = workdir / "metrics.jsonl"
-        kept = [line for line in _read(path) if line["step"] <= step]
+        path = workdir / METRICS
+        there = path.exists()
+        lines = [line for line in _read(path) if line.content["step"] <= step]
+        self.checksums = [zlib.crc32(line.text) for line in lines]
+        if written is not None and there:
+            _check(path, self.checksums, written)
+        elif written:
+            _log.info("%s is gone: going on without its first lines.", path)
         temporary = path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        temporary.write_bytes(b"".join(line.text for line in lines))
         temporary.replace(path)
-        self._file = path.open("a", encoding="utf-8")
+        self._file = path.open("ab")
         self._events = _open_events(workdir, step)
 
     def write(self, step: int, line: dict[str, Any]) -> None:
         """Writes one line, {"step": step, **line}; numbers or dicts of numbers."""
-        self._file.write(json.dumps({"step": step, **line}) + "\n")
+        text = json.dumps({"step": step, **line}).encode() + b"\n"
+        self._file.write(text)
         self._file.flush()
+        self.checksums.append(zlib.crc32(text))
         if self._events is None:
             return
         for name, value in line.items():
@@ -89,23 +114,46 @@ def read_logits(workdir: pathlib.Path, split: str, num_rows: int) -> np.ndarray 
     return logits if logits.shape == (num_rows,) else None
 
 
-def _read(path: pathlib.Path) -> list[dict[str, Any]]:
+def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
+    """The lines that the run in a folder has written; none where the file is missing.
+
+    Raises:
+        InputError: the file does not hold such lines.
+    """
+    return [line.content for line in _read(workdir / METRICS)]
+
+
+class _Line(NamedTuple):
+    text: bytes
+    content: dict[str, Any]
+
+
+def _read(path: pathlib.Path) -> list[_Line]:
     """The whole lines of the file; a kill may have cut the last one short."""
     if not path.exists():
         return []
     lines = []
-    text = path.read_bytes()
-    for number, line in enumerate(text.splitlines(keepends=True), 1):
-        if not line.endswith(b"\n"):
+    for number, text in enumerate(path.read_bytes().splitlines(keepends=True), 1):
+        if not text.endswith(b"\n"):
             break
         try:
-            lines.append(json.loads(line))
-            lines[-1]["step"] + 0
+            lines.append(_Line(text, json.loads(text)))
+            lines[-1].content["step"] + 0
         except (ValueError, KeyError, TypeError):
             raise InputError(
                 f"{path} line {number} is damaged; remove the file to go on without it."
             ) from None
     return lines
+
+
+def _check(path: pathlib.Path, found: Sequence[int], written: Sequence[int]) -> None:
+    """Raises InputError at the first line that is not what the run wrote there."""
+    pairs = itertools.zip_longest(found, written)
+    for number, (one, other) in enumerate(pairs, 1):
+        if one != other:
+            raise InputError(
+                f"{path} line {number} is not what the run wrote: lines were changed, removed or moved. Put the file back, or remove it to go on without it."
+            )
 
 
 def _open_events(workdir: pathlib.Path, step: int) -> "_Events | None":

@@ -130,6 +130,11 @@ def is_table(path: tuple[Any, ...]) -> bool:
     return bool(path) and getattr(path[-1], "key", None) == "table"
 
 
+def is_narrow(path: tuple[Any, ...], leaf: Any) -> bool:
+    """Whether a leaf of a state is a table that `join_narrow` moves."""
+    return is_table(path) and leaf.shape[1:] == (1,) and leaf.dtype == jnp.float32
+
+
 def join_narrow(state: TrainState) -> TrainState:
     """The state with its tables of one number a row, [V, 1], side by side in `narrow`.
 
@@ -142,7 +147,7 @@ def join_narrow(state: TrainState) -> TrainState:
     columns = []
 
     def move(path, leaf):
-        if not is_table(path) or leaf.shape[1:] != (1,) or leaf.dtype != jnp.float32:
+        if not is_narrow(path, leaf):
             return leaf
         columns.append(leaf)
         return jnp.zeros((leaf.shape[0], 0))

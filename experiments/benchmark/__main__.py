@@ -6,6 +6,7 @@
     python -m experiments.benchmark --suite=prepare --rows=1000000,4000000
     python -m experiments.benchmark --suite=evaluation --models=afm
     python -m experiments.benchmark --suite=epoch --train_flag=--model=fm
+    python -m experiments.benchmark --suite=memory --embedding_dims=64,128
     python -m experiments.benchmark --suite=peers --models=afm,deepfm --batch_sizes=256,4096
 
 A table goes to stderr; the last line of stdout is the JSON of it. Numbers are medians
@@ -36,6 +37,7 @@ from experiments.benchmark import (
     epoch,
     evaluation,
     loader,
+    memory,
     prepare,
     report,
     step,
@@ -53,7 +55,10 @@ _enum = functools.partial(flags.DEFINE_enum, flag_values=FLAGS)
 _list = functools.partial(flags.DEFINE_list, flag_values=FLAGS)
 
 _ATTENTIONS = typing.get_args(ops_attention.Implementation)
-_SUITES = ("attention", "epoch", "evaluation", "loader", "peers", "prepare", "step")
+_SUITES = (
+    *("attention", "epoch", "evaluation", "loader", "memory", "peers"),
+    *("prepare", "step"),
+)
 
 _SUITE = _enum("suite", None, _SUITES, "What to time.")
 flags.mark_flag_as_required("suite", flag_values=FLAGS)
@@ -72,7 +77,9 @@ _BATCH_SIZES = _list(
     ["4096"],
     "step, evaluation, attention, loader, peers: rows of a batch.",
 )
-_VOCAB_SIZES = _list("vocab_sizes", ["1000000"], "step, peers, evaluation: table rows.")
+_VOCAB_SIZES = _list(
+    "vocab_sizes", ["1000000"], "step, peers, evaluation, memory: table rows."
+)
 _TABLE_UPDATES = _list("table_updates", ["rows"], f"step: of {steps.TABLE_UPDATES}.")
 _SOURCES = _list(
     "sources",
@@ -95,7 +102,9 @@ _IMPLEMENTATIONS = _list(
     "implementations", ["reference", "blocked"], f"attention: of {_ATTENTIONS}."
 )
 _NUMS_FIELDS = _list("nums_fields", ["26", "39"], "attention: F, fields.")
-_EMBEDDING_DIMS = _list("embedding_dims", ["16"], "attention: k, and t.")
+_EMBEDDING_DIMS = _list(
+    "embedding_dims", ["16"], "attention: k, and t; memory: width of the table."
+)
 _DEVICE = _enum("device", None, ["cpu", "gpu"], "attention: by default jax's.")
 _TRAIN_FLAG = _strings(
     "train_flag",
@@ -131,6 +140,10 @@ def _run(suite: str) -> list[dict[str, Any]]:
         )
     if suite == "epoch":
         return epoch.run(train_flags=_TRAIN_FLAG.value, epochs=_EPOCHS.value)
+    if suite == "memory":
+        return memory.run(
+            vocab_size=_number("vocab_sizes"), embedding_dims=_numbers("embedding_dims")
+        )
     batch_sizes = _numbers("batch_sizes")
     if suite == "loader":
         return loader.run(

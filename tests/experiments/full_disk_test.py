@@ -21,6 +21,7 @@ def train(*flags):
         env={**os.environ, "XLA_FLAGS": ""},
         capture_output=True,
         text=True,
+        timeout=240,
     )
 
 
@@ -45,3 +46,15 @@ def test_training_ends_with_one_line_and_works_once_there_is_space(
     other.unlink()
     done = train(*flags)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_process_that_cannot_make_a_checkpoint_ends(make_disk):
+    """No inodes, found in the midst of making one: it ends, and soon."""
+    disk = make_disk("size=10m,nr_inodes=14")
+    done = train(
+        "--model=lr", "--epochs=2", "--batch_size=8192", f"--workdir={disk}/run"
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "No space left on device" in done.stderr.splitlines()[-1]
+    assert done.stderr.count("No space left") == 1
+    assert "Traceback" not in done.stderr

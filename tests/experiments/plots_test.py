@@ -28,8 +28,10 @@ def test_three_pictures_are_drawn(tmp_path, seeds, loss):
                 {"step": 2 * epoch, "epoch": epoch, "validation": run.result["test"]}
                 for epoch in (1, 2)
             ]
-            text = [json.dumps(line) for line in [{"step": 1, "loss": 0.5}, *lines]]
-            (workdir / "metrics.jsonl").write_text("\n".join(text))
+            text = [
+                json.dumps(line) + "\n" for line in [{"step": 1, "loss": 0.5}, *lines]
+            ]
+            (workdir / "metrics.jsonl").write_text("".join(text))
             moved[name].append(run._replace(workdir=workdir))
     plots.draw(tmp_path, summary, moved)
     for name in ("metrics", "learning_curves", "cost"):

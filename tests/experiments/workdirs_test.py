@@ -11,7 +11,7 @@ from afm_jax.errors import InputError
 from afm_jax.features import Field, Schema
 from afm_jax.training import loop
 from data import program
-from experiments import evaluate, train, workdirs
+from experiments import evaluate, pairs, train, workdirs
 
 SCHEMA = Schema("toy", (Field("user", "categorical", 40, 0),))
 CONFIG = {
@@ -176,6 +176,34 @@ def test_a_folder_that_holds_a_run_or_cannot_be_is_refused(started):
             workdirs.held(workdir),
         ):
             pass
+
+
+def test_checkpoints_without_a_config_are_a_run_that_no_program_goes_on_with(
+    started, capsys
+):
+    (started / "config.json").unlink()
+    (started / loop.CHECKPOINTS / "7").mkdir(parents=True)
+    workdir = f"--workdir={started}"
+    before = contents(started)
+    told = f"{started} holds checkpoints but no config.json"
+    for module, flags in (
+        (train, (workdir,)),
+        (train, (workdir, "--resume")),
+        (train, (f"--init_from={started}", f"--workdir={started}/other")),
+        (evaluate, (workdir,)),
+        (pairs, (workdir,)),
+    ):
+        assert program.run(module.main, module.FLAGS, ["program", *flags]) == 2
+        assert capsys.readouterr().err.splitlines()[-1].startswith(told)
+    assert contents(started) == before
+    for resume in (False, True):
+        with pytest.raises(InputError, match="holds checkpoints but no config"):
+            workdirs.start(started, CONFIG, SCHEMA, resume=resume)
+
+
+def test_half_a_checkpoint_is_no_run(tmp_path):
+    (tmp_path / loop.CHECKPOINTS / "7.orbax-checkpoint-tmp").mkdir(parents=True)
+    workdirs.start(tmp_path, CONFIG, SCHEMA, resume=False)
 
 
 @pytest.mark.parametrize("text", ["", '{"model": "fm"', "[]", '{"model": "fm"}'])

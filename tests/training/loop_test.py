@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import jax
 import numpy as np
@@ -16,7 +17,15 @@ import pytest
 from afm_jax import models
 from afm_jax.errors import InputError
 from afm_jax.ops import metrics
-from afm_jax.training import checked_items, leaves, loop, optimizers, parallel, progress
+from afm_jax.training import (
+    checked_items,
+    compilations,
+    leaves,
+    loop,
+    optimizers,
+    parallel,
+    progress,
+)
 from afm_jax.training.checkpoints import Checkpoints
 from afm_jax.training.dataset import Dataset
 from data import synthetic
@@ -115,10 +124,8 @@ def numbers(workdir):
 
 
 def final_leaves(workdir):
-    with Checkpoints(workdir / loop.CHECKPOINTS, None, read_only=True) as checkpoints:
-        about = checked_items.read_about(
-            checkpoints._manager, checkpoints.latest_step()
-        )
+    folder = workdir / loop.CHECKPOINTS
+    about = checked_items.read_about(folder / str(max(checked_items.complete(folder))))
     return about["leaves"]  # with a crc32 of each
 
 
@@ -149,6 +156,24 @@ def test_rows_on_the_device_train_the_same(tmp_path):
         run(tmp_path / name, model=PLAIN, data_placement=name)
     host, device = (numbers(tmp_path / name) for name in ("host", "device"))
     assert device == pytest.approx(host, rel=1e-4)
+
+
+def test_a_run_never_holds_its_state_a_second_time(tmp_path, monkeypatch):
+    """But for the copy that a checkpoint is written from."""
+    monkeypatch.setattr(
+        parallel.Devices, "gather_state", lambda *_: pytest.fail("gathered")
+    )
+    placed = []
+    place = parallel.Devices.place_leaf
+
+    def note(self, path, leaf):
+        placed.append(type(leaf))
+        return place(self, path, leaf)
+
+    run(tmp_path, epochs=1)
+    monkeypatch.setattr(parallel.Devices, "place_leaf", note)
+    run(tmp_path, epochs=2)
+    assert placed[0] is np.ndarray
 
 
 def test_a_killed_run_resumes_to_the_bit(whole, tmp_path, placement):
@@ -323,6 +348,74 @@ def test_a_run_moves_between_one_device_and_tables_split_over_four(
         assert_arrives(workdir, devices)
         run(workdir, model=PLAIN, devices=devices)
     assert numbers(workdir) == pytest.approx(numbers(unmoved), rel=1e-4)
+
+
+def test_a_line_of_metrics_that_is_not_the_runs_own_stops_it(tmp_path):
+    run(tmp_path, epochs=1)
+    path = tmp_path / "metrics.jsonl"
+    _, *others = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(others))
+    with pytest.raises(InputError, match=r"metrics\.jsonl line 1 is not what the run"):
+        run(tmp_path, epochs=2)
+    path.unlink()
+    assert run(tmp_path, epochs=2)["epochs"] == 2
+    assert run(tmp_path, epochs=3)["epochs"] == 3
+
+
+class Clock:
+    """Stands still, but for what tests say takes time."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"data_placement": "device"},
+        {"devices": make_devices(4, device_map="pmap")},
+    ],
+    ids=["host", "device", "pmap"],
+)
+def test_the_speed_of_a_run_does_not_depend_on_how_long_it_compiled(
+    tmp_path, monkeypatch, settings
+):
+    """Cold cache or warm: compilation may take no time or an hour."""
+    rates, seconds = [], []
+    for cost in (0.0, 3600.0):
+        clock = Clock()
+        compile = jax.stages.Lowered.compile
+
+        def slow(self, clock=clock, cost=cost, compile=compile):
+            clock.now += cost
+            return compile(self)
+
+        def advance(rows, note, clock=clock):
+            clock.now += 1.0
+
+        devices = settings.get("devices") or make_devices()
+        devices.compilations = compilations.Compilations()
+        with monkeypatch.context() as patched:
+            patched.setattr(time, "monotonic", clock)
+            patched.setattr(jax.stages.Lowered, "compile", slow)
+            result = run(
+                tmp_path / str(cost),
+                model=models.make("lr", vocab_size=devices.num_ids),
+                **{**settings, "devices": devices},
+                advance=advance,
+                log_every=1,
+                epochs=2,
+            )
+        rates.append(result["examples_per_second"])
+        seconds.append(result["compile_seconds"])
+        assert result["compilations"] >= 3  # state, step, prediction
+        assert seconds[-1] == cost * result["compilations"]
+    rows = rows_of(2 * STEPS) - BATCH_SIZE
+    assert rates == [round(rows / (2 * STEPS))] * 2
 
 
 def test_a_finished_run_only_evaluates_again(whole):

@@ -92,3 +92,79 @@ def test_a_damaged_line_is_named(tmp_path, line):
     (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1}\n' + line + b"\n")
     with pytest.raises(InputError, match=r"metrics\.jsonl line 2 is damaged; remove"):
         records.Records(tmp_path, step=9)
+
+
+def write_lines(workdir, count=6):
+    """A file of lines; the checksums of those up to step 4."""
+    with contextlib.closing(records.Records(workdir, step=0)) as lines:
+        for step in range(1, count + 1):
+            lines.write(step, {"loss": 1 / step, "epoch": step // 2})
+            if step == 4:
+                checksums = list(lines.checksums)
+    return checksums
+
+
+def reorder(lines):
+    lines[1], lines[2] = lines[2], lines[1]
+
+
+def flip(lines):
+    lines[2] = lines[2].replace(b"0.33", b"0.34")
+
+
+def double(lines):
+    lines.insert(2, lines[1])
+
+
+def move_in_time(lines):
+    lines[3] = lines[3].replace(b'"step": 4', b'"step": 5')
+
+
+@pytest.mark.parametrize(
+    ("harm", "line"),
+    [
+        (lambda lines: lines.pop(0), 1),
+        (lambda lines: lines.pop(2), 3),
+        (lambda lines: lines.__delitem__(slice(3, None)), 4),
+        (lambda lines: lines.clear(), 1),
+        (reorder, 2),
+        (flip, 3),
+        (double, 3),
+        (move_in_time, 4),
+    ],
+)
+def test_a_line_that_the_run_did_not_write_there_is_named(tmp_path, harm, line):
+    written = write_lines(tmp_path)
+    path = tmp_path / "metrics.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    harm(lines)
+    path.write_bytes(b"".join(lines))
+    told = rf"metrics\.jsonl line {line} is not what the run wrote.*remove it to go on"
+    with pytest.raises(InputError, match=told):
+        records.Records(tmp_path, step=4, written=written)
+    assert path.read_bytes() == b"".join(lines)
+
+
+def test_lines_after_the_step_and_a_missing_file_do_not_stop_a_run(tmp_path):
+    written = write_lines(tmp_path)
+    path = tmp_path / "metrics.jsonl"
+    with path.open("ab") as file:
+        file.write(b'{"step": 7, "lo')
+    with contextlib.closing(
+        records.Records(tmp_path, step=4, written=written)
+    ) as lines:
+        assert lines.checksums == written
+    assert [line["step"] for line in records.read_metrics(tmp_path)] == [1, 2, 3, 4]
+    path.unlink()
+    with contextlib.closing(
+        records.Records(tmp_path, step=4, written=written)
+    ) as lines:
+        lines.write(5, {"loss": 0.5})
+        later = list(lines.checksums)
+    records.Records(tmp_path, step=5, written=later).close()
+
+
+def test_a_run_that_took_no_checksums_down_goes_on(tmp_path):
+    write_lines(tmp_path)
+    records.Records(tmp_path, step=4, written=None).close()
+    assert len(records.read_metrics(tmp_path)) == 4

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from data import program
-from experiments import host_memory
+from data import prepare, program
+from experiments import host_memory, train
 from experiments.benchmark import __main__ as benchmark
+from experiments.benchmark import processes
 
 QUICK = ("--windows=3", "--seconds=0.001")
 
@@ -113,6 +114,35 @@ def test_epoch(capsys):
     assert_spread(case["epoch_s"])
     assert case["first_epoch_s"] > case["epoch_s"]["median"]
     assert 0.5 < case["validation_auc"] < 1
+
+
+def test_memory(capsys, monkeypatch):
+    """Of processes that are not started: 100 MB without a state, 3 times the state more."""
+    params = {"1": 1_000, "64": 50 << 20}
+    states = {"1": 0, "64": 600}
+    known = {"data.prepare": prepare.FLAGS, "experiments.train": train.FLAGS}
+    resumed = []
+
+    def pretend(module, *arguments):
+        flags = known[module]
+        program.parse(flags, [module, *arguments])
+        if module == "data.prepare":
+            return processes.Finished("{}", 1.0, 1_000)
+        width = flags["set"].value[0].partition("=")[2]
+        resumed.append(flags["resume"].value)
+        peak = 100 + (3 - resumed[-1]) * states[width]
+        return processes.Finished(json.dumps({"params": params[width]}), 1.0, peak)
+
+    monkeypatch.setattr(processes, "run", pretend)
+    (case,) = run(
+        capsys, *("--suite=memory", "--vocab_sizes=26000", "--embedding_dims=64")
+    )
+    assert resumed == [False, True] * 2
+    assert case == {
+        **{"embedding_dim": 64, "params": 50 << 20, "state_mb": 600, "base_mb": 100},
+        **{"peak_rss_mb": 1_900, "of_state": 3.0},
+        **{"resumed_peak_rss_mb": 1_300, "resumed_of_state": 2.0},
+    }
 
 
 @pytest.mark.parametrize(
