@@ -96,5 +96,5 @@ class Model(nn.Module):
             )
             for name, width in (("score", 1), ("attention", fields.shape[1]))
         )
-        weights = nn.sigmoid(attention(states.reshape(len(states), -1)))
+        weights = nn.sigmoid(attention(states.reshape(states.shape[0], -1)))
         return (weights * scores(states)[:, :, 0]).sum(axis=1)
