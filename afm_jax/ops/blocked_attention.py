@@ -113,10 +113,7 @@ def gradient_of_network(
 
 
 class _Blocks(NamedTuple):
-    """How rows are dealt out to blocks: row i goes to block i mod `num`.
-
-    So a batch that is split over devices leaves every device its part of every block.
-    """
+    """How the rows of a batch, in their order, are dealt out to blocks."""
 
     num_rows: int
     num: int
@@ -139,12 +136,12 @@ class _Blocks(NamedTuple):
         missing = self.rows * self.num - self.num_rows
         if missing:
             array = jnp.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1))
-        array = array.reshape(self.rows, self.num, *array.shape[1:])
-        return array.transpose(1, *range(array.ndim - 1, 1, -1), 0)
+        array = array.reshape(self.num, self.rows, *array.shape[1:])
+        return array.transpose(0, *range(array.ndim - 1, 0, -1))
 
     def join(self, array: jax.Array) -> jax.Array:
         """The inverse of `split`, for [blocks, any, rows]."""
-        array = array.transpose(2, 0, 1).reshape(self.rows * self.num, array.shape[1])
+        array = array.transpose(0, 2, 1).reshape(self.rows * self.num, array.shape[1])
         return array[: self.num_rows]
 
 

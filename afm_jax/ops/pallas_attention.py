@@ -13,12 +13,13 @@ partner) and 4 F k bytes written.
 """
 
 import functools
+import warnings
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.experimental import pallas as pl
-from jax.experimental.pallas import triton
+from jax.sharding import AbstractMesh, AxisType, use_abstract_mesh
 
 from afm_jax.ops.blocked_attention import Network, gradient_of_network
 
@@ -63,6 +64,35 @@ def attention_pooling(
     if scale is not None:
         scale = jnp.pad(scale, ((0, rows), (0, 0))).transpose()
     return _pooling(interpret, vectors, network, scale)[:num_rows, :k]
+
+
+def missing(embedding_dim: int, attention_dim: int) -> str | None:
+    """Why jax does not lower the kernels, in one line; None if it does.
+
+    The Triton backend of Pallas is deprecated: a later jax has none.
+
+    Args:
+        embedding_dim: k.
+        attention_dim: t.
+    """
+    k, t = embedding_dim, attention_dim
+    shapes = ((_SMALLEST_SIDE, 2, k), (k, t), (t,), (t,))
+    inputs = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)
+
+    def objective(embeddings, *network):
+        return attention_pooling(embeddings, Network(*network), None).sum()
+
+    gradient = jax.jit(jax.grad(objective))
+    # For the same device, whatever axes are being split around it.
+    device = jax.sharding.get_abstract_mesh().abstract_device
+    alone = AbstractMesh((1,), ("one",), (AxisType.Auto,), abstract_device=device)
+    try:
+        with warnings.catch_warnings(), use_abstract_mesh(alone):
+            warnings.simplefilter("ignore", DeprecationWarning)
+            gradient.trace(*inputs).lower(lowering_platforms=("cuda",))
+    except Exception as error:  # Whatever it is that a later jax raises.
+        return " ".join(f"{type(error).__name__}: {error}".split())
+    return None
 
 
 def _side(size: int) -> int:
@@ -272,6 +302,9 @@ def _input_specs(
 
 
 def _call(kernel: Any, num_rows: int, tiling: tuple[int, int], **settings: Any) -> Any:
+    # Here, since a later jax has no such module.
+    import jax.experimental.pallas.triton as triton
+
     rows, warps = tiling
     return pl.pallas_call(
         kernel,

@@ -1,5 +1,6 @@
 """Devices: the only file that compiles, and that knows how many devices there are."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from jax.sharding import PartitionSpec as P
 
 from afm_jax.errors import InputError, check_one_of
 from afm_jax.features import Batch, Features
+from afm_jax.ops.batch_split import BATCH_AXIS
 from afm_jax.training import state as states
 from afm_jax.training.state import TrainState
 from afm_jax.training.steps import Stack, Step, Steps, make_train_steps
@@ -21,8 +23,6 @@ T = TypeVar("T")
 
 DEVICE_MAPS = ("mesh", "pmap")
 TABLE_SHARDINGS = ("replicated", "rows")
-
-_AXIS = "data"
 
 
 class Devices:
@@ -66,7 +66,7 @@ class Devices:
         # Explicit axes, the default, refuse look-ups with split ids.
         self._mesh = jax.make_mesh(
             (len(self._devices),),
-            (_AXIS,),
+            (BATCH_AXIS,),
             axis_types=(AxisType.Auto,),
             devices=self._devices,
         )
@@ -77,7 +77,7 @@ class Devices:
     @property
     def axis_name(self) -> str | None:
         """The `axis_name` that `make_train_step` needs here."""
-        return _AXIS if self._pmap else None
+        return BATCH_AXIS if self._pmap else None
 
     @property
     def table_rows(self) -> int:
@@ -192,10 +192,11 @@ class Devices:
         """
         if not self._pmap:
             shardings = (self._state_shardings(state), None)
-            compiled = jax.jit(step, donate_argnums=0, out_shardings=shardings)
+            traced = self._on_mesh(step)
+            compiled = jax.jit(traced, donate_argnums=0, out_shardings=shardings)
             return self._one_at_a_time(compiled)
         batch_axes = Batch(features=0, labels=0, weights=0, rows=None)  # type: ignore[arg-type]
-        mapped = jax.pmap(step, _AXIS, in_axes=(0, batch_axes), donate_argnums=0)
+        mapped = jax.pmap(step, BATCH_AXIS, in_axes=(0, batch_axes), donate_argnums=0)
 
         def first_metrics(state, batch):
             state, metrics = mapped(state, batch)
@@ -211,21 +212,30 @@ class Devices:
             return jax.lax.with_sharding_constraint(batch, shardings)
 
         shardings = (self._state_shardings(state), None)
-        compiled = jax.jit(
-            make_train_steps(step, place), donate_argnums=0, out_shardings=shardings
-        )
+        traced = self._on_mesh(make_train_steps(step, place))
+        compiled = jax.jit(traced, donate_argnums=0, out_shardings=shardings)
         return self._one_at_a_time(compiled)
 
     def compile_predict(
         self, predict: Callable[[Any, Features], jax.Array]
     ) -> Callable[[Any, Batch], jax.Array]:
         """The compiled prediction: (variables, batch) on these devices -> logits [B]."""
-        compiled = jax.pmap(predict) if self._pmap else jax.jit(predict)
+        compiled = jax.pmap(predict) if self._pmap else jax.jit(self._on_mesh(predict))
 
         def logits(variables, batch):
             return compiled(variables, batch.features).reshape(-1)
 
         return self._one_at_a_time(logits)
+
+    def _on_mesh(self, function: Callable[..., T]) -> Callable[..., T]:
+        """Says while the function is traced which devices share a batch."""
+
+        @functools.wraps(function)
+        def traced(*arguments):
+            with jax.sharding.use_abstract_mesh(self._mesh.abstract_mesh):
+                return function(*arguments)
+
+        return traced
 
     def _one_at_a_time(self, compiled: Callable[..., T]) -> Callable[..., T]:
         """Waits for every call, if the devices are the CPU pretending to be several.
@@ -239,7 +249,7 @@ class Devices:
 
     def _batch_shardings(self, batch: Batch, *leading: None) -> Batch:
         """Every array split by the rows of its batch, after further leading axes."""
-        split = self._sharding(*leading, _AXIS)
+        split = self._sharding(*leading, BATCH_AXIS)
         shardings = jax.tree.map(lambda _: split, batch)
         whole = None if batch.rows is None else self._sharding()
         return shardings._replace(rows=whole)
@@ -248,7 +258,7 @@ class Devices:
         return NamedSharding(self._mesh, P(*axes))
 
     def _state_shardings(self, state: T) -> T:
-        split, whole = self._sharding(_AXIS), self._sharding()
+        split, whole = self._sharding(BATCH_AXIS), self._sharding()
 
         def choose(path, _):
             return split if self._split_tables and states.is_table(path) else whole
@@ -275,4 +285,4 @@ class Devices:
         stacked = jax.tree.map(
             lambda a: np.broadcast_to(np.asarray(a), (count, *np.shape(a))), state
         )
-        return jax.device_put(stacked, self._sharding(_AXIS))
+        return jax.device_put(stacked, self._sharding(BATCH_AXIS))
