@@ -3,7 +3,7 @@
 The functions have implementations that agree:
 
 - 'reference': einsums over the products of all pairs of the whole batch; the
-  definition, and what forward-mode and second derivatives need.
+  definition.
 - 'blocked': walks the batch in blocks that stay in the cache; see
   `blocked_attention`.
 - 'pallas': one GPU kernel; see `pallas_attention`. Where it cannot be compiled, 'blocked'

@@ -28,6 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from afm_jax.ops import exact, interactions
+from afm_jax.ops.linear_map import linear_map
 
 # What the largest array of a block may take: measured, see experiments/benchmark.
 _BLOCK_BYTES = 3 << 19
@@ -145,7 +146,7 @@ class _Blocks(NamedTuple):
         return array[: self.num_rows]
 
 
-@jax.custom_vjp
+@jax.custom_jvp
 def _pooling(
     vectors: jax.Array, network: Network, scale: jax.Array | None
 ) -> jax.Array:
@@ -156,12 +157,42 @@ def _pooling(
 def _pooling_forward(vectors, network, scale):
     def block(inputs):
         vectors, scale = inputs
-        weights = _weights(_hidden(_products(vectors), network), network.query)
-        scaled = weights if scale is None else weights * scale
-        return _pool(vectors, scaled), weights
+        return _block(vectors, scale, network)
 
     pooled, weights = jax.lax.map(block, (vectors, scale))
     return pooled, (vectors, network, scale, weights)
+
+
+def _block(vectors, scale, network):
+    """The pooled vectors [k, rows] and the weights [P, rows]."""
+    weights = _weights(_hidden(_products(vectors), network), network.query)
+    scaled = weights if scale is None else weights * scale
+    return _pool(vectors, scaled), weights
+
+
+@_pooling.defjvp
+def _pooling_derivative(inputs, tangents):
+    pooled, residuals = _pooling_forward(*inputs)
+    # Dropout draws the scale; nobody asks for its gradient.
+    *tangents, _ = tangents
+    return pooled, linear_map(
+        _pooling_tangent, _pooling_backward, residuals, tuple(tangents)
+    )
+
+
+def _pooling_tangent(residuals, tangents):
+    vectors, network, scale, _ = residuals
+    of_vectors, of_network = tangents
+
+    def block(inputs):
+        vectors, scale, of_vectors = inputs
+        return jax.jvp(
+            lambda vectors, network: _block(vectors, scale, network)[0],
+            (vectors, network),
+            (of_vectors, of_network),
+        )[1]
+
+    return jax.lax.map(block, (vectors, scale, of_vectors))
 
 
 def _pooling_backward(residuals, gradient):
@@ -177,13 +208,7 @@ def _pooling_backward(residuals, gradient):
         jnp.zeros((k + 1, t), vectors.dtype),
         (vectors, scale, weights, gradient),
     )
-    network_gradient = gradient_of_network(network, total[:k], total[k])
-    # Dropout draws the scale; nobody asks for its gradient.
-    scale_gradient = None if scale is None else jnp.zeros_like(scale)
-    return vectors_gradient, network_gradient, scale_gradient
-
-
-_pooling.defvjp(_pooling_forward, _pooling_backward)
+    return vectors_gradient, gradient_of_network(network, total[:k], total[k])
 
 
 def _block_gradient(network, vectors, scale, weights, gradient):

@@ -21,7 +21,9 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.sharding import AbstractMesh, AxisType, use_abstract_mesh
 
+from afm_jax.ops import blocked_attention
 from afm_jax.ops.blocked_attention import Network, gradient_of_network
+from afm_jax.ops.linear_map import linear_map
 
 # Sizes of arrays in a Triton kernel are powers of two, sides of its matrix products
 # at least 16.
@@ -105,7 +107,7 @@ def _tiling(k: int, t: int) -> tuple[int, int]:
     return (32, 2) if max(k, t) <= 32 else (16, 4)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _pooling(
     interpret: bool, vectors: jax.Array, network: Network, scale: jax.Array | None
 ) -> jax.Array:
@@ -159,15 +161,32 @@ def _backward(interpret, residuals, gradient):
         ),
         interpret=interpret,
     )(*inputs)
-    network_gradient = gradient_of_network(
+    return vectors_gradient, gradient_of_network(
         network, outer.sum(axis=0), total.sum(axis=0)
     )
+
+
+@_pooling.defjvp
+def _derivative(interpret, inputs, tangents):
+    pooled, residuals = _forward(interpret, *inputs)
+    back = functools.partial(_backward, interpret)
     # Dropout draws the scale; nobody asks for its gradient.
-    scale_gradient = None if scale is None else jnp.zeros_like(scale)
-    return vectors_gradient, network_gradient, scale_gradient
+    *tangents, _ = tangents
+    return pooled, linear_map(_tangent, back, residuals, tuple(tangents))
 
 
-_pooling.defvjp(_forward, _backward)
+def _tangent(residuals, tangents):
+    """By blocks: forward mode is rare, and has no kernel of its own."""
+    vectors, network, scale, *_ = residuals
+
+    def by_blocks(vectors, network):
+        return blocked_attention.attention_pooling(
+            vectors.transpose(1, 0, 2),
+            network,
+            None if scale is None else scale.transpose(),
+        )
+
+    return jax.jvp(by_blocks, (vectors, network), tangents)[1]
 
 
 def _forward_kernel(interpret, num_fields, has_scale, *refs):
