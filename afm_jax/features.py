@@ -91,12 +91,18 @@ class DenseColumn:
             else 0; 'none' for numbers taken as they are.
         mean: mean of sign(x) log(1 + |x|) over the training split.
         std: its standard deviation.
+        low: the smallest sign(x) log(1 + |x|) of the training split, at most 10 standard
+            deviations below the mean. What lies below counts as this. None in stores of
+            version 1, which take any number.
+        high: the largest, in the same way.
     """
 
     name: str
     transform: str
     mean: float = 0.0
     std: float = 1.0
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +117,9 @@ class Schema:
         rows: number of rows of each split.
         sources: checksum of each source file.
         options: the options of the preparation.
+        source_rows: rows of each source file, in the order in which `Rows.numbers`
+            counts them; empty in stores of version 1.
+        label_mean: weighted mean of the training labels; None in stores of version 1.
     """
 
     dataset: str
@@ -120,6 +129,8 @@ class Schema:
     rows: Mapping[str, int] = dataclasses.field(default_factory=dict)
     sources: Mapping[str, str] = dataclasses.field(default_factory=dict)
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    source_rows: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    label_mean: float | None = None
 
     @property
     def vocab_size(self) -> int:
@@ -171,6 +182,27 @@ class Schema:
         return _difference("field", self.fields, other.fields) or _difference(
             "dense column", self.dense, other.dense
         )
+
+    def same_data(self, other: "Schema") -> bool:
+        """Whether both are of the same rows, encoded alike.
+
+        What only one of them tells, as stores of an older version tell less, does not
+        count.
+        """
+        options = self.options.keys() & other.options.keys()
+        one, two = (
+            dataclasses.asdict(
+                dataclasses.replace(
+                    schema,
+                    source_rows={},
+                    label_mean=None,
+                    options={name: schema.options[name] for name in options},
+                )
+            )
+            for schema in (self, other)
+        )
+        # As JSON, which has no tuples.
+        return json.dumps(one, sort_keys=True) == json.dumps(two, sort_keys=True)
 
 
 def _difference(

@@ -1,220 +1,179 @@
-"""Array records of a prepared data set as .npy files, checked once, mapped ever after."""
+"""Files of a store: arrays that are appended to and mapped, and their checksums.
+
+A manifest beside the files holds the size and the crc32 of each, and a crc32 of its own.
+"""
 
 import json
 import pathlib
-import shutil
-import uuid
-from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO
+import zlib
+from collections.abc import Mapping
+from typing import TypedDict
 
 import numpy as np
 
 from afm_jax.errors import InputError
-from afm_jax.features import Schema
-from data import leftovers
 
-FOLDER = "arrays"
 MANIFEST_FILE = "manifest.json"
 
-_DTYPES = {"ids": "<i4", "values": "<f4", "dense": "<f4", "labels": "<f4"}
+_PIECE = 1 << 24
+"""Bytes that a checksum reads at once."""
 
 
-def convert(folder: pathlib.Path, schema: Schema) -> None:
-    """Makes `folder / FOLDER` from the array records in `folder`, a block at a time.
+class FileEntry(TypedDict):
+    """What the manifest says of a file.
 
-    It is written under another name and renamed, so that it is there whole or not at
-    all; of two processes that convert at once, the second drops its work.
-
-    Raises:
-        InputError: a record is damaged or does not agree with the schema, or the
-            packages to read records are not installed.
+    Attributes:
+        bytes: its size.
+        crc32: the checksum of all its bytes.
     """
-    with leftovers.cleared(folder, f"{FOLDER}.incomplete.*"):
-        _convert(folder, schema)
+
+    bytes: int
+    crc32: int
 
 
-def _convert(folder: pathlib.Path, schema: Schema) -> None:
-    incomplete = folder / f"{FOLDER}.incomplete.{uuid.uuid4().hex}"
-    incomplete.mkdir()
-    try:
-        for split, num_rows in schema.rows.items():
-            _write_split(incomplete, split, num_rows, _blocks(folder, split), schema)
-        manifest = {path.name: path.stat().st_size for path in incomplete.iterdir()}
-        (incomplete / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1))
-        try:
-            incomplete.rename(folder / FOLDER)
-        except OSError:
-            if not (folder / FOLDER).is_dir():
-                raise
-    finally:
-        shutil.rmtree(incomplete, ignore_errors=True)
+class ArrayFile:
+    """A .npy file that grows along its first axis.
 
-
-def map_split(
-    folder: pathlib.Path, split: str, num_rows: int, schema: Schema
-) -> dict[str, np.ndarray | None]:
-    """The columns of `Rows` of a split, mapped into memory.
-
-    Raises:
-        InputError: a file is not what `convert` wrote.
+    Args:
+        path: of the file, which must not exist.
+        dtype: of the array, such as '<i4'.
+        shape: of one row of it; () for numbers.
     """
-    columns: dict[str, np.ndarray | None] = {}
-    for name, shape in _shapes(num_rows, schema).items():
-        path = folder / FOLDER / f"{split}.{name}.npy"
-        if name == "values" and path.name not in _manifest(folder):
-            columns[name] = None
-            continue
-        columns[name] = map_array(path, shape, _DTYPES[name])
-    return columns
+
+    def __init__(self, path: pathlib.Path, dtype: str, shape: tuple[int, ...] = ()):
+        self._dtype, self._shape, self._length = np.dtype(dtype), shape, 0
+        self._file = path.open("xb")
+        self._write_header()
+
+    def append(self, array: np.ndarray) -> None:
+        """Adds rows, [n, *shape]; they are cast to the dtype of the file."""
+        self._file.write(np.ascontiguousarray(array, self._dtype).data)
+        self._length += len(array)
+
+    def close(self) -> None:
+        """Writes down how long the array has become, and closes the file."""
+        with self._file:
+            self._file.seek(0)
+            self._write_header()
+
+    def _write_header(self) -> None:
+        # NumPy leaves room in the header for the first axis to grow.
+        header = {
+            "descr": self._dtype.str,
+            "fortran_order": False,
+            "shape": (self._length, *self._shape),
+        }
+        np.lib.format.write_array_header_1_0(self._file, header)
 
 
 def map_array(path: pathlib.Path, shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    """The array of a .npy file, mapped into memory.
+    """The array of a .npy file, mapped into memory, read-only.
+
+    Args:
+        path: of the file.
+        shape: that it must have; -1 for a first axis of any length.
+        dtype: that it must have.
 
     Raises:
         InputError: no such file, or it holds anything but this shape and dtype.
+        OSError: the file may not be read.
     """
     try:
         array = np.load(path, mmap_mode="r").view(np.ndarray)
-    except (OSError, ValueError, EOFError) as error:
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; prepare the data again.") from None
+    except (ValueError, EOFError) as error:
         raise InputError(
             f"{path} is damaged ({error}); prepare the data again."
         ) from error
-    if array.shape != shape or array.dtype != np.dtype(dtype):
+    expected = (*array.shape[:1], *shape[1:]) if shape[:1] == (-1,) else shape
+    if array.shape != expected or array.dtype != np.dtype(dtype):
         raise InputError(
             f"{path} holds {array.dtype} {list(array.shape)}, expected {np.dtype(dtype)} {list(shape)}; prepare the data again."
         )
     return array
 
 
-def check_sizes(folder: pathlib.Path) -> None:
-    """Compares the sizes of all files with those at their making.
+def write_manifest(folder: pathlib.Path) -> None:
+    """Writes the manifest of the files in the folder; folders in it are left out."""
+    paths = sorted(path for path in folder.iterdir() if path.is_file())
+    files = {
+        path.name: FileEntry(bytes=path.stat().st_size, crc32=_crc32(path))
+        for path in paths
+    }
+    manifest = {"files": files, "crc32": _crc32_of_entries(files)}
+    (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1))
+
+
+def read_manifest(folder: pathlib.Path) -> Mapping[str, FileEntry]:
+    """The manifest's entries, by the name of the file.
 
     Raises:
-        InputError: a file is gone, or longer or shorter than it was.
+        InputError: the manifest is not as it was written.
+        OSError: the file may not be read.
     """
-    for name, expected in _manifest(folder).items():
-        path = folder / FOLDER / name
-        found = path.stat().st_size if path.is_file() else "no such file"
-        if found != expected:
+    path = folder / MANIFEST_FILE
+    try:
+        manifest = json.loads(path.read_bytes())
+        files = manifest["files"]
+        if manifest["crc32"] != _crc32_of_entries(files):
+            raise ValueError("its checksum differs")
+        if any(pathlib.PurePath(name).name != name for name in files):
+            raise ValueError("it names files elsewhere")
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; prepare the data again.") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path} is damaged ({error}); prepare the data again."
+        ) from error
+    return files
+
+
+def check_files(
+    folder: pathlib.Path, files: Mapping[str, FileEntry], *, checksum_bytes: int | None
+) -> int:
+    """Compares files with their entries in the manifest.
+
+    Args:
+        folder: of the manifest.
+        files: its entries.
+        checksum_bytes: checksums are compared, smallest files first, until so many bytes
+            are read; None for all files.
+
+    Returns:
+        Bytes of the files of which the size alone was compared.
+
+    Raises:
+        InputError: a file is gone, or is not as it was written.
+        OSError: a file may not be read.
+    """
+    unread, read = 0, 0
+    for name, entry in sorted(files.items(), key=lambda item: item[1]["bytes"]):
+        path, size = folder / name, entry["bytes"]
+        found = path.stat().st_size if path.is_file() else None
+        if found != size:
+            what = "it does not exist" if found is None else f"it has {found} bytes"
             raise InputError(
-                f"{path} is damaged: {found}, expected {expected} bytes; remove {path.parent} to have it made again."
+                f"{path} is damaged: {what}, expected {size} bytes; prepare the data again."
             )
-
-
-def _manifest(folder: pathlib.Path) -> Mapping[str, int]:
-    path = folder / FOLDER / MANIFEST_FILE
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path} is damaged ({error}); remove {path.parent} to have it made again."
-        ) from error
-
-
-def _shapes(num_rows: int, schema: Schema) -> dict[str, tuple[int, ...]]:
-    slots = len(schema.slot_fields)
-    return {
-        "ids": (num_rows, slots),
-        "values": (num_rows, slots),
-        "dense": (num_rows, len(schema.dense)),
-        "labels": (num_rows,),
-    }
-
-
-def _blocks(folder: pathlib.Path, split: str) -> Iterator[Mapping[str, np.ndarray]]:
-    """The records of a split, see `builder.BlockBuilder`."""
-    try:
-        import tensorflow_datasets as tfds
-    except ImportError as error:
-        raise InputError(
-            f"Reading the records in {folder} needs {error.name}; pip install 'afm_jax[data]'."
-        ) from error
-    try:
-        source = tfds.builder_from_directory(str(folder)).as_data_source(split)
-        for index in range(len(source)):
-            yield source[index]
-    except ImportError as error:
-        raise InputError(
-            f"Reading the records in {folder} needs array_record; pip install 'afm_jax[data]'."
-        ) from error
-    # What the readers raise for damaged files; they have no exception of their own.
-    except (OSError, RuntimeError, ValueError, KeyError, IndexError) as error:
-        raise InputError(
-            f"The records of {split} in {folder} are damaged ({error}); prepare the data again."
-        ) from error
-
-
-def _write_split(
-    folder: pathlib.Path,
-    split: str,
-    num_rows: int,
-    blocks: Iterator[Mapping[str, np.ndarray]],
-    schema: Schema,
-) -> None:
-    files: dict[str, BinaryIO] = {}
-    start = 0
-    try:
-        for block in blocks:
-            count = len(block["labels"])
-            told = f"{split} rows {start} to {start + count} in {folder.parent}"
-            shaped = _shaped(block, _shapes(count, schema), told)
-            _check(shaped, schema, told)
-            if start and shaped.keys() != files.keys():
-                raise InputError(f"{told}: some blocks have values and others none.")
-            for name, array in shaped.items():
-                if name not in files:
-                    files[name] = (folder / f"{split}.{name}.npy").open("xb")
-                    _write_header(files[name], (num_rows, *array.shape[1:]), array)
-                files[name].write(np.ascontiguousarray(array))
-            start += count
-    finally:
-        for file in files.values():
-            file.close()
-    if start != num_rows:
-        raise InputError(
-            f"{folder.parent} holds {start} rows of {split}, expected {num_rows}; prepare the data again."
-        )
-
-
-def _write_header(file: BinaryIO, shape: tuple[int, ...], array: np.ndarray) -> None:
-    header = {"descr": array.dtype.str, "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)
-
-
-def _shaped(
-    block: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], told: str
-) -> dict[str, np.ndarray]:
-    """The columns of a record as matrices, without `values` if all are one."""
-    shaped = {}
-    for name, shape in shapes.items():
-        array = np.asarray(block[name], _DTYPES[name])
-        if name == "values" and not array.size:
-            continue
-        if array.size != np.prod(shape):
+        if checksum_bytes is not None and read + size > checksum_bytes:
+            unread += size
+        elif _crc32(path) != entry["crc32"]:
             raise InputError(
-                f"{told}: {array.size} {name}, but the schema asks for {list(shape)}."
+                f"{path} is damaged: its checksum is not that of the manifest; prepare the data again."
             )
-        shaped[name] = array.reshape(shape)
-    return shaped
+        else:
+            read += size
+    return unread
 
 
-def _check(block: Mapping[str, Any], schema: Schema, told: str) -> None:
-    """Raises InputError for what a look-up or a loss would pass over in silence."""
-    slot_fields = [schema.fields[index] for index in schema.slot_fields]
-    first = np.array([field.offset for field in slot_fields], np.int32)
-    last = first + np.array([field.vocab_size for field in slot_fields], np.int32)
-    outside = (block["ids"] < first) | (block["ids"] >= last)
-    if outside.any():
-        row, slot = np.argwhere(outside)[0]
-        raise InputError(
-            f"{told}: id {block['ids'][row, slot]} of field {slot_fields[slot].name!r} is outside [{first[slot]}, {last[slot]})."
-        )
-    strange = (block["labels"] != 0) & (block["labels"] != 1)
-    if strange.any():
-        raise InputError(
-            f"{told}: label {block['labels'][strange][0]}, expected 0 or 1."
-        )
-    for name in ("dense", "values"):
-        if name in block and not np.isfinite(block[name]).all():
-            raise InputError(f"{told}: {name} that are not finite.")
+def _crc32(path: pathlib.Path) -> int:
+    crc = 0
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            crc = zlib.crc32(piece, crc)
+    return crc
+
+
+def _crc32_of_entries(files: Mapping[str, FileEntry]) -> int:
+    return zlib.crc32(json.dumps(files, sort_keys=True).encode())

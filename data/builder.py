@@ -1,8 +1,8 @@
-"""TFDS builders whose records are blocks of encoded rows, and the way to run one.
+"""TFDS builders of data sets, the way to make a store of one, and its records.
 
-One record a row would be read at a few thousand rows a second; blocks of 8192 rows are
-read at millions. TensorFlow is not needed: read with `as_data_source`, or with
-`data.store.open_store`, which maps the rows into memory.
+Records are the interchange format: blocks of encoded rows that TFDS reads. One record a
+row would be read at a few thousand rows a second; blocks of 8192 rows are read at
+millions. TensorFlow is not needed: read with `as_data_source`.
 
 Imports tensorflow_datasets, so import this module inside the function that builds.
 """
@@ -17,18 +17,19 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
-from data import leftovers
-from data.records import RecordWriter
-from data.store import SCHEMA_FILE, SPLITS, VERSION, Rows, check_name, store_folder
+from data import leftovers, records, store, store_version_1, store_writer
+from data.store import SCHEMA_FILE, SPLITS, Rows, Store, check_name, store_folder
+from data.store_writer import Block
 
 BLOCK_ROWS = 8192
 BLOCKS_PER_SHARD = 512
+
+_SCRATCH = "scratch"
 
 
 class Encoded(NamedTuple):
@@ -37,23 +38,22 @@ class Encoded(NamedTuple):
     Attributes:
         schema: how columns became features; the row counts are filled in when the
             blocks have been written.
-        blocks: (split, rows) pairs, of any number of rows each, splits in any order and
-            interleaved as one pass over the source gives them. The rows of a split are
-            stored in the order in which they come.
+        blocks: of any number of rows each, splits in any order and interleaved as one
+            pass over the source gives them. The rows of a split are stored in the order
+            in which they come.
     """
 
     schema: Schema
-    blocks: Iterable[tuple[str, Rows]]
+    blocks: Iterable[Block]
 
 
 class BlockBuilder(FileReaderBuilder, skip_registration=True):
-    """A data set stored as blocks of up to 8192 encoded rows, in order.
+    """A data set as blocks of encoded rows, in order.
 
     A subclass is `data/<name>/<name>_dataset_builder.py: class Builder(BlockBuilder)`
-    and says in `encode` how its source becomes rows. A record has int32 `ids` [N * S],
-    float32 `values` [N * S] (or [0] if all are one), float32 `dense` [N * D] and float32
-    `labels` [N]; matrices are flat in row order, because TFDS cannot read back a matrix
-    without columns. The folder of the data set also holds the schema.
+    and says in `encode` how its source becomes rows. `build` makes a store of it;
+    TFDS's `download_and_prepare` makes records, see `data.records`. The folder of the
+    records also holds the schema.
 
     Args:
         source: the file or folder to read; None means TFDS's `manual_dir`, or nothing
@@ -63,7 +63,7 @@ class BlockBuilder(FileReaderBuilder, skip_registration=True):
         **kwargs: `data_dir` and the rest of `tfds.core.DatasetBuilder`.
     """
 
-    VERSION = tfds.core.Version(VERSION)
+    VERSION = tfds.core.Version(store_version_1.VERSION)
 
     def __init_subclass__(cls, skip_registration: bool = True, **kwargs: Any):
         # TFDS has a data set named criteo of its own and registers one of a name.
@@ -105,22 +105,10 @@ class BlockBuilder(FileReaderBuilder, skip_registration=True):
         """
 
     def _info(self) -> tfds.core.DatasetInfo:
-        def flat(dtype: type) -> tfds.features.Tensor:
-            return tfds.features.Tensor(
-                shape=(None,), dtype=dtype, encoding=tfds.features.Encoding.BYTES
-            )
-
         return tfds.core.DatasetInfo(
             builder=self,
             description="Blocks of encoded rows; schema.json says what they mean.",
-            features=tfds.features.FeaturesDict(
-                {
-                    "ids": flat(np.int32),
-                    "values": flat(np.float32),
-                    "dense": flat(np.float32),
-                    "labels": flat(np.float32),
-                }
-            ),
+            features=records.features(),
             disable_shuffling=True,
         )
 
@@ -138,20 +126,20 @@ class BlockBuilder(FileReaderBuilder, skip_registration=True):
         folder = pathlib.Path(self.data_dir)
         encoded = self.encode(source, folder)
         info = self._info()  # unlike self.info, of the temporary folder
-        writer = RecordWriter(info, BLOCKS_PER_SHARD)
+        writer = records.RecordWriter(info, BLOCKS_PER_SHARD)
         counts: dict[str, int] = {}
         for split, rows in reblock(encoded.blocks, BLOCK_ROWS):
             if split not in SPLITS:
                 raise ValueError(f"split {split!r}, expected one of {SPLITS}")
             counts[split] = counts.get(split, 0) + len(rows.labels)
-            writer.add(split, _record(rows))
+            writer.add(split, records.record(rows))
         if "train" not in counts:
             raise InputError(f"{self.name}: no rows for the training split.")
         self.info.set_splits(writer.close())
         in_order = {split: counts[split] for split in SPLITS if split in counts}
         schema = dataclasses.replace(encoded.schema, rows=in_order)
         (folder / SCHEMA_FILE).write_text(schema.to_json(), encoding="utf-8")
-        shutil.rmtree(folder / "scratch", ignore_errors=True)
+        shutil.rmtree(folder / _SCRATCH, ignore_errors=True)
 
 
 def build(
@@ -161,11 +149,12 @@ def build(
     name: str | None = None,
     source: pathlib.Path | None = None,
     options: Mapping[str, Any] | None = None,
-) -> Schema:
-    """Builds `data_dir/<name>/<version>/` and returns its schema, row counts included.
+    overwrite: bool = False,
+) -> store_writer.Written:
+    """Makes the store `data_dir/<name>/<version>/`.
 
-    After an error, or a kill, there is no such folder; what a killed build of this name
-    has left is removed.
+    After an error, or a kill, the folder is as it was before; what a killed build of
+    this name has left is removed.
 
     Args:
         builder: the kind of source.
@@ -173,6 +162,10 @@ def build(
         name: name of the store; None means the builder's.
         source: file or folder to read, where the builder needs one.
         options: options of the preparation, for `builder.encode`.
+        overwrite: whether the store replaces one of this name.
+
+    Returns:
+        The schema, row counts included, and what the rows hold.
 
     Raises:
         InputError: the name is taken or no name, or `encode` refused the source.
@@ -180,67 +173,76 @@ def build(
     name = name or builder.name
     check_name(name)
     folder = store_folder(data_dir, name)
-    if folder.exists():
-        raise InputError(
-            f"{folder} exists; remove it, or keep the new data under another name."
-        )
+    former = folder.with_name(store_version_1.VERSION)
+    with leftovers.placed(folder, overwrite=overwrite) as new:
+        leftovers.check_free(former, overwrite=overwrite)
+        data = builder(data_dir=str(new), name=name, source=source, options=options)
+        encoded = data.encode(source, new)
+        written = store_writer.write(new, encoded.schema, encoded.blocks)
+        shutil.rmtree(new / _SCRATCH, ignore_errors=True)
+    shutil.rmtree(former, ignore_errors=True)
+    return written
+
+
+def write_records(data_dir: pathlib.Path, name: str) -> pathlib.Path:
+    """Makes records of a store, and returns their folder, `data_dir/<name>/1.0.0/`.
+
+    Raises:
+        InputError: no such store, or it has records already.
+    """
+    folder = store_folder(data_dir, name)
+    opened = store.open_store(data_dir, name)
+    former = folder.with_name(store_version_1.VERSION)
+    leftovers.check_free(former, overwrite=False)
     tfds.disable_progress_bar()
-    dataset = builder(data_dir=str(data_dir), name=name, source=source, options=options)
+    dataset = _OfStore(
+        data_dir=str(data_dir), name=name, source=folder, options={"store": opened}
+    )
     # TFDS makes a folder for downloads, and announces one on stdout, although there is
     # nothing to download.
     with (
         tempfile.TemporaryDirectory() as downloads,
         contextlib.redirect_stdout(io.StringIO()),
-        leftovers.made(folder.parent),
-        leftovers.cleared(folder.parent, f"incomplete.*_{VERSION}"),
+        leftovers.cleared(folder.parent, f"incomplete.*_{former.name}"),
     ):
         dataset.download_and_prepare(download_dir=downloads)
-    return Schema.from_json((folder / SCHEMA_FILE).read_text(encoding="utf-8"))
+    return former
 
 
-def reblock(
-    blocks: Iterable[tuple[str, Rows]], block_rows: int
-) -> Iterator[tuple[str, Rows]]:
+class _OfStore(BlockBuilder):
+    """A store as a data set; its option 'store' is the open store in `source`."""
+
+    def encode(self, source: pathlib.Path | None, folder: pathlib.Path) -> Encoded:
+        opened: Store = self.options["store"]
+        for pattern in ("*.parquet", "*.probabilities.npy"):
+            for path in (source or folder).glob(pattern):
+                shutil.copy(path, folder)
+        blocks = (
+            Block(split, rows.take(slice(start, start + BLOCK_ROWS)))
+            for split, rows in opened.splits.items()
+            for start in range(0, len(rows.labels), BLOCK_ROWS)
+        )
+        return Encoded(opened.schema, blocks)
+
+
+def reblock(blocks: Iterable[Block], block_rows: int) -> Iterator[tuple[str, Rows]]:
     """The same rows of each split in the same order, in blocks of `block_rows` rows.
 
     Only the last block of a split is smaller. At most one unfinished block a split is
     held back.
     """
     waiting: dict[str, list[Rows]] = {}
-    for split, rows in blocks:
+    for split, rows, _ in blocks:
         waiting.setdefault(split, []).append(rows)
         total = sum(len(part.labels) for part in waiting[split])
         if total < block_rows:
             continue
-        joined = _concatenate(waiting[split])
+        joined = Rows.concatenate(waiting[split])
         whole = total - total % block_rows
         for start in range(0, whole, block_rows):
-            yield split, _slice(joined, start, start + block_rows)
-        waiting[split] = [_slice(joined, whole, total)]
+            yield split, joined.take(slice(start, start + block_rows))
+        waiting[split] = [joined.take(slice(whole, total))]
     for split, parts in waiting.items():
-        rows = _concatenate(parts)
+        rows = Rows.concatenate(parts)
         if len(rows.labels):
             yield split, rows
-
-
-def _concatenate(parts: list[Rows]) -> Rows:
-    return Rows(
-        *(
-            None if columns[0] is None else np.concatenate(columns)
-            for columns in zip(*parts, strict=True)
-        )
-    )
-
-
-def _slice(rows: Rows, start: int, stop: int) -> Rows:
-    return Rows(*(None if column is None else column[start:stop] for column in rows))
-
-
-def _record(rows: Rows) -> dict[str, np.ndarray]:
-    values = np.zeros(0, np.float32) if rows.values is None else rows.values
-    return {
-        "ids": np.asarray(rows.ids, np.int32).ravel(),
-        "values": np.asarray(values, np.float32).ravel(),
-        "dense": np.asarray(rows.dense, np.float32).ravel(),
-        "labels": np.asarray(rows.labels, np.float32),
-    }

@@ -5,18 +5,19 @@ Vocabularies, scales, buckets and numbers of slots come from the training rows o
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import polars as pl
 
 from afm_jax.errors import InputError
 from afm_jax.features import DenseColumn, Field
-from data import encoders, numeric, program, readers
+from data import encoders, multi_valued, numeric, program, readers, store_writer
 from data.spill import Block, Spill, Stored, ordered_map
-from data.store import SPLITS, Rows
+from data.store import SPLITS, Rows, UnseenValues
 
 VOCABULARIES_FILE = "vocabularies.parquet"
+UNSEEN_FILE = "unseen.parquet"
 _VOCABULARIES = {"field": pl.String, "value": pl.String, "count": pl.Int64}
 
 
@@ -38,8 +39,8 @@ class Encoding:
     dense: numeric.Dense
     weighted: bool
 
-    def rows(self, block: Block) -> Rows:
-        """The rows of a block."""
+    def rows(self, block: Block) -> tuple[Rows, dict[int, np.ndarray]]:
+        """The rows of a block, and their values without an id (`store.UnseenValues`)."""
         count = len(block.labels)
         slots = sum(field.slots for field in self.fields)
         ids = np.empty((count, slots), np.int32)
@@ -51,19 +52,34 @@ class Encoding:
                 block, ids[:, part], None if values is None else values[:, part]
             )
             start += field.slots
-        return Rows(ids, values, self.dense.encode(block), block.labels)
+        unseen = {
+            index: found
+            for index, encoder in enumerate(self.by_field)
+            if (found := encoder.unseen(block)) is not None
+        }
+        return Rows(ids, values, self.dense.encode(block), block.labels), unseen
 
-    def save_vocabularies(self, path: pathlib.Path) -> None:
-        """Writes field, value and count of every value with an id, in id order."""
-        tables = [pl.DataFrame(schema=_VOCABULARIES)]
+    def save_vocabularies(self, folder: pathlib.Path) -> None:
+        """Writes the values of every field.
+
+        `VOCABULARIES_FILE` gets field, value and count of those with an id, in id order;
+        `UNSEEN_FILE` field and value of those without, in the order of their numbers.
+        """
+        known = [pl.DataFrame(schema=_VOCABULARIES)]
+        others = [known[0].drop("count")]
         for field, encoder in zip(self.fields, self.by_field, strict=True):
-            if encoder.vocabulary is not None:
-                values, counts = encoder.vocabulary.values, encoder.vocabulary.counts
-                names = pl.repeat(field.name, len(values), eager=True)
-                tables.append(
-                    pl.DataFrame({"field": names, "value": values, "count": counts})
+            if encoder.vocabulary is None:
+                continue
+            name = pl.lit(field.name).alias("field")
+            values, counts, rest = encoder.vocabulary
+            known.append(
+                pl.DataFrame({"value": values, "count": counts}).select(
+                    name, "value", "count"
                 )
-        pl.concat(tables).write_parquet(path)
+            )
+            others.append(pl.DataFrame({"value": rest}).select(name, "value"))
+        pl.concat(known).write_parquet(folder / VOCABULARIES_FILE)
+        pl.concat(others).write_parquet(folder / UNSEEN_FILE)
 
 
 def read_vocabularies(path: pathlib.Path) -> dict[str, list[str]]:
@@ -82,6 +98,7 @@ def fit(
     *,
     min_count: int,
     buckets: int,
+    max_slots: Mapping[str, int],
 ) -> Encoding:
     """Fits vocabularies, scales, buckets and numbers of slots on the training rows.
 
@@ -91,6 +108,8 @@ def fit(
         kinds: of the numeric columns.
         min_count: values with fewer training rows count as unseen.
         buckets: how many quantile buckets.
+        max_slots: for multi-valued columns, by name, how many items are kept; all if
+            a column is not there.
 
     Raises:
         InputError: no training row, a column without a value in any, or no field.
@@ -98,7 +117,7 @@ def fit(
     train_rows = sum(int(np.count_nonzero(part == 0)) for part in assigned)
     if not train_rows:
         raise InputError("No training rows.")
-    fitted = _make_encoders(spill, kinds, buckets, train_rows)
+    fitted = _make_encoders(spill, kinds, buckets, max_slots, train_rows)
     if not fitted:
         raise InputError(
             "There is no field to embed: name a categorical or multi-valued column, or cut numbers into buckets by --numeric_as."
@@ -129,23 +148,40 @@ def fit(
 
 def encode(
     spill: Spill, assigned: Sequence[np.ndarray], encoding: Encoding
-) -> Iterator[tuple[str, Rows]]:
+) -> Iterator[store_writer.Block]:
     """The rows of the splits, a block of the spill at a time."""
+    ends = np.cumsum([block.rows for block in spill.blocks])
 
-    def split(task: tuple[Stored, np.ndarray]) -> list[tuple[str, Rows]]:
-        stored, part = task
-        rows = encoding.rows(stored.load())
+    def split(task: tuple[Stored, np.ndarray, int]) -> list[store_writer.Block]:
+        stored, part, end = task
+        rows, unseen = encoding.rows(stored.load())
+        rows = rows._replace(numbers=np.arange(end - stored.rows, end))
         return [
-            (name, _take(rows, np.flatnonzero(part == index)))
+            _of_split(name, rows, unseen, np.flatnonzero(part == index))
             for index, name in enumerate(SPLITS)
             if (part == index).any()
         ]
 
-    total = sum(block.rows for block in spill.blocks)
-    with program.progress("encode", total) as advance:
-        for pieces in ordered_map(split, zip(spill.blocks, assigned, strict=True)):
+    tasks = zip(spill.blocks, assigned, ends.tolist(), strict=True)
+    with program.progress("encode", int(ends[-1])) as advance:
+        for pieces in ordered_map(split, tasks):
             yield from pieces
-            advance(sum(len(rows.labels) for _, rows in pieces))
+            advance(sum(len(piece.rows.labels) for piece in pieces))
+
+
+def _of_split(
+    split: str, rows: Rows, unseen: UnseenValues, chosen: np.ndarray
+) -> store_writer.Block:
+    """Those rows of a block that are of one split, at rising positions `chosen`."""
+    if len(chosen) == len(rows.labels):
+        return store_writer.Block(split, rows, unseen)
+    place = np.full(len(rows.labels), -1)
+    place[chosen] = np.arange(len(chosen))
+    moved = {}
+    for index, found in unseen.items():
+        there = found[place[found[:, 0]] >= 0]
+        moved[index] = np.stack([place[there[:, 0]], there[:, 1]], axis=1)
+    return store_writer.Block(split, rows.take(chosen), moved)
 
 
 def _numeric(layout: readers.Layout) -> list[str]:
@@ -153,33 +189,28 @@ def _numeric(layout: readers.Layout) -> list[str]:
 
 
 def _make_encoders(
-    spill: Spill, kinds: Sequence[str], buckets: int, train_rows: int
+    spill: Spill,
+    kinds: Sequence[str],
+    buckets: int,
+    max_slots: Mapping[str, int],
+    train_rows: int,
 ) -> list[encoders.Encoder]:
     """The encoders of the fields, in the order of the columns."""
     made: list[encoders.Encoder] = []
     met: dict[str, int] = {}
-    for column in spill.layout.columns:
-        index = met.get(column.kind, 0)
-        met[column.kind] = index + 1
-        if column.kind == "numeric":
-            if kinds[index] == "bucket_log2":
-                made.append(numeric.Log2Buckets(column.name, index))
-            elif kinds[index] == "bucket_quantile":
-                made.append(
-                    numeric.QuantileBuckets(column.name, index, buckets, train_rows)
+    for name, kind in spill.layout.columns:
+        index = met.get(kind, 0)
+        met[kind] = index + 1
+        if kind == "categorical":
+            made.append(encoders.Categorical(name, index, spill.dictionaries[name]))
+        elif kind == "multi_valued":
+            made.append(
+                multi_valued.MultiValued(
+                    name, index, spill.dictionaries[name], max_slots.get(name)
                 )
-            continue
-        make = {
-            "categorical": encoders.Categorical,
-            "multi_valued": encoders.MultiValued,
-        }[column.kind]
-        made.append(make(column.name, index, spill.dictionaries[column.name]))
+            )
+        elif kinds[index] == "bucket_log2":
+            made.append(numeric.Log2Buckets(name, index))
+        elif kinds[index] == "bucket_quantile":
+            made.append(numeric.QuantileBuckets(name, index, buckets, train_rows))
     return made
-
-
-def _take(rows: Rows, chosen: np.ndarray) -> Rows:
-    if len(chosen) == len(rows.labels):
-        return rows
-    return Rows(
-        *(None if column is None else column.take(chosen, axis=0) for column in rows)
-    )

@@ -9,9 +9,12 @@ _FULL = re.compile(
     r"No space left on device|requested and \d+ written|Not enough disk space"
 )
 _OUT_OF_MEMORY = re.compile(r"RESOURCE_EXHAUSTED: Out of memory[^\n]*")
+# A path that does not exist (ENOENT) is not among them: programs look before they open.
 _ERRNOS = (
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO),
-    *(errno.ENOSPC, errno.EDQUOT),
+    *(errno.EACCES, errno.EPERM, errno.EROFS),  # may not
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE),  # too much
+    *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG),
+    *(errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT),  # broken
 )
 
 
@@ -19,18 +22,23 @@ def explain(error: BaseException) -> str | None:
     """One line for an error, or what led to it, that is the machine's; else None."""
     link: BaseException | None = error
     while link is not None:
-        number = getattr(link, "errno", None)
-        if number == errno.ENOSPC or _FULL.search(str(link)):
-            return (
-                f"{_where(link)}No space left on device; make some, or write elsewhere."
-            )
-        if isinstance(link, OSError) and number in _ERRNOS:
-            return f"{_where(link)}{os.strerror(number)}."
-        memory = _OUT_OF_MEMORY.search(str(link))
-        if memory or isinstance(link, MemoryError):
-            return f"Out of memory: {memory[0] if memory else link}"
+        told = _explain(link)
+        if told is not None:
+            return told
         hidden = link.__suppress_context__
         link = link.__cause__ or (None if hidden else link.__context__)
+    return None
+
+
+def _explain(error: BaseException) -> str | None:
+    number = getattr(error, "errno", None)
+    if number == errno.ENOSPC or _FULL.search(str(error)):
+        return f"{_where(error)}No space left on device; make some, or write elsewhere."
+    if isinstance(error, OSError) and number in _ERRNOS:
+        return f"{_where(error)}{os.strerror(number)}."
+    memory = _OUT_OF_MEMORY.search(str(error))
+    if memory or isinstance(error, MemoryError):
+        return f"Out of memory: {memory[0] if memory else error}"
     return None
 
 

@@ -64,7 +64,7 @@ class Loader:
         """A batch, as NumPy arrays.
 
         The last batch of an epoch is filled up by its own rows, again from its first
-        one, with weight 0.
+        one, with weight 0; all other rows have the weight that the data give them, or 1.
 
         Args:
             epoch: from 0; every row occurs once an epoch.
@@ -81,11 +81,12 @@ class Loader:
         """The batches of some steps; arrays of the shape of `steps`, then a batch's."""
         positions = self._positions(epoch, steps)
         places = steps[..., None] * self.batch_size + np.arange(self.batch_size)
-        ids, values, dense, labels = (
+        ids, values, dense, labels, weights = (
             None if column is None else np.take(column, positions, axis=0)
-            for column in self._rows
+            for column in self._rows[:5]
         )
-        weights = (places < self.num_rows).astype(np.float32)
+        real = (places < self.num_rows).astype(np.float32)
+        weights = real if weights is None else weights * real
         return Batch(Features(ids, values, dense), labels, weights)
 
     def order(self, epoch: int) -> np.ndarray:
@@ -103,10 +104,10 @@ class Loader:
 
     def all_rows(self) -> Batch:
         """All rows of the split, in the order of the file."""
-        ids, values, dense, labels = self._rows
-        return Batch(
-            Features(ids, values, dense), labels, np.ones(self.num_rows, np.float32)
-        )
+        ids, values, dense, labels, weights, _ = self._rows
+        if weights is None:
+            weights = np.ones(self.num_rows, np.float32)
+        return Batch(Features(ids, values, dense), labels, weights)
 
     def _positions(self, epoch: int, steps: np.ndarray) -> np.ndarray:
         """The rows of some batches, int64 [*steps, batch_size]."""

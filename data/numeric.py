@@ -20,6 +20,11 @@ KINDS = ("dense", "bucket_log2", "bucket_quantile")
 
 _QUANTILE_SAMPLE = 1_000_000
 
+_MOST_DEVIATIONS = 10.0
+"""A number that is further from the mean counts as this far. Of a column that is 0 but in
+a few rows the rest would otherwise be hundreds of deviations away, and outweigh all else
+in its row."""
+
 
 class Log2Buckets:
     """A numeric column whose `log2_buckets` are categories; see `Encoder`."""
@@ -40,11 +45,12 @@ class Log2Buckets:
         buckets = np.array(sorted(self._counts))
         counts = np.array([0, *(self._counts[bucket] for bucket in buckets)], np.int64)
         strings = pl.Series([f"{bucket:.0f}" for bucket in buckets], dtype=pl.String)
-        field, self.vocabulary, self._ids = fit_strings(
-            *(self._name, offset, min_count, strings, counts), kind="bucket_log2"
+        fitted = fit_strings(
+            self._name, offset, min_count, strings, counts, kind="bucket_log2"
         )
+        self.vocabulary, self._ids = fitted.vocabulary, fitted.ids
         self._buckets = buckets
-        return field
+        return fitted.field
 
     def write(self, block: Block, ids: np.ndarray, values: np.ndarray | None) -> None:
         numbers = block.numbers[self._index]
@@ -52,6 +58,9 @@ class Log2Buckets:
         known = self._buckets[place] == numbers
         unknown = self._ids[0] + np.where(np.isnan(numbers), MISSING, UNSEEN)
         ids[:, 0] = np.where(known, self._ids.take(place + 1), unknown)
+
+    def unseen(self, block: Block) -> None:
+        return None
 
 
 class QuantileBuckets:
@@ -98,6 +107,9 @@ class QuantileBuckets:
         numbers = block.numbers[self._index]
         bucket = FIRST + np.searchsorted(self._edges, numbers, side="right")
         ids[:, 0] = self._first + np.where(np.isnan(numbers), MISSING, bucket)
+
+    def unseen(self, block: Block) -> None:
+        return None
 
 
 class Dense:
@@ -146,8 +158,15 @@ class Dense:
         constant = self._low == self._high
         self._mean[constant] = self._low[constant]
         self._std[constant | (self._std == 0)] = 1.0
-        moments = zip(self._names, self._mean.tolist(), self._std.tolist(), strict=True)
-        columns = [DenseColumn(name, "log1p", mean, std) for name, mean, std in moments]
+        self._low = np.maximum(self._low, self._mean - _MOST_DEVIATIONS * self._std)
+        self._high = np.minimum(self._high, self._mean + _MOST_DEVIATIONS * self._std)
+        constants = (self._mean, self._std, self._low, self._high)
+        columns = [
+            DenseColumn(name, "log1p", *numbers)
+            for name, *numbers in zip(
+                self._names, *(each.tolist() for each in constants), strict=True
+            )
+        ]
         return (
             *columns,
             *(
@@ -159,7 +178,9 @@ class Dense:
 
     def encode(self, block: Block) -> np.ndarray:
         """The columns of `fit`, float32 [N, D]."""
-        numbers = block.numbers[self._indices]
+        numbers = np.clip(
+            block.numbers[self._indices], self._low[:, None], self._high[:, None]
+        )
         numbers -= self._mean[:, None]
         numbers /= self._std[:, None]
         missing = np.isnan(numbers)
@@ -195,19 +216,12 @@ def kinds(layout: readers.Layout, numeric_as: Sequence[str]) -> tuple[str, ...]:
     """
     names = [column.name for column in layout.columns if column.kind == "numeric"]
     chosen = dict.fromkeys(names, "dense")
-    if not names and any(setting != "dense" for setting in numeric_as):
-        raise InputError("--numeric_as: there are no numeric columns.")
-    for setting in sorted(numeric_as, key=lambda setting: ":" in setting):
-        name, colon, kind = setting.rpartition(":")
+    # Without numeric columns there is nothing that the default could mean.
+    given = [setting for setting in numeric_as if names or setting != "dense"]
+    for name, kind in layout.settings("numeric", "numeric_as", given).items():
         if kind not in KINDS:
-            raise InputError(
-                f"--numeric_as={setting}: {kind!r} is none of {', '.join(KINDS)}."
-            )
-        if colon and name not in names:
-            raise InputError(
-                f"--numeric_as={setting}: no numeric column {name!r}; there are {', '.join(names) or 'none'}."
-            )
-        chosen.update(dict.fromkeys([name] if colon else names, kind))
+            raise InputError(f"--numeric_as: {kind!r} is none of {', '.join(KINDS)}.")
+        chosen[name] = kind
     return tuple(chosen.values())
 
 

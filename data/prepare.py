@@ -1,25 +1,26 @@
 """Prepares data for training: python -m data.prepare --dataset=criteo --source=FILE --data_dir=DIR
 
 Reads plain or gzipped files, or draws synthetic rows, fits vocabularies and scales on the
-training split, and writes a store that experiments.train reads. The result, one JSON object, is the last
-line of stdout.
+training split, and writes a store that experiments.train reads. --verify checks every byte
+of a store, and --upgrade makes a store of one of version 1:
+
+    python -m data.prepare --verify --name=criteo --data_dir=DIR
+
+The result, one JSON object, is the last line of stdout.
 """
 
-import contextlib
 import importlib
+import logging
 import pathlib
-import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 from absl import flags
 
-from afm_jax.errors import InputError
-from data import leftovers, program
-from data.store import check_name, store_folder
+from afm_jax.errors import InputError, install
+from data import program, store_writer
 
 DATASETS = {
     "frappe": "data.frappe.frappe_dataset_builder.Builder",
@@ -52,7 +53,25 @@ _NAME = flags.DEFINE_string(
 _OVERWRITE = flags.DEFINE_bool(
     "overwrite", False, "replace the store of this name", flag_values=FLAGS
 )
-flags.mark_flags_as_required(["dataset", "data_dir"], flag_values=FLAGS)
+_RECORDS = flags.DEFINE_bool(
+    "records",
+    False,
+    "Write the store's rows as TFDS records, too, to exchange them.",
+    flag_values=FLAGS,
+)
+_VERIFY = flags.DEFINE_bool(
+    "verify",
+    False,
+    "Prepare nothing; check all checksums and rows of the store of this name.",
+    flag_values=FLAGS,
+)
+_UPGRADE = flags.DEFINE_bool(
+    "upgrade",
+    False,
+    "Prepare nothing; make a store of the records of version 1 of this name.",
+    flag_values=FLAGS,
+)
+flags.mark_flag_as_required("data_dir", flag_values=FLAGS)
 
 # The options of the preparation, passed on as they are if given.
 flags.DEFINE_integer(
@@ -74,13 +93,13 @@ flags.DEFINE_enum(
     "split",
     None,
     ["random", "time"],
-    "how to split rows that do not come in files named train, validation and test; random if not given",
+    "how to split rows that do not come in files named train, validation and test, and how to hold validation rows out of train where there is no validation file; random if not given",
     flag_values=FLAGS,
 )
 flags.DEFINE_list(
     "fractions",
     None,
-    "of train, validation and perhaps test rows; 0.8,0.1,0.1 if not given",
+    "of train, validation and perhaps test rows; 0.8,0.1,0.1 if not given, or 0.9,0.1 where the test rows are a file of their own",
     flag_values=FLAGS,
 )
 flags.DEFINE_integer(
@@ -108,6 +127,12 @@ flags.DEFINE_string(
     "csv, parquet: between the values of a multi-valued column; | if not given",
     flag_values=FLAGS,
 )
+flags.DEFINE_list(
+    "max_slots",
+    None,
+    "Keep the first N items of each list of a multi-valued column; N for all such columns, or COLUMN:N for one. If not given, a column has as many slots as the longest list of a training row has items.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_string(
     "time", None, "csv, parquet: the column for --split=time", flag_values=FLAGS
 )
@@ -123,63 +148,117 @@ flags.DEFINE_list(
 
 _OPTIONS = (
     *("min_count", "numeric_as", "buckets", "split", "fractions", "seed", "label"),
-    *("categorical", "numeric", "multi_valued", "separator", "time"),
+    *("categorical", "numeric", "multi_valued", "separator", "max_slots", "time"),
     *("field_sizes", "field_names", "rows"),
 )
-_APART = ".incomplete."
 _NUMBERS = {"fractions": float, "field_sizes": int, "rows": int}
+
+_log = logging.getLogger(__name__)
 
 
 def main() -> dict[str, Any]:
-    """Prepares the source; see the module's docstring.
+    """Prepares the source, or does what is asked instead; see the module's docstring.
 
     Raises:
         InputError: of the source or a flag.
     """
+    name = _NAME.value or _DATASET.value
+    if name is None:
+        raise InputError(f"--dataset is required: {FLAGS['dataset'].help}")
+    data_dir = pathlib.Path(_DATA_DIR.value)
+    if _VERIFY.value or _UPGRADE.value:
+        return _of_a_store(data_dir, name)
+    if _DATASET.value is None:
+        raise InputError(f"--dataset is required: {FLAGS['dataset'].help}")
     needs_source = _DATASET.value != "synthetic"
     if needs_source and _SOURCE.value is None:
         raise InputError(f"--source is required: {FLAGS['source'].help}")
     if not needs_source and _SOURCE.value is not None:
         raise InputError("--source has no meaning for synthetic, which is drawn.")
-    build, open_store, builder = _import(DATASETS[_DATASET.value])
-    data_dir = pathlib.Path(_DATA_DIR.value)
-    name = _NAME.value or _DATASET.value
-    check_name(name)
     start = time.monotonic()
-    with _built_apart(data_dir, name) as folder:
-        schema = build(
-            builder,
-            data_dir=folder,
-            name=name,
-            source=pathlib.Path(_SOURCE.value) if needs_source else None,
-            options=_options(),
-        )
-        open_store(folder, name)
+    builder, source = _import("data.builder"), _SOURCE.value
+    module, _, attribute = DATASETS[_DATASET.value].rpartition(".")
+    written = builder.build(
+        getattr(_import(module), attribute),
+        data_dir=data_dir,
+        name=name,
+        source=None if source is None else pathlib.Path(source),
+        options=_options(),
+        overwrite=_OVERWRITE.value,
+    )
     seconds = time.monotonic() - start
+    if _RECORDS.value:
+        _log.info("Records are in %s.", builder.write_records(data_dir, name))
+    result = _told(data_dir, name, written)
+    return {**result, "rows_per_second": round(sum(result["rows"].values()) / seconds)}
+
+
+def _of_a_store(data_dir: pathlib.Path, name: str) -> dict[str, Any]:
+    """The result of --verify or --upgrade."""
+    given = [
+        flag
+        for flag in (*_OPTIONS, "source", "overwrite", "records")
+        if FLAGS[flag].present
+    ]
+    if given or (_VERIFY.value and _UPGRADE.value):
+        other = given[0] if given else "upgrade"
+        what = "verify" if _VERIFY.value else "upgrade"
+        raise InputError(f"--{other} has no meaning beside --{what}.")
+    if _VERIFY.value:
+        return store_writer.verify(data_dir, name)
+    return _told(data_dir, name, _import("data.upgrade").upgrade(data_dir, name))
+
+
+def _told(
+    data_dir: pathlib.Path, name: str, written: store_writer.Written
+) -> dict[str, Any]:
+    """What a store holds: log lines, and the result."""
+    for split in written.schema.rows:
+        for what, shares in ("unseen", written.unseen), ("missing", written.missing):
+            if shares.get(split):
+                _log.info("%s: %s values %s.", split, what, _percent(shares[split]))
+    for what, shares in ("unseen", written.unseen), ("missing", written.missing):
+        for split in [split for split in written.schema.rows if split != "train"]:
+            never = {
+                field: share
+                for field, share in shares.get(split, {}).items()
+                if field not in shares.get("train", {})
+            }
+            if never:
+                _log.warning(
+                    "No training row has a value that is %s in these fields, so that nothing is learned of it; in %s: %s.",
+                    what,
+                    split,
+                    _percent(never),
+                )
     return {
         "dataset": name,
-        "rows": dict(schema.rows),
-        "fields": len(schema.fields),
-        "vocab_size": schema.vocab_size,
+        "rows": dict(written.schema.rows),
+        "fields": len(written.schema.fields),
+        "vocab_size": written.schema.vocab_size,
+        "unseen": written.unseen,
+        "missing": written.missing,
         "data_dir": str(data_dir),
-        "rows_per_second": round(sum(schema.rows.values()) / seconds),
     }
 
 
-def _import(name: str) -> tuple[Any, Any, Any]:
-    """Functions build and open_store, and the builder of this name."""
-    module, _, attribute = name.rpartition(".")
-    try:
-        # Only here: they need the packages of the extra.
-        from data.builder import build
-        from data.store import open_store
+def _percent(shares: Mapping[str, float]) -> str:
+    return ", ".join(f"{field} {100 * share:.3g}%" for field, share in shares.items())
 
-        return build, open_store, getattr(importlib.import_module(module), attribute)
+
+def _import(name: str) -> Any:
+    """A module that needs the packages of the extra.
+
+    Raises:
+        InputError: one of them is not installed.
+    """
+    try:
+        return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] in ("afm_jax", "data"):
             raise
         raise InputError(
-            f"data.prepare needs the package {error.name!r}; pip install 'afm_jax[data]'."
+            f"data.prepare needs the package {error.name!r}; {install('data')}."
         ) from None
 
 
@@ -197,56 +276,6 @@ def _options() -> dict[str, Any]:
                 f"--{name}={','.join(options[name])}: expected {words} numbers, separated by commas."
             ) from None
     return options
-
-
-@contextlib.contextmanager
-def _built_apart(data_dir: pathlib.Path, name: str) -> Iterator[pathlib.Path]:
-    """A folder to build a store in, which then takes its place, or that of an old one.
-
-    Until then, whatever happens, the old one stays as it is.
-
-    Raises:
-        InputError: there is a store and --overwrite is not given.
-    """
-    store = store_folder(data_dir, name)
-    old = store.with_name(f".{store.name}.old")
-    if old.exists() and not store.exists():  # killed on the way from old to new
-        old.rename(store)
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(leftovers.made(store.parent))
-        except OSError as error:
-            raise InputError(f"--data_dir={data_dir}: {error.strerror}.") from None
-        _check_free(store)
-        with leftovers.cleared(store.parent, f"{_APART}*"):
-            folder = pathlib.Path(tempfile.mkdtemp(prefix=_APART, dir=store.parent))
-            try:
-                yield folder
-                _check_free(store)
-                _replace(store, store_folder(folder, name), old)
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _replace(store: pathlib.Path, new: pathlib.Path, old: pathlib.Path) -> None:
-    """Puts the new store in place, the present one being `old` until it is there."""
-    shutil.rmtree(old, ignore_errors=True)
-    if store.exists():
-        store.rename(old)
-    try:
-        new.rename(store)
-    except BaseException:
-        if old.exists():
-            old.rename(store)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _check_free(store: pathlib.Path) -> None:
-    if store.exists() and not _OVERWRITE.value:
-        raise InputError(
-            f"{store} exists; give --overwrite to replace it, or --name to keep both."
-        )
 
 
 if __name__ == "__main__":

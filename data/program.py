@@ -16,14 +16,11 @@ process, --help lists the program's flags only, and nothing but them is accepted
 """
 
 import contextlib
-import difflib
 import json
 import logging
 import math
 import re
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -32,10 +29,11 @@ from absl import flags
 from rich import console as rich_console
 from rich import progress as rich_progress
 
-from afm_jax.errors import InputError
-from data import failures
+from afm_jax.errors import InputError, closest, did_you_mean
+from data import failures, signals, streams
+from data.start import INTERRUPTED
 
-SUCCESS, MISTAKE, INTERRUPTED = 0, 2, 130
+SUCCESS, MISTAKE = 0, 2
 
 _LOGGERS = ("afm_jax", "data", "experiments", "__main__")
 _SECONDS_BETWEEN_LINES = 10.0
@@ -43,10 +41,15 @@ _SECONDS_BETWEEN_LINES = 10.0
 _REQUIRED = re.compile(
     r"flag --(\w+)=None: Flag --\1 must have a value other than None\."
 )
-_NO_NUMBER = {
-    "invalid literal for int() with base 10:": "expected a whole number, found",
-    "could not convert string to float:": "expected a number, found",
+_WORDS = {
+    r"invalid literal for int\(\) with base 10:": "expected a whole number, found",
+    r"could not convert string to float:": "expected a number, found",
+    r"\('Non-boolean argument to boolean flag', (.*)\)": r"expected true or false, found \1",
 }
+_NO_CHOICE = re.compile(
+    r"flag --(\w+)=(.*): value should be one of <[^<]*>$", re.DOTALL
+)
+_LARGEST = 2**63 - 1
 _HELP = ("--help", "-help", "-h")
 
 _log = logging.getLogger(__name__)
@@ -73,24 +76,41 @@ def run(
         stderr; 130 after Ctrl-C. Any other exception is a bug and passes through.
     """
     argv = list(sys.argv if argv is None else argv)
+    with streams.patient_stderr(), signals.delivered():
+        try:
+            return _run(main, flag_values, argv)
+        except InputError as mistake:
+            return _tell(str(mistake))
+        except KeyboardInterrupt:
+            print("Interrupted.", file=sys.stderr)
+            return INTERRUPTED
+        except Exception as error:
+            told = failures.explain(error)
+            if told is None:
+                raise
+            return _tell(told)
+
+
+def _run(
+    main: Callable[[], Mapping[str, Any]],
+    flag_values: flags.FlagValues,
+    argv: Sequence[str],
+) -> int:
+    streams.check_stdout()
     if any(argument in _HELP for argument in argv[1:]):
-        print(_help(main, flag_values))
+        with contextlib.suppress(BrokenPipeError):  # `--help | head` has seen enough.
+            streams.tell(_help(main, flag_values))
         return SUCCESS
+    parse(flag_values, argv)
+    with _logs_on_stderr():
+        result = main()
+    text = json.dumps(result, allow_nan=False)
     try:
-        parse(flag_values, argv)
-        with _logs_on_stderr():
-            result = main()
-    except InputError as mistake:
-        return _tell(str(mistake))
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        return INTERRUPTED
-    except Exception as error:
-        told = failures.explain(error)
-        if told is None:
-            raise
-        return _tell(told)
-    print(json.dumps(result, allow_nan=False), flush=True)
+        streams.tell(text)
+    except OSError as error:
+        raise InputError(
+            f"The job was done, but stdout takes no result: {error.strerror}."
+        ) from None
     return SUCCESS
 
 
@@ -103,56 +123,75 @@ def parse(flag_values: flags.FlagValues, argv: Sequence[str]) -> None:
     """Sets the flags to their defaults, then from `argv`, the program's name first.
 
     Raises:
-        InputError: a flag that there is not, a value that is not one of its, or
-            something that is no flag.
+        InputError: an unknown flag, a value that the flag does not accept, or an
+            argument that is not a flag.
     """
     for name in flag_values:
         flag_values[name].unparse()
     try:
         extra = flag_values(argv)[1:]
     except flags.UnrecognizedFlagError as unknown:
-        close = difflib.get_close_matches(unknown.flagname, list(flag_values), n=1)
-        hint = f"did you mean --{close[0]}?" if close else "--help lists the flags."
+        close = closest(unknown.flagname, flag_values)
+        hint = f"did you mean --{close}?" if close else "--help lists the flags."
         raise InputError(f"Unknown flag --{unknown.flagname}; {hint}") from None
     except UnicodeDecodeError:
         raise InputError("A --flagfile is not UTF-8 text.") from None
     except flags.Error as error:
-        text = _REQUIRED.sub(
-            lambda flag: f"--{flag[1]} is required: {flag_values[flag[1]].help}",
-            str(error).removeprefix("ERROR:: "),
-        )
-        for pattern, told in _NO_NUMBER.items():
-            text = text.replace(pattern, told)
-        raise InputError(text) from None
+        raise InputError(_plain(str(error), flag_values)) from None
     if extra:
         raise InputError(f"Unexpected {extra[0]!r}; flags are written --name=value.")
     for name in flag_values:
-        value = flag_values[name].value
-        if isinstance(value, float) and not math.isfinite(value):
-            raise InputError(f"--{name}={value}: expected a finite number.")
-        if value == "":
-            raise InputError(f"--{name} is empty; expected: {flag_values[name].help}")
+        _check(flag_values, name)
 
 
-@contextlib.contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """An event set by the first SIGTERM or SIGINT; the second one acts as always."""
-    stop = threading.Event()
-    kinds = (signal.SIGTERM, signal.SIGINT)
-    before = {kind: signal.getsignal(kind) for kind in kinds}
+def set_flag(flag_values: flags.FlagValues, name: str, value: Any) -> None:
+    """Sets one flag, as if it were given.
 
-    def request(number, frame):
-        del frame
-        stop.set()
-        signal.signal(number, before[number])
-
-    for kind in kinds:
-        signal.signal(kind, request)
+    Raises:
+        InputError: the flag does not accept the value.
+    """
+    flag_values[name].unparse()
     try:
-        yield stop
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
+        flag_values[name].parse(value)
+    except flags.Error as error:
+        raise InputError(_plain(str(error), flag_values)) from None
+    _check(flag_values, name)
+
+
+def _check(flag_values: flags.FlagValues, name: str) -> None:
+    """Raises InputError if the flag's value is one that no program can work with."""
+    value = flag_values[name].value
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"--{name}={value}: expected a finite number.")
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise InputError(f"--{name}={value}: expected at most {_LARGEST:,}.")
+    if value == "":
+        raise InputError(f"--{name} is empty; expected: {flag_values[name].help}")
+    for text in value if isinstance(value, list) else [value]:
+        if isinstance(text, str) and not _is_text(text):
+            raise InputError(f"--{name}={text!r} is not UTF-8 text.")
+
+
+def _is_text(text: str) -> bool:
+    try:
+        return b"\0" not in text.encode("utf-8")
+    except UnicodeEncodeError:  # bytes of the command line that are not UTF-8
+        return False
+
+
+def _plain(text: str, flag_values: flags.FlagValues) -> str:
+    """What absl says of flags in the words of a program."""
+    text = _REQUIRED.sub(
+        lambda flag: f"--{flag[1]} is required: {flag_values[flag[1]].help}",
+        text.removeprefix("ERROR:: "),
+    )
+    for pattern, told in _WORDS.items():
+        text = re.sub(pattern, told, text)
+    choice = _NO_CHOICE.match(text)
+    if choice is not None:
+        parser = flag_values[choice[1]].parser
+        text += f".{did_you_mean(choice[2], getattr(parser, 'enum_values', ()))}"
+    return text
 
 
 @contextlib.contextmanager

@@ -4,14 +4,15 @@ Imports tensorflow_datasets and polars, so import it inside the function that bu
 """
 
 import functools
+import logging
 import pathlib
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
-from data import encoding, numeric, sources, splits
+from data import encoding, multi_valued, numeric, sources, splits
 from data.builder import BlockBuilder, Encoded
 from data.readers import csv, libfm, parquet
 from data.spill import spill
@@ -20,8 +21,9 @@ DEFAULTS: Mapping[str, Any] = {
     "min_count": 1,
     "numeric_as": ("dense",),
     "buckets": 20,
+    "max_slots": (),
     "split": None,
-    "fractions": (0.8, 0.1, 0.1),
+    "fractions": None,
     "seed": 0,
     "label": None,
     "categorical": (),
@@ -32,9 +34,17 @@ DEFAULTS: Mapping[str, Any] = {
     "field_sizes": (),
     "field_names": None,
 }
-"""All options of a preparation. `split` None: given files, else random."""
+"""All options of a preparation.
 
-_FOR_ALL = ("min_count", "numeric_as", "buckets", "split", "fractions", "seed")
+`split` None: given files, else random. `fractions` None: see `splits.resolve_fractions`.
+"""
+
+_log = logging.getLogger(__name__)
+
+_FOR_ALL = (
+    *("min_count", "numeric_as", "buckets", "max_slots"),
+    *("split", "fractions", "seed"),
+)
 
 
 class RawBuilder(BlockBuilder):
@@ -62,23 +72,23 @@ class RawBuilder(BlockBuilder):
         to_split = not {"split", "fractions", "seed"}.isdisjoint(self.options)
         files = self.files(source, to_split=to_split)
         reader = self.reader.open_reader([file.path for file in files], options)
+        if reader.names is not None:
+            sources.require_one_table(files, reader.names)
         kinds = numeric.kinds(reader.layout, options["numeric_as"])
+        max_slots = multi_valued.slot_limits(reader.layout, options["max_slots"])
         if "buckets" in self.options and "bucket_quantile" not in kinds:
             raise InputError(
                 "--buckets has no meaning without --numeric_as=bucket_quantile."
             )
         if "seed" in self.options and options["split"] == "time":
             raise InputError("--seed has no meaning for --split=time.")
+        options.update(_how_to_split(files, options))
         spilled = spill(
             files,
             reader,
             folder / "scratch",
             functools.partial(numeric.prepare, kinds=kinds),
         )
-        if files[0].split is None:
-            options["split"] = options["split"] or "random"
-        else:
-            options["fractions"] = options["seed"] = None
         assigned = splits.assign(
             spilled, options["split"], options["fractions"], options["seed"]
         )
@@ -88,8 +98,9 @@ class RawBuilder(BlockBuilder):
             kinds,
             min_count=options["min_count"],
             buckets=options["buckets"],
+            max_slots=max_slots,
         )
-        fitted.save_vocabularies(folder / encoding.VOCABULARIES_FILE)
+        fitted.save_vocabularies(folder)
         schema = Schema(
             dataset=self.name,
             fields=fitted.fields,
@@ -97,6 +108,7 @@ class RawBuilder(BlockBuilder):
             label=reader.layout.label,
             sources=spilled.checksums,
             options={name: options[name] for name in (*_FOR_ALL, *self.reader.OPTIONS)},
+            source_rows=spilled.source_rows,
         )
         return Encoded(schema, encoding.encode(spilled, assigned, fitted))
 
@@ -116,6 +128,25 @@ class RawBuilder(BlockBuilder):
                     f"--{name}={options[name]}, expected at least {least}."
                 )
         return options
+
+
+def _how_to_split(
+    files: Sequence[sources.SourceFile], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The options split, fractions and seed, as far as they have a meaning."""
+    given = {file.split for file in files}
+    if None not in given:
+        return {"split": None, "fractions": None, "seed": None}
+    fractions = splits.resolve_fractions(
+        options["fractions"], given_test="test" in given
+    )
+    if "test" in given:
+        _log.info(
+            "There is no validation file: %g%% of the training rows are held out for validation.",
+            100 * fractions[1],
+        )
+    how = options["split"] or "random"
+    return {"split": how, "fractions": fractions, "seed": options["seed"]}
 
 
 class LibfmBuilder(RawBuilder):

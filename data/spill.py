@@ -85,11 +85,19 @@ class Block(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """A block on disk: its file, number of rows, and given split, if any."""
+    """A block on disk.
+
+    Attributes:
+        path: its file.
+        rows: number of rows.
+        split: the given split of the rows, if any.
+        source: the path of the raw file that the rows are from.
+    """
 
     path: pathlib.Path
     rows: int
     split: str | None
+    source: pathlib.Path
 
     def load(self) -> Block:
         """The block."""
@@ -113,7 +121,8 @@ class Spill(NamedTuple):
         layout: the columns.
         blocks: the blocks in the order of the rows.
         dictionaries: the strings of each categorical or multi-valued column, by name.
-        checksums: checksum of each file, by file name.
+        checksums: checksum of each file, by its path below the folder of all files.
+        source_rows: rows of each file, by the same path, in the order of the rows.
         weighted: whether any value is not 1.
     """
 
@@ -121,6 +130,7 @@ class Spill(NamedTuple):
     blocks: list[Stored]
     dictionaries: Mapping[str, Dictionary]
     checksums: Mapping[str, str]
+    source_rows: Mapping[str, int]
     weighted: bool
 
 
@@ -149,13 +159,14 @@ def spill(
     }
 
     def store(
-        task: tuple[pathlib.Path, str | None, readers.Part],
+        task: tuple[pathlib.Path, sources.SourceFile, readers.Part],
     ) -> tuple[Stored, bool]:
-        path, split, part = task
+        path, file, part = task
         block = _block(part.parse(), reader.layout, dictionaries, prepare_numbers)
         _save(block, path)
         weighted = block.values.size > 0 or any(m.values.size > 0 for m in block.many)
-        return Stored(path, len(block.labels), split), weighted
+        stored = Stored(path, len(block.labels), file.split, file.path)
+        return stored, weighted
 
     total = sum(file.path.stat().st_size for file in files) / 1e6
     with (
@@ -163,15 +174,21 @@ def spill(
         concurrent.futures.ThreadPoolExecutor(1) as pool,
     ):
         paths = [*(file.path for file in files), *reader.tables]
+        common = os.path.commonpath([path.parent for path in paths])
+        names = [path.relative_to(common).as_posix() for path in paths]
         checksums = pool.map(text.checksum, paths)
         stored = list(ordered_map(store, _tasks(files, reader, folder, advance)))
+        if reader.check:
+            reader.check({name: of.strings() for name, of in dictionaries.items()})
+        rows = dict.fromkeys(paths[: len(files)], 0)
+        for block, _ in stored:
+            rows[block.source] += block.rows
         return Spill(
             layout=reader.layout,
             blocks=[block for block, _ in stored],
             dictionaries=dictionaries,
-            checksums={
-                path.name: crc for path, crc in zip(paths, checksums, strict=True)
-            },
+            checksums=dict(zip(names, checksums, strict=True)),
+            source_rows=dict(zip(names, rows.values(), strict=False)),
             weighted=any(weighted for _, weighted in stored),
         )
 
@@ -199,12 +216,12 @@ def _tasks(
     reader: readers.Reader,
     folder: pathlib.Path,
     advance: Callable[..., None],
-) -> Iterator[tuple[pathlib.Path, str | None, readers.Part]]:
+) -> Iterator[tuple[pathlib.Path, sources.SourceFile, readers.Part]]:
     count = 0
     for file in files:
         taken = 0
         for part in reader.parts(file.path):
-            yield folder / f"{count:06d}", file.split, part
+            yield folder / f"{count:06d}", file, part
             count += 1
             advance((part.taken - taken) / 1e6)
             taken = part.taken

@@ -1,5 +1,6 @@
 """Which rows are for training, validation and test: exact, and the same every time."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -17,15 +18,7 @@ def sizes(rows: int, fractions: Sequence[float]) -> tuple[int, ...]:
         InputError: the fractions are not two or three numbers that sum to 1, those for
             training and validation above 0, or a split would be empty.
     """
-    if (
-        len(fractions) not in (2, 3)
-        or min(fractions) < 0
-        or 0 in fractions[:2]
-        or not abs(sum(fractions) - 1) <= 1e-6  # not a number is wrong too
-    ):
-        raise InputError(
-            f"Fractions {','.join(map(str, fractions))}: expected those of train, validation and perhaps test, which sum to 1, such as 0.8,0.1,0.1."
-        )
+    _check(fractions)
     train, validation, test = (*fractions, 0.0)[:3]
     held_out = [round(rows * fraction) for fraction in (validation, test)]
     counts = (rows - sum(held_out), *held_out)
@@ -35,6 +28,43 @@ def sizes(rows: int, fractions: Sequence[float]) -> tuple[int, ...]:
         if fraction and count <= 0:
             raise InputError(f"{rows} rows are too few to split: none for {split}.")
     return counts
+
+
+def resolve_fractions(
+    fractions: Sequence[float] | None, *, given_test: bool
+) -> Sequence[float]:
+    """The fractions of the rows that are to be split.
+
+    Args:
+        fractions: what the user asked for; None means 0.8,0.1,0.1, or 0.9,0.1 beside
+            given test rows.
+        given_test: whether the test rows are given, so that the others are for
+            training and validation only.
+
+    Raises:
+        InputError: the fractions are not two or three numbers that sum to 1, those for
+            training and validation above 0; or a fraction for test beside given rows.
+    """
+    if fractions is None:
+        return (0.9, 0.1) if given_test else (0.8, 0.1, 0.1)
+    _check(fractions)
+    if given_test and any(fractions[2:]):
+        raise InputError(
+            f"Fractions {','.join(map(str, fractions))}: the test rows are given; expected those of train and validation, such as 0.9,0.1."
+        )
+    return fractions
+
+
+def _check(fractions: Sequence[float]) -> None:
+    if (
+        len(fractions) not in (2, 3)
+        or min(fractions) < 0
+        or 0 in fractions[:2]
+        or not abs(sum(fractions) - 1) <= 1e-6  # not a number is wrong too
+    ):
+        raise InputError(
+            f"Fractions {','.join(map(str, fractions))}: expected those of train, validation and perhaps test, which sum to 1, such as 0.8,0.1,0.1."
+        )
 
 
 def by_position(positions: np.ndarray, counts: Sequence[int]) -> np.ndarray:
@@ -76,29 +106,25 @@ def assign(
 ) -> list[np.ndarray]:
     """The split of each row of each block, int8 indices into SPLITS: a byte a row.
 
+    Blocks of given splits keep them; the rows of all others are split as if they were
+    all rows.
+
     Args:
         spill: the rows.
-        how: 'random', 'time', or None if the files are given
-        fractions: of training, validation and perhaps test rows; not for given splits.
+        how: 'random', 'time', or None if all splits are given.
+        fractions: of training, validation and perhaps test rows among those to split.
         seed: of the random order; for 'random' only.
 
     Raises:
         InputError: the fractions are not right, or a split would be empty.
     """
-    blocks = spill.blocks
+    blocks = [block for block in spill.blocks if block.split is None]
+    ends = np.cumsum([0, *(block.rows for block in blocks)])
+    rows = int(ends[-1])
+    ranges = list(itertools.pairwise(ends.tolist()))
     if how is None:
-        return [
-            np.full(block.rows, SPLITS.index(block.split or ""), np.int8)
-            for block in blocks
-        ]
-    ends = np.cumsum([block.rows for block in blocks])
-    rows = int(ends[-1]) if blocks else 0
-    counts = sizes(rows, fractions)
-    ranges = [
-        (int(end) - block.rows, int(end))
-        for end, block in zip(ends, blocks, strict=True)
-    ]
-    if how == "random":
+        positions: Iterator[np.ndarray] = iter(())
+    elif how == "random":
         positions = (random_positions(*part, rows, seed) for part in ranges)
     elif spill.layout.order == readers.TIME:
         positions = _time_positions(blocks)
@@ -108,7 +134,13 @@ def assign(
         raise InputError(
             "--split=time: the order of these rows in time is not known; for csv and parquet give --time=COLUMN."
         )
-    return [by_position(part, counts) for part in positions]
+    counts = sizes(rows, fractions or ()) if how else ()
+    return [
+        by_position(next(positions), counts)
+        if block.split is None
+        else np.full(block.rows, SPLITS.index(block.split), np.int8)
+        for block in spill.blocks
+    ]
 
 
 def _time_positions(blocks: Sequence[Stored]) -> Iterator[np.ndarray]:

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import jax
 from absl import flags
 
-from afm_jax.errors import InputError
+from afm_jax.errors import InputError, did_you_mean
 from afm_jax.training import records
 from data import program
 from data.store import Store
@@ -95,12 +95,22 @@ def main() -> dict[str, Any]:
     names = [entry.name for entry in entries]
     reference = _REFERENCE.value or names[0]
     if reference not in names:
-        raise InputError(f"--reference={reference} is none of {tuple(names)}.")
+        raise InputError(
+            f"--reference={reference} is none of {tuple(names)}.{did_you_mean(reference, names)}"
+        )
     least = statistics.least_resamples(len(entries) - 1)
     if _RESAMPLES.value < least:
         raise InputError(
             f"--resamples={_RESAMPLES.value} are too few to tell {len(entries)} models apart; give {least} or more."
         )
+    with workdirs.held(workdir):
+        _check_folder(workdir, entries)
+        return _compare(entries, workdir, reference)
+
+
+def _compare(
+    entries: list[Entry], workdir: pathlib.Path, reference: str
+) -> dict[str, Any]:
     store = _open_data(entries, workdir)
     split = next((name for name in ("test", "validation") if name in store.splits), "")
     if not split:
@@ -118,6 +128,21 @@ def main() -> dict[str, Any]:
     if _PLOTS.value:
         plots.draw(workdir, summary, compared)
     return {**summary, "workdir": str(workdir)}
+
+
+def _check_folder(workdir: pathlib.Path, entries: list[Entry]) -> None:
+    """Raises InputError if the runs or the report could not be written, in the end."""
+    if workdirs.is_run(workdir):
+        raise InputError(
+            f"{workdir} holds a run of experiments.train; name another --workdir."
+        )
+    files = (*report.FILES, *(plots.FILES if _PLOTS.value else ()))
+    names = [entry.name for entry in entries]
+    workdirs.check_paths(workdir, files=files, folders=names)
+    for name in names:
+        for folder in sorted((workdir / name).glob("seed_*")):
+            workdirs.check_paths(folder.parent, files=(), folders=[folder.name])
+            workdirs.check_paths(folder)
 
 
 def _entries() -> list[Entry]:
@@ -179,7 +204,7 @@ def _train_all(
                 if (folder / workdirs.CONFIG).exists():
                     _parse(entry, seed, workdir, "--resume")
                 try:
-                    result = train.main()
+                    result = train.run()
                 except InputError as error:
                     failed[title] = str(error)
                     continue

@@ -5,8 +5,11 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from afm_jax.errors import InputError
+from afm_jax.errors import InputError, install
 from experiments.report import Run
+
+FILES = ("metrics.png", "learning_curves.png", "cost.png")
+"""What `draw` draws."""
 
 _TITLES = {"auc": "AUC", "log_loss": "log loss"}
 
@@ -17,7 +20,7 @@ def check() -> None:
         import matplotlib  # noqa: F401
     except ImportError:
         raise InputError(
-            "Plots need matplotlib: pip install 'afm_jax[plots]', or give --noplots."
+            f"Plots need matplotlib; {install('plots')}, or give --noplots."
         ) from None
 
 
@@ -26,21 +29,18 @@ def draw(
     summary: Mapping[str, Any],
     compared: Mapping[str, Sequence[Run]],
 ) -> None:
-    """Draws metrics.png, learning_curves.png and cost.png.
+    """Draws the pictures of `FILES`.
 
     Args:
         folder: where to.
         summary: of `report.summarize`.
         compared: the runs of each model.
     """
-    for name, picture in (
-        ("metrics", _metrics),
-        ("learning_curves", _learning_curves),
-        ("cost", _cost),
-    ):
+    pictures = (_metrics, _learning_curves, _cost)
+    for name, picture in zip(FILES, pictures, strict=True):
         figure = _figure(len(compared))
         picture(figure, summary, compared)
-        figure.savefig(folder / f"{name}.png", dpi=150)
+        figure.savefig(folder / name, dpi=150)
 
 
 def _figure(num_models: int) -> Any:

@@ -12,6 +12,9 @@ from experiments import statistics, workdirs
 METRICS = ("auc", "log_loss")
 """The metrics whose differences are tested."""
 
+FILES = ("table.md", "results.jsonl")
+"""What `write` writes."""
+
 _TITLES = {"auc": "AUC", "log_loss": "log loss", "rmse": "RMSE"}
 _UNDECIDED = "no difference shown"
 
@@ -65,7 +68,7 @@ def summarize(
         'models' (for each, 'auc', 'log_loss', 'rmse' and 'seconds' as {'mean', 'sd'},
         'params'), 'differences' (for each but the reference, for each of METRICS, see
         `statistics.difference`; 'p_holm', corrected for the number of models;
-        'verdict') and 'best_possible'. What there is not is None: the sd of one seed,
+        'verdict'; 'reason', see `reason`) and 'best_possible'. What there is not is None: the sd of one seed,
         the log loss of a regression.
     """
     first = compared[reference][0]
@@ -148,6 +151,7 @@ def _differences(
                 **result._asdict(),
                 "p_holm": p_holm,
                 "verdict": verdict(metric, result, p_holm, len(values[name])),
+                "reason": reason(result, p_holm, len(values[name])),
             }
     return found
 
@@ -156,10 +160,20 @@ def verdict(
     metric: str, found: statistics.Difference, p_holm: float, seeds: int
 ) -> str:
     """'better' or 'worse' if interval and corrected p both say so, and not of one seed."""
-    sure = p_holm < statistics.LEVEL and (found.low > 0 or found.high < 0)
-    if not sure or seeds < 2:
+    if seeds < 2 or p_holm >= statistics.LEVEL or not found.leaves_out_zero:
         return _UNDECIDED
     return "better" if (found.mean > 0) == (metric == "auc") else "worse"
+
+
+def reason(found: statistics.Difference, p_holm: float, seeds: int) -> str | None:
+    """Why an interval that leaves out 0 shows no difference; None where it does."""
+    if not found.leaves_out_zero:
+        return None
+    if seeds < 2:
+        return "one seed, so the interval does not hold the luck of the seed"
+    if p_holm >= statistics.LEVEL:
+        return f"the corrected p is not below {statistics.LEVEL}"
+    return None
 
 
 def write(
@@ -168,7 +182,7 @@ def write(
     compared: Mapping[str, Sequence[Run]],
 ) -> None:
     """Writes table.md and results.jsonl, one line for each run."""
-    workdirs.write_text(workdir / "table.md", table(summary))
+    workdirs.write_text(workdir / FILES[0], table(summary))
     lines = [
         {
             "name": name,
@@ -181,7 +195,7 @@ def write(
         for run in several
     ]
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    workdirs.write_text(workdir / "results.jsonl", text)
+    workdirs.write_text(workdir / FILES[1], text)
 
 
 def table(summary: Mapping[str, Any]) -> str:
@@ -238,7 +252,8 @@ def _difference_lines(summary: Mapping[str, Any], reference: str) -> list[str]:
                 continue
             ends = ", ".join(f"{found[end]:+.5f}" for end in ("low", "high"))
             p = f"{found['p_holm']:.3g}"
-            cells += [f"{found['mean']:+.5f} [{ends}]", p, found["verdict"]]
+            told = ": ".join(filter(None, (found["verdict"], found["reason"])))
+            cells += [f"{found['mean']:+.5f} [{ends}]", p, told]
         lines.append(_row(cells))
     return lines
 

@@ -2,7 +2,9 @@
 
 import ast
 import logging
+import os
 import pathlib
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +13,7 @@ import numpy as np
 from flax import linen as nn
 
 from afm_jax import models
-from afm_jax.errors import InputError
+from afm_jax.errors import InputError, did_you_mean
 from afm_jax.features import UNSEEN, Features, Schema
 from afm_jax.training import evaluation, leaves, loop, state
 from afm_jax.training.checkpoints import Checkpoints
@@ -48,7 +50,7 @@ def rows_of(store: Store, dataset: str, split: str) -> Rows:
     """
     if split not in store.splits:
         raise InputError(
-            f"{dataset} has no split {split!r}; it has {tuple(store.splits)}."
+            f"{dataset} has no split {split!r}; it has {tuple(store.splits)}.{did_you_mean(split, store.splits)}"
         )
     return store.splits[split]
 
@@ -75,7 +77,9 @@ def make_model(name: str, settings: Sequence[str], schema: Schema) -> nn.Module:
     model = models.make(name, vocab_size=schema.vocab_size, **values)
     dense = np.zeros((1, len(schema.dense)), np.float32)
     features = Features(np.zeros((1, slots), np.int32), None, dense)
-    jax.eval_shape(model.init, jax.random.key(0), features)
+    with warnings.catch_warnings(action="ignore"):  # of sizes that are refused below
+        variables = jax.eval_shape(model.init, jax.random.key(0), features)
+    _check_memory(name, variables)
     return model
 
 
@@ -179,5 +183,21 @@ def _tables(params: Any) -> dict[str, Any]:
 def _value(text: str) -> Any:
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text
+
+
+def _check_memory(name: str, variables: Any) -> None:
+    """Raises InputError for a model that this machine surely has no room for."""
+    needed = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(variables))
+    host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    stats = [device.memory_stats() or {} for device in jax.local_devices()]
+    there = max(host, sum(each.get("bytes_limit", 0) for each in stats))
+    if needed > there:
+        raise InputError(
+            f"{name} needs {_gigabytes(needed)} for its parameters, and this machine has {_gigabytes(there)}; make it smaller by --set, or the vocabulary by a higher --min_count of data.prepare."
+        )
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:,.0f} GB"

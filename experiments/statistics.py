@@ -42,6 +42,11 @@ class Difference(NamedTuple):
     high: float
     p: float
 
+    @property
+    def leaves_out_zero(self) -> bool:
+        """Whether 0 lies outside the interval."""
+        return self.low > 0 or self.high < 0
+
 
 def rank(scores: np.ndarray, labels: np.ndarray) -> Ranking:
     """The ranking of real scores [N] with labels 0 or 1 [N]."""

@@ -27,8 +27,8 @@ from afm_jax.training import (
     steps,
     updates,
 )
-from data import program
-from experiments import runs, startup, workdirs
+from data import program, signals
+from experiments import resuming, runs, startup, workdirs
 
 FLAGS = flags.FlagValues()
 
@@ -48,7 +48,11 @@ _WORKDIR = _string(
     None,
     "Folder for checkpoints and metrics; by default a new one under runs/.",
 )
-_RESUME = _boolean("resume", False, "Go on with the run in --workdir.")
+_RESUME = _boolean(
+    "resume",
+    False,
+    "Go on with the run in --workdir, whose flags hold where none are given, or start one if there is none.",
+)
 _INIT_FROM = _string(
     "init_from",
     None,
@@ -162,8 +166,15 @@ _SEED = _integer(
 
 
 def main() -> dict[str, Any]:
-    """Trains as the flags say; returns the result."""
+    """Trains as the flags and, with --resume, the run say; returns the result."""
     startup.prepare()
+    if _RESUME.value:
+        resuming.take_flags(FLAGS, config(), _workdir())
+    return run()
+
+
+def run() -> dict[str, Any]:
+    """Trains as the flags say, in a process that is prepared; returns the result."""
     store = runs.open_data(_DATASET.value, _DATA_DIR.value)
     schema = store.schema
     model = runs.make_model(_MODEL.value, _SET.value, schema)
@@ -212,9 +223,10 @@ def main() -> dict[str, Any]:
         tables = runs.tables_for(model, other, schema, features)
     rows = _EPOCHS.value * splits["train"].num_rows
     with workdirs.held(workdir):
-        workdirs.start(workdir, config(), schema, resume=_RESUME.value)
+        resume = _RESUME.value and workdirs.is_run(workdir)
+        workdirs.start(workdir, config(), schema, resume=resume)
         with (
-            program.stop_on_signals() as stop,
+            signals.stop_requested() as stop,
             program.progress("Training", rows) as advance,
         ):
             try:
@@ -232,10 +244,8 @@ def main() -> dict[str, Any]:
                     advance=advance,
                 )
             except loop.Interrupted as interrupted:
-                print(
-                    f"{interrupted} Go on with --resume --workdir={workdir}.",
-                    file=sys.stderr,
-                )
+                command = resuming.command(workdir)
+                print(f"{interrupted} Go on with: {command}", file=sys.stderr)
                 raise KeyboardInterrupt from None
         possible = {
             name: evaluation.best_possible(

@@ -1,17 +1,18 @@
 """The working directory of a run: what describes it, and who may train in it."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import logging
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
-from afm_jax.training import loop
+from afm_jax.training import loop, records
 from data import leftovers
 
 _log = logging.getLogger(__name__)
@@ -19,6 +20,12 @@ _log = logging.getLogger(__name__)
 CONFIG = "config.json"
 _SCHEMA = "schema.json"
 _RESULT = "result.json"
+_EVALUATED = ("validation", "test")
+_FILES = (
+    *(CONFIG, _SCHEMA, _RESULT, "metrics.jsonl"),
+    *(str(records.logits_file(pathlib.Path(), name)) for name in _EVALUATED),
+)
+_FOLDERS = (loop.CHECKPOINTS, "events", "logits")
 _NEEDED = ("model", "set", "dataset", "data_dir", "loss")
 # What runs did before these could be chosen.
 _FORMERLY = {"monitor": "auc", "compute_dtype": "float32", "attention_l2": 0.0}
@@ -64,14 +71,10 @@ def start(
         InputError: there is a run already and `resume` is False; or there is none, or
             one of another config or other data, and it is True.
     """
+    check_paths(workdir)
     path = workdir / CONFIG
     if resume:
-        saved = read_config(workdir)
-        for name in config:
-            if not _may_become(name, config[name], saved):
-                raise InputError(
-                    f"--resume: {workdir} was trained with --{name}={saved.get(name)}, found --{name}={config[name]}."
-                )
+        check_config(workdir, config)
         _check_data(workdir, schema)
     elif path.exists():
         raise InputError(
@@ -80,6 +83,43 @@ def start(
     (workdir / _RESULT).unlink(missing_ok=True)
     write_text(workdir / _SCHEMA, schema.to_json())
     write_text(path, json.dumps(dict(config), indent=1))
+
+
+def check_config(workdir: pathlib.Path, config: Mapping[str, Any]) -> None:
+    """Raises InputError if the run in a folder cannot go on with this config."""
+    saved = read_config(workdir)
+    for name in config:
+        if not _may_become(name, config[name], saved):
+            raise InputError(
+                f"--resume: {workdir} was trained with --{name}={saved.get(name)}, found --{name}={config[name]}."
+            )
+
+
+def check_paths(
+    workdir: pathlib.Path,
+    *,
+    files: Iterable[str] = _FILES,
+    folders: Iterable[str] = _FOLDERS,
+) -> None:
+    """Raises InputError if something stands where these files and folders are to be.
+
+    By default these are the files and folders of a run, of which some are written only
+    when all the work is done.
+    """
+    for expected, names in {"file": files, "folder": folders}.items():
+        for path in (workdir / name for name in names):
+            right = path.is_file() if expected == "file" else path.is_dir()
+            if path.exists() and not right:
+                raise InputError(
+                    f"{path} is no {expected}, but one is to be written there; remove it, or name another --workdir."
+                )
+            if path.is_dir() and not os.access(path, os.W_OK | os.X_OK):
+                raise InputError(f"{path}: {os.strerror(errno.EACCES)}.")
+
+
+def is_run(workdir: pathlib.Path) -> bool:
+    """Whether a folder holds a run, finished or not, or what is left of one."""
+    return (workdir / CONFIG).exists() or has_checkpoint(workdir)
 
 
 def has_checkpoint(workdir: pathlib.Path) -> bool:
@@ -208,7 +248,13 @@ def _may_become(name: str, value: Any, saved: Mapping[str, Any]) -> bool:
 def _check_data(workdir: pathlib.Path, schema: Schema) -> None:
     path = workdir / _SCHEMA
     # Where it is missing, checkpoints still know their schema.
-    if path.is_file() and path.read_text(encoding="utf-8") != schema.to_json():
+    if not path.is_file():
+        return
+    try:
+        same = schema.same_data(Schema.from_json(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{path} is damaged; remove it to go on without it.") from None
+    if not same:
         raise InputError(
             f"{workdir} was trained on other data of this name; name another --workdir."
         )

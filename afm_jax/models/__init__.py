@@ -4,8 +4,9 @@ A new file in this folder is a new model: `names` lists the folder, and `make` c
 hyperparameters against the fields of the file's `Model`. A hyperparameter's type is its
 annotation; the end of its name tells its range: `_size`, `_dim`, `_dims` and `_ratio`
 are 1 or more, `_layers` 0 or more, `_rate` is in [0, 1), `_stddev` is positive; any
-other that begins with `num_` is 1 or more. An MLP without hidden layers is the
-identity, where a model does not say that it then has none.
+other that begins with `num_` is 1 or more. `_layers` and `_steps` are 1000 at most, and
+all whole numbers are below 2^31. An MLP without hidden layers is the identity, where a
+model does not say that it then has none.
 """
 
 import dataclasses
@@ -30,7 +31,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
-def make(name: str, **hyperparameters: Any) -> nn.Module:
+def make(name: str, /, **hyperparameters: Any) -> nn.Module:
     """The model of that name.
 
     Lists are taken for tuples and whole numbers for floats where those are expected.
@@ -48,7 +49,9 @@ def make(name: str, **hyperparameters: Any) -> nn.Module:
         TypeError: `vocab_size` is not given.
     """
     if name not in names():
-        raise errors.InputError(f"Unknown model {name!r}; choose from {names()}.")
+        raise errors.InputError(
+            f"Unknown model {name!r}; choose from {names()}.{errors.did_you_mean(name, names())}"
+        )
     model = importlib.import_module(f"{__name__}.{name}").Model
     annotations = typing.get_type_hints(model)
     fields = [
@@ -61,7 +64,7 @@ def make(name: str, **hyperparameters: Any) -> nn.Module:
         if key not in fields:
             settable = tuple(field for field in fields if field not in _FROM_DATA)
             raise errors.InputError(
-                f"{name} has no hyperparameter {key!r}; it has {settable}."
+                f"{name} has no hyperparameter {key!r}; it has {settable}.{errors.did_you_mean(key, settable)}"
             )
         checked[key] = _check(f"{name}'s {key}", key, value, annotations[key])
     return model(**checked)
@@ -88,12 +91,19 @@ def _check(title: str, key: str, value: Any, annotation: Any) -> Any:
         in_range = all(number > 0 for number in found)
     else:
         in_range = True
+    most = _MOST_REPEATS if key.endswith(("_layers", "_steps")) else _LARGEST
+    if any(isinstance(number, int) and number > most for number in found):
+        expected += f", at most {most:,}"
+        in_range = False
     if converted is _WRONG or not in_range:
         raise errors.InputError(f"{title} is {value!r}; expected {expected}.")
     return converted
 
 
 _WRONG = object()
+_LARGEST = 2**31 - 1
+# Every repeat is traced and compiled anew: with a million, for hours.
+_MOST_REPEATS = 1000
 
 
 def _convert(value: Any, annotation: Any) -> tuple[Any, str]:
@@ -113,7 +123,7 @@ def _convert(value: Any, annotation: Any) -> tuple[Any, str]:
         return (tuple(items) if right else _WRONG), "a tuple of whole numbers"
     if annotation is float:
         right = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        right = right and math.isfinite(value)
+        right = right and _is_finite(value)
         return (float(value) if right else _WRONG), "a number"
     if annotation is int:
         right = isinstance(value, numbers.Integral) and not isinstance(value, bool)
@@ -124,3 +134,10 @@ def _convert(value: Any, annotation: Any) -> tuple[Any, str]:
 
 def _items(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, list | tuple) else ()
+
+
+def _is_finite(number: numbers.Real) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # a whole number beyond all floats
+        return False

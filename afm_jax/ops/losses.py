@@ -67,7 +67,9 @@ def make(name: str) -> Loss:
         InputError: no loss has this name.
     """
     if name not in _LOSSES:
-        raise errors.InputError(f"Unknown loss {name!r}; choose from {names()}.")
+        raise errors.InputError(
+            f"Unknown loss {name!r}; choose from {names()}.{errors.did_you_mean(name, names())}"
+        )
     return _LOSSES[name]
 
 

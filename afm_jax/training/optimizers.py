@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import optax
 
-from afm_jax.errors import InputError
+from afm_jax.errors import InputError, did_you_mean
 from afm_jax.training import leaves
 from afm_jax.training.state import tables
 
@@ -53,7 +53,9 @@ def make(
             is above 0 and no parameter is an attention network's kernel.
     """
     if name not in OPTIMIZERS:
-        raise InputError(f"Unknown optimizer {name!r}; choose from {OPTIMIZERS}.")
+        raise InputError(
+            f"Unknown optimizer {name!r}; choose from {OPTIMIZERS}.{did_you_mean(name, OPTIMIZERS)}"
+        )
     decay = []
     if table_l2:
         decay.append(optax.add_decayed_weights(table_l2, mask=tables))
@@ -87,7 +89,9 @@ def make_schedule(
         InputError: unknown name, or a warm-up that fills the whole run.
     """
     if name not in SCHEDULES:
-        raise InputError(f"Unknown schedule {name!r}; choose from {SCHEDULES}.")
+        raise InputError(
+            f"Unknown schedule {name!r}; choose from {SCHEDULES}.{did_you_mean(name, SCHEDULES)}"
+        )
     if warmup_steps >= total_steps:
         raise InputError(
             f"warmup_steps must be below the number of steps, {total_steps}; found {warmup_steps}."

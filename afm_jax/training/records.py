@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from afm_jax.errors import InputError
+from afm_jax.errors import InputError, install
 
 _log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ def _open_events(workdir: pathlib.Path, step: int) -> "_Events | None":
     try:
         return _Events(workdir, step)
     except ImportError:
-        _log.info("No TensorBoard events: pip install 'afm_jax[plots]' for them.")
+        _log.info("No TensorBoard events; %s for them.", install("plots"))
         return None
 
 

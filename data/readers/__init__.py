@@ -7,8 +7,10 @@ with the file, and the parts are parsed in parallel.
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from afm_jax.errors import InputError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -53,6 +55,29 @@ class Layout:
     columns: tuple[Column, ...]
     order: str | None = None
 
+    def settings(self, kind: str, option: str, given: Sequence[str]) -> dict[str, str]:
+        """What an option sets for the columns of a kind, by the names of the columns.
+
+        Args:
+            kind: of the columns.
+            option: its name, for errors.
+            given: 'VALUE' for all columns of the kind, or 'NAME:VALUE' for one.
+
+        Raises:
+            InputError: there is no such column.
+        """
+        names = [column.name for column in self.columns if column.kind == kind]
+        found: dict[str, str] = {}
+        for setting in sorted(given, key=lambda setting: ":" in setting):
+            name, colon, value = setting.rpartition(":")
+            if not names or (colon and name not in names):
+                what = f"{kind} column {name!r}" if colon else f"{kind} columns"
+                raise InputError(
+                    f"--{option}={setting}: no {what}; there are {', '.join(names) or 'none'}."
+                )
+            found.update(dict.fromkeys([name] if colon else names, value))
+        return found
+
 
 class Part(NamedTuple):
     """Some rows of a file, not parsed yet.
@@ -73,11 +98,16 @@ class Reader(NamedTuple):
         layout: the columns of the frames.
         parts: the rows of a file, in order.
         tables: other files that the reader has read.
+        check: called once all rows are read, with the distinct texts of each column that is
+            not numeric, by name; raises InputError if rows do not fit each other.
+        names: gives the names of all columns of a file; None if files have no names.
     """
 
     layout: Layout
     parts: Callable[[pathlib.Path], Iterator[Part]]
     tables: tuple[pathlib.Path, ...] = ()
+    check: Callable[[Mapping[str, "pl.Series"]], None] | None = None
+    names: Callable[[pathlib.Path], Sequence[str]] | None = None
 
 
 Options = Mapping[str, Any]

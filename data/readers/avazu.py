@@ -13,7 +13,7 @@ import polars as pl
 
 from afm_jax.errors import InputError
 from data import readers, text
-from data.readers import csv, delimited
+from data.readers import csv, delimited, joins
 
 CATEGORIES = (
     *("C1", "banner_pos", "site_id", "site_domain", "site_category"),
@@ -23,7 +23,7 @@ CATEGORIES = (
 )
 FROM_HOUR = ("hour_of_day", "weekday", "is_weekend")
 
-_KINDS = {"click": "label", "hour": "time", **dict.fromkeys(CATEGORIES, "text")}
+_KINDS = {"click": "label", "hour": "whole", **dict.fromkeys(CATEGORIES, "text")}
 
 OPTIONS: tuple[str, ...] = ()
 
@@ -46,31 +46,33 @@ def _parts(path: pathlib.Path) -> Iterator[readers.Part]:
 
 
 def _parse(chunk: text.Chunk, header: dict[str, str]) -> pl.DataFrame:
-    frame = delimited.parse(
-        chunk, header, separator=csv.separator_of(chunk.path), quoted=True
-    )
+    separator = csv.separator_of(chunk.path)
+    frame = delimited.parse(chunk, header, separator=separator, quoted=True)
     hours = pl.DataFrame(
-        [(hour, *_calendar(chunk, frame, hour)) for hour in frame["hour"].unique()],
-        schema={"hour": pl.Float64, **dict.fromkeys(FROM_HOUR, pl.String)},
+        [(hour, *(_calendar(hour) or [None] * 3)) for hour in frame["hour"].unique()],
+        schema={"hour": pl.Int64, **dict.fromkeys(FROM_HOUR, pl.String)},
         orient="row",
     )
-    return frame.join(hours, on="hour", how="left", maintain_order="left").select(
+    frame = joins.add_columns(frame, hours, on="hour")
+    wrong = frame["weekday"].is_null()
+    if wrong.any():
+        row = int(wrong.arg_max() or 0)
+        where = delimited.where(chunk, row, separator=separator, quoted=True)
+        raise InputError(
+            f"{where}: hour is {frame['hour'][row]}, expected YYMMDDHH, such as 14102100."
+        )
+    return frame.select(
         pl.col("click").alias(readers.LABEL),
         *FROM_HOUR,
         *CATEGORIES,
-        pl.col("hour").cast(pl.Int64).alias(readers.TIME),
+        pl.col("hour").alias(readers.TIME),
     )
 
 
-def _calendar(
-    chunk: text.Chunk, frame: pl.DataFrame, hour: float
-) -> tuple[str, str, str]:
-    """Hour of the day, weekday, is a weekend."""
+def _calendar(hour: int) -> tuple[str, str, str] | None:
+    """Hour of the day, weekday, is a weekend; None if it is no hour."""
     try:
-        time = datetime.datetime.strptime(f"{hour:08.0f}", "%y%m%d%H")
+        time = datetime.datetime.strptime(f"{hour:08}", "%y%m%d%H")
     except ValueError:
-        row = int((frame["hour"] == hour).arg_max() or 0)
-        raise InputError(
-            f"{chunk.path} line {chunk.first_line + row}: hour is {hour:.0f}, expected YYMMDDHH."
-        ) from None
+        return None
     return str(time.hour), str(time.weekday()), str(int(time.weekday() >= 5))

@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 import polars as pl
 
 from afm_jax.errors import InputError
-from data import readers
+from data import readers, text
+from data.readers import missing
 
 OPTIONS = ("label", "categorical", "numeric", "multi_valued", "separator", "time")
 
@@ -36,7 +37,8 @@ class Chosen:
         """The columns that the options name.
 
         Raises:
-            InputError: no label, no columns, or a column in two roles.
+            InputError: no label, no columns, a column in two roles, or a name that polars
+                takes for a pattern.
         """
         if not options["label"]:
             raise InputError("Which column is the label? Give --label=NAME.")
@@ -48,28 +50,42 @@ class Chosen:
             separator=options["separator"],
             time=options["time"],
         )
-        names = (*chosen.categorical, *chosen.numeric, *chosen.multi_valued)
+        names = [*chosen.categorical, *chosen.numeric, *chosen.multi_valued]
         if not names:
             raise InputError(
                 "Which columns are features? Give --categorical, --numeric or --multi_valued=NAME,NAME,..."
             )
-        twice = sorted(
-            {name for name in names if names.count(name) > 1 or name == chosen.label}
-        )
+        names.append(chosen.label)
+        twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise InputError(
                 f"Column {twice[0]!r} is named twice; it has one role: label, categorical, numeric or multi_valued."
             )
+        if chosen.time in {*names} - {*chosen.numeric}:
+            raise InputError(
+                f"Column {chosen.time!r} is the time and the label or a category; a time may be a numeric column as well, but no other. Copy the column under another name."
+            )
+        for name in chosen.names:
+            if name == "*" or (name.startswith("^") and name.endswith("$")):
+                raise InputError(
+                    f"A column named {name!r} cannot be told from a pattern of names; rename the column."
+                )
         if not chosen.separator:
             raise InputError("--separator must not be empty.")
         return chosen
 
     @property
+    def roles(self) -> tuple[tuple[str, str], ...]:
+        """Name and role of all columns needed; a time that is a feature is there twice."""
+        roles = [(self.label, "label")]
+        for role in ("categorical", "numeric", "multi_valued"):
+            roles += [(name, role) for name in getattr(self, role)]
+        return (*roles, (self.time, "time")) if self.time else tuple(roles)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """All columns needed."""
-        features = (*self.categorical, *self.numeric, *self.multi_valued)
-        wanted = (self.label, *features, *((self.time,) if self.time else ()))
-        return tuple(dict.fromkeys(wanted))
+        return tuple(dict(self.roles))
 
     @property
     def layout(self) -> readers.Layout:
@@ -84,44 +100,37 @@ class Chosen:
     def select(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The chosen columns of a frame whose label column is 0 or 1 already.
 
-        Text of multi-valued columns is cut at the separator, empty values dropped;
-        a categorical or multi-valued column of another type becomes text, NaN null.
+        Categorical columns are text; multi-valued ones are lists of text, or text that
+        is cut at the separator. Missing categories become null, missing items are
+        dropped.
         """
         lists = []
         for name in self.multi_valued:
-            kind = frame.schema[name]
-            if isinstance(kind, pl.List):
-                items = pl.col(name).list.eval(_text(pl.element(), kind.inner))
-            else:
-                items = _text(pl.col(name), kind).str.split(self.separator)
-            lists.append(items.list.eval(pl.element().filter(pl.element() != "")))
+            items = pl.col(name)
+            if not isinstance(frame.schema[name], pl.List):
+                items = items.str.split(self.separator)
+            there = missing.without_missing(pl.element()).drop_nulls()
+            lists.append(items.list.eval(there))
         time = [pl.col(self.time).alias(readers.TIME)] if self.time else []
         return frame.select(
             pl.col(self.label).cast(pl.Float32).alias(readers.LABEL),
             *(pl.col(name).cast(pl.Float64) for name in self.numeric),
-            *(_text(pl.col(name), frame.schema[name]) for name in self.categorical),
+            *(missing.without_missing(pl.col(name)) for name in self.categorical),
             *lists,
             *time,
         )
 
 
-def _text(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
-    if kind.is_float():
-        column = column.fill_nan(None)
-    return column.cast(pl.String)
-
-
 def require(where: str, names: Sequence[str], wanted: Collection[str]) -> None:
-    """Checks the names of the columns of a file.
+    """Checks the names of the columns of a file; those that are not wanted may be any.
 
     Raises:
-        InputError: a wanted column is not there, or a name is there twice.
+        InputError: a wanted column is not there, or is there twice.
     """
-    absent = [name for name in wanted if name not in names]
-    if absent:
-        raise InputError(
-            f"{where} has no column {absent[0]!r}; it has {', '.join(map(repr, names))}."
-        )
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if list(names).count(name) > 1)
-        raise InputError(f"{where} has two columns named {twice!r}.")
+    for name in wanted:
+        if name not in names:
+            told = ", ".join(map(text.shown, names[:50]))
+            more = f", ... ({len(names)} columns)" if len(names) > 50 else ""
+            raise InputError(f"{where} has no column {name!r}; it has {told}{more}.")
+        if list(names).count(name) > 1:
+            raise InputError(f"{where} has two columns named {name!r}.")

@@ -4,15 +4,12 @@ Values are separated by commas, by tabs if the file's name contains '.tsv'; valu
 separators or line ends in them stand in double quotes.
 """
 
-import csv
 import functools
-import io
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
-from afm_jax.errors import InputError
 from data import readers, text
 from data.readers import columns, delimited
 
@@ -30,7 +27,9 @@ def open_reader(
         InputError: the options name no label or no columns, or one twice.
     """
     chosen = columns.Chosen.of(options)
-    return readers.Reader(chosen.layout, functools.partial(_parts, chosen=chosen))
+    return readers.Reader(
+        chosen.layout, functools.partial(_parts, chosen=chosen), names=_names
+    )
 
 
 def header_and_rows(
@@ -38,13 +37,14 @@ def header_and_rows(
 ) -> Iterator[tuple[dict[str, str], text.Chunk]]:
     """Chunks of a CSV file without its header, each with the kinds of the columns.
 
-    Columns that `kinds` does not name are text.
+    Blanks around a name are not part of it. Columns that `kinds` does not name are unused, and
+    may have any names.
 
     Raises:
-        InputError: a column of `kinds` is not in the header, or a name is there twice.
+        InputError: a column of `kinds` is not in the header, or is there twice.
     """
     header: dict[str, str] = {}
-    for chunk in text.chunks(path, quoted=True):
+    for chunk in text.chunks(path, csv_separator=separator_of(path)):
         if not header:
             header, chunk = _cut_header(chunk, kinds)
         if chunk.text:
@@ -56,29 +56,31 @@ def separator_of(path: pathlib.Path) -> str:
     return "\t" if ".tsv" in path.suffixes else ","
 
 
+def _names(path: pathlib.Path) -> list[str]:
+    """The names of the columns of a file."""
+    chunks = text.chunks(path, csv_separator=separator_of(path), chunk_bytes=1 << 16)
+    return _read_header(next(chunks))[1]
+
+
+def _read_header(chunk: text.Chunk) -> tuple[delimited.Record, list[str]]:
+    """The first record of a chunk, and its values as names."""
+    separator = separator_of(chunk.path)
+    first = next(delimited.records(chunk, separator=separator, quoted=True))
+    return first, [name.strip() for name in first.values]
+
+
 def _cut_header(
     chunk: text.Chunk, kinds: Mapping[str, str]
 ) -> tuple[dict[str, str], text.Chunk]:
-    outside = text.outside_quotes(chunk.text)
-    ends = (i for i, byte in enumerate(chunk.text) if byte == 10 and outside[i])
-    end = next(ends, None)
-    if end is None:
-        raise InputError(f"{chunk.path} line 1: a quote that nothing closes.")
-    try:
-        line = chunk.text[:end].decode()
-    except UnicodeDecodeError:
-        raise InputError(
-            f"{chunk.path} line 1: the header is not UTF-8 text; expected names of columns."
-        ) from None
-    reader = csv.reader(
-        io.StringIO(line, newline=""), delimiter=separator_of(chunk.path)
-    )
-    names = next(reader, [])
-    columns.require(str(chunk.path), names, kinds)
-    header = {name: kinds.get(name, "text") for name in names}
-    below = chunk.text[end + 1 :]
-    lines = chunk.text.count(b"\n", 0, end + 1)
-    return header, chunk._replace(first_line=chunk.first_line + lines, text=below)
+    first, names = _read_header(chunk)
+    columns.require(f"{chunk.path} line {first.line}", names, kinds)
+    header = {
+        name if name in kinds else f"\0unused {index}": kinds.get(name, "unused")
+        for index, name in enumerate(names)
+    }
+    start = first.stop + 1
+    below = chunk._replace(first_line=chunk.line(start), text=chunk.text[start:])
+    return header, below
 
 
 def _parts(path: pathlib.Path, *, chosen: columns.Chosen) -> Iterator[readers.Part]:

@@ -4,34 +4,50 @@ The fast way parses a chunk with polars and only counts separators; a chunk that
 as it should be is gone through line by line, to say what is wrong where.
 """
 
-import csv
-import io
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 import polars as pl
 
 from afm_jax.errors import InputError
-from data import readers, text
+from data import quotes, readers, text
+from data.readers import missing
 
 KINDS = {
     "text": pl.String,
     "number": pl.Float64,
     "time": pl.Float64,
+    "whole": pl.Int64,
     "label": pl.Float64,
     "signed_label": pl.Float64,
+    "unused": pl.String,
 }
-"""What a column may hold: a time is a number and not missing, a label is
-0 or 1, a signed label may be -1 for 0."""
+"""What a column may hold: a time is a number and not missing, a whole number is of 0 or more
+and not missing, a label is 0 or 1, a signed label may be -1 for 0."""
 
 _LABELS = {"label": (0.0, 1.0), "signed_label": (-1.0, 0.0, 1.0)}
 
 _NUMBER = re.compile(
-    r"\s*([-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|[-+]?nan)", re.IGNORECASE | re.ASCII
+    r"[ \t]*([-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|[-+]?nan)", re.IGNORECASE | re.ASCII
 )
+_WHOLE = re.compile(r"[ \t]*[-+]?0*\d{1,19}", re.ASCII)
+
+
+class Record(NamedTuple):
+    """One record of a chunk.
+
+    Attributes:
+        line: number of its first line.
+        stop: position of the line end that closes it.
+        values: its values, without the quotes around them.
+    """
+
+    line: int
+    stop: int
+    values: list[str]
 
 
 def parse(
@@ -52,31 +68,60 @@ def parse(
         told: the columns in words, for errors.
 
     Returns:
-        A frame of String and Float64 columns, empty values being null; labels become
-        Float32, 0 or 1.
+        A frame of String, Int64 and Float64 columns without the unused ones, missing values being
+        null (of a number also NaN); labels become Float32, 0 or 1.
 
     Raises:
-        InputError: bytes that are not UTF-8, a line with another number of columns,
-            text or infinity where a number belongs, or a label that is none.
+        InputError: bytes that are not UTF-8, a quote in the wrong place, a line with another
+            number of columns, text or infinity where a number belongs, or a label that is none.
     """
-    quoted = quoted and b'"' in chunk.text
-    records, separators = _count(chunk.text, separator, quoted)
+    found = None
+    if quoted and b'"' in chunk.text:
+        found = quotes.find(chunk.text, separator)
     problem = ""
-    if separators == records * (len(columns) - 1):
-        try:
-            frame = pl.read_csv(
-                chunk.text,
-                has_header=False,
-                schema={name: KINDS[kind] for name, kind in columns.items()},
-                separator=separator,
-                quote_char='"' if quoted else None,
-            )
-        except (pl.exceptions.ComputeError, pl.exceptions.SchemaError) as error:
-            problem = str(error).split("\n")[0]
-        else:
-            if frame.height == records and _is_sound(frame, columns):
-                return _finish(frame, columns, quoted)
+    if found is None or (found.fault is None and found.unclosed(chunk.text) is None):
+        records, separators = _count(chunk.text, separator, found)
+        if separators == records * (len(columns) - 1):
+            try:
+                frame = _read(chunk.text, columns, separator, found)
+            except (pl.exceptions.ComputeError, pl.exceptions.SchemaError) as error:
+                problem = str(error).split("\n")[0]
+            else:
+                if frame.height == records and _is_sound(frame, columns):
+                    return _finish(frame, columns, chunk.text)
     _explain(chunk, columns, separator, quoted, told, problem)
+
+
+def records(chunk: text.Chunk, *, separator: str, quoted: bool) -> Iterator[Record]:
+    """The records of a chunk one by one, slowly: for headers and errors.
+
+    Raises:
+        InputError: bytes that are not UTF-8, or, when it is reached, a quote in the wrong place.
+    """
+    decode(chunk)
+    data = chunk.text
+    found = quotes.find(data, separator) if quoted else None
+    line, start, values = chunk.first_line, 0, list[str]()
+    for limit in np.flatnonzero(_limits(data, separator, found)).tolist():
+        if found and found.fault is not None and found.fault < limit:
+            _refuse_quote(chunk, found, len(values) + 1)
+        values.append(_value(data[start:limit], quoted))
+        start = limit + 1
+        if data[limit] == ord("\n"):
+            yield Record(line, limit, values)
+            line, values = line + 1 + "".join(values).count("\n"), []
+    if found and start < len(data):
+        _refuse_quote(chunk, found, len(values) + 1)
+
+
+def where(chunk: text.Chunk, row: int, *, separator: str, quoted: bool = False) -> str:
+    """The file and the line of a row of the frame of a chunk, for errors."""
+    line = chunk.first_line + row
+    if quoted:
+        outside = quotes.find(chunk.text, separator).outside(chunk.text)
+        ends = outside & (np.frombuffer(chunk.text, np.uint8) == ord("\n"))
+        line = chunk.line(np.append(0, np.flatnonzero(ends) + 1)[row])
+    return f"{chunk.path} line {line}"
 
 
 def decode(chunk: text.Chunk) -> str:
@@ -94,15 +139,64 @@ def decode(chunk: text.Chunk) -> str:
         ) from None
 
 
-def _count(data: bytes, separator: str, quoted: bool) -> tuple[int, int]:
+def _limits(data: bytes, separator: str, found: quotes.Quotes | None) -> np.ndarray:
+    """bool [len(data)]: where values end."""
+    array = np.frombuffer(data, np.uint8)
+    limits = (array == ord(separator)) | (array == ord("\n"))
+    return limits & found.outside(data) if found else limits
+
+
+def _value(data: bytes, quoted: bool) -> str:
+    value = data.decode()
+    if quoted and value.startswith('"'):
+        return value[1:-1].replace('""', '"')
+    return value
+
+
+def _refuse_quote(chunk: text.Chunk, found: quotes.Quotes, column: int) -> NoReturn:
+    """Raises an InputError for the first quote in the wrong place."""
+    advice = 'a quote inside quotes must be doubled: "".'
+    if found.fault is None:
+        line = chunk.line(found.unclosed(chunk.text) or 0)
+        raise InputError(
+            f"{chunk.path} line {line}: a quote that nothing closes, in column {column}; {advice}"
+        )
+    line = chunk.line(found.fault)
+    value = int(np.searchsorted(found.opens, found.fault, side="right")) - 1
+    opened = chunk.line(int(found.opens[value]))
+    since = f" of the value that opens in line {opened}" if opened < line else ""
+    behind = chunk.text[found.fault + 1 :].split(b"\n", 1)[0].decode()
+    raise InputError(
+        f"{chunk.path} line {line}, column {column}: {text.shown(behind)} stands behind the closing quote{since}; {advice}"
+    )
+
+
+def _count(data: bytes, separator: str, found: quotes.Quotes | None) -> tuple[int, int]:
     """Number of records and of separators between values."""
     array = np.frombuffer(data, np.uint8)
     ends, separators = array == ord("\n"), array == ord(separator)
-    if quoted:
-        outside = text.outside_quotes(data)
+    if found:
+        outside = found.outside(data)
         ends &= outside
         separators &= outside
     return int(np.count_nonzero(ends)), int(np.count_nonzero(separators))
+
+
+def _read(
+    data: bytes,
+    columns: Mapping[str, str],
+    separator: str,
+    found: quotes.Quotes | None,
+) -> pl.DataFrame:
+    if found and found.literals.size:  # which polars would take for mistakes
+        data = quotes.quote_literals(data, found, separator)
+    return pl.read_csv(
+        data,
+        has_header=False,
+        schema={name: KINDS[kind] for name, kind in columns.items()},
+        separator=separator,
+        quote_char='"' if found else None,
+    )
 
 
 def _is_sound(frame: pl.DataFrame, columns: Mapping[str, str]) -> bool:
@@ -114,24 +208,26 @@ def _is_sound(frame: pl.DataFrame, columns: Mapping[str, str]) -> bool:
             tests.append(~pl.col(name).is_infinite().any())
         elif kind == "time":
             tests.append(pl.col(name).is_finite().fill_null(False).all())
+        elif kind == "whole":
+            tests.append((pl.col(name) >= 0).fill_null(False).all())
     return not tests or bool(frame.select(pl.all_horizontal(tests)).item())
 
 
 def _finish(
-    frame: pl.DataFrame, columns: Mapping[str, str], quoted: bool
+    frame: pl.DataFrame, columns: Mapping[str, str], data: bytes
 ) -> pl.DataFrame:
-    changes = [
-        (pl.col(name) > 0).cast(pl.Float32)
-        for name, kind in columns.items()
-        if kind in _LABELS
-    ]
-    if quoted:  # "" is read as empty text, unlike nothing
-        changes += [
-            pl.when(pl.col(name) != "").then(pl.col(name)).alias(name)
-            for name, kind in columns.items()
-            if kind == "text"
-        ]
-    return frame.with_columns(changes)
+    # Of text without an n or a quote, polars has made all that is missing null.
+    whole_text = not any(sign in data for sign in (b"n", b"N", b'"'))
+    finished = []
+    for name, kind in columns.items():
+        column = pl.col(name)
+        if kind in _LABELS:
+            column = (column > 0).cast(pl.Float32)
+        elif kind == "text" and not whole_text:
+            column = missing.without_missing(column)
+        if kind != "unused":
+            finished.append(column)
+    return frame.select(finished)
 
 
 def _explain(
@@ -143,50 +239,33 @@ def _explain(
     problem: str,
 ) -> NoReturn:
     """Raises an InputError that names the first bad line of the chunk."""
-    decoded = decode(chunk)
     expected = f"expected {len(columns)}" + (f" ({told})" if told else "")
     last = chunk.first_line
-    for line, values in _records(decoded, separator, quoted):
-        last = chunk.first_line + line
-        where = f"{chunk.path} line {last}"
-        if isinstance(values, csv.Error):
-            raise InputError(f"{where} or after: {values}; expected CSV.")
+    for record in records(chunk, separator=separator, quoted=quoted):
+        last, values = record.line, record.values
+        place = f"{chunk.path} line {last}"
         if len(values) != len(columns):
             count = f"{len(values)} column" + "s" * (len(values) != 1)
-            raise InputError(f"{where}: {count}, {expected}.")
+            raise InputError(f"{place}: {count}, {expected}.")
         for (name, kind), value in zip(columns.items(), values, strict=True):
-            _check(where, name, kind, value)
+            _check(place, name, kind, value)
     problem = problem or f"no lines of {len(columns)} columns"
     raise InputError(f"{chunk.path}, lines {chunk.first_line} to {last}: {problem}.")
 
 
-def _records(
-    decoded: str, separator: str, quoted: bool
-) -> Iterator[tuple[int, list[str] | csv.Error]]:
-    """Line, counted from 0, and values of every record, or the error that ends them."""
-    if not quoted:
-        for line, record in enumerate(decoded.removesuffix("\n").split("\n")):
-            yield line, record.split(separator)
-        return
-    reader = csv.reader(
-        io.StringIO(decoded, newline=""), delimiter=separator, strict=True
-    )
-    line = 0
-    try:
-        for values in reader:
-            yield line, values or [""]
-            line = reader.line_num
-    except csv.Error as error:
-        yield line, error
-
-
-def _check(where: str, name: str, kind: str, value: str) -> None:
-    named = "the label" if name == readers.LABEL else name
+def _check(place: str, name: str, kind: str, value: str) -> None:
     number = float(value) if _NUMBER.fullmatch(value) else math.inf
+    expected = ""
     if kind in _LABELS and number not in _LABELS[kind]:
-        choices = " or ".join(f"{label:.0f}" for label in _LABELS[kind])
-        raise InputError(f"{where}: {named} is {value!r}, expected {choices}.")
+        expected = " or ".join(f"{label:.0f}" for label in _LABELS[kind])
     if kind == "time" and not math.isfinite(number):
-        raise InputError(f"{where}: {named} is {value!r}, expected a time, a number.")
-    if kind == "number" and value and math.isinf(number):
-        raise InputError(f"{where}: {named} is {value!r}, expected a finite number.")
+        expected = "a time, a number"
+    if kind == "number" and value.strip(" \t") and math.isinf(number):
+        expected = "a finite number"
+    if kind == "whole" and not (_WHOLE.fullmatch(value) and 0 <= int(value) < 1 << 63):
+        expected = "a whole number of 0 or more"
+    if expected:
+        named = "the label" if name == readers.LABEL else name
+        raise InputError(
+            f"{place}: {named} is {text.shown(value)}, expected {expected}."
+        )

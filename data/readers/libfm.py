@@ -3,14 +3,16 @@
 Which field a feature belongs to is told by its position, if all rows have the same
 number of features, or by its id: `field_sizes` a, b, ... means that ids 0 to a - 1 are
 field 0, the next b are field 1, and so on; a row may then have any number of features of
-a field. The values are kept if any differs from 1.
+a field, in any order. An id is one feature of the whole file: by position, an id in two
+positions is an error, the sign of rows whose features stand in another order. The ids 7, 07 and
++7 are one. The values are kept if any differs from 1.
 """
 
 import functools
 import itertools
 import pathlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NoReturn
 
 import numpy as np
@@ -18,10 +20,11 @@ import polars as pl
 
 from afm_jax.errors import InputError
 from data import readers, text
-from data.readers import delimited
+from data.readers import delimited, joins
 
 _LABEL = "1 is 1; -1 and 0 are 0"
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+_ID = re.compile(r"\+?\d+", re.ASCII)
 
 OPTIONS: tuple[str, ...] = ("field_sizes", "field_names")
 
@@ -49,13 +52,14 @@ def open_reader(
         )
     kind = "multi_valued" if sizes else "categorical"
     columns = tuple(readers.Column(name, kind) for name in names)
-    parse = (
-        functools.partial(_by_range, names=names, sizes=sizes)
-        if sizes
-        else functools.partial(_by_position, names=names)
-    )
+    layout = readers.Layout(_LABEL, columns)
+    if sizes:
+        parse = functools.partial(_by_range, names=names, sizes=sizes)
+        return readers.Reader(layout, functools.partial(_parts, parse=parse))
     return readers.Reader(
-        readers.Layout(_LABEL, columns), functools.partial(_parts, parse=parse)
+        layout,
+        functools.partial(_parts, parse=functools.partial(_by_position, names=names)),
+        check=functools.partial(_check_positions, paths=paths),
     )
 
 
@@ -91,23 +95,54 @@ def _by_position(chunk: text.Chunk, names: Sequence[str]) -> pl.DataFrame:
         told=f"label and {len(names)} features; where rows differ in length, --field_sizes tells the fields",
     )
     pairs = frame.select(pl.col(name).str.splitn(":", 2) for name in names)
-    ids = pairs.select(
-        pl.col(name).struct.field("field_0").alias(name) for name in names
-    )
+    ids = pairs.select(_part(name, "field_0") for name in names)
+    numbers = ids.select(pl.all().cast(pl.UInt64, strict=False))
     values = pairs.select(
-        pl.col(name).struct.field("field_1").cast(pl.Float32, strict=False).alias(name)
-        for name in names
+        _part(name, "field_1").cast(pl.Float32, strict=False) for name in names
     )
-    sound = values.select(pl.all_horizontal(pl.all().is_finite().fill_null(False)))
-    numbers = ids.select(
-        pl.all_horizontal(pl.all().cast(pl.UInt64, strict=False).is_not_null())
-    )
-    if not (sound.to_series() & numbers.to_series()).all():
+    finite = values.select(pl.all_horizontal(pl.all().is_finite().fill_null(False)))
+    if any(numbers.null_count().row(0)) or not finite.to_series().all():
         _explain(chunk)
+    other_forms = (pl.all() < "1") & (pl.all() != "0")  # 07 and +7, to be read as 7
+    if ids.select(pl.any_horizontal(other_forms.any())).item():
+        ids = numbers.cast(pl.String)
     frame = ids.insert_column(0, frame[readers.LABEL])
     if values.select(pl.all_horizontal((pl.all() == 1).all())).item():
         return frame
     return frame.hstack([values[name].alias(readers.VALUES + name) for name in names])
+
+
+def _part(name: str, part: str) -> pl.Expr:
+    return pl.col(name).struct.field(part).alias(name)
+
+
+def _check_positions(
+    texts: Mapping[str, pl.Series], *, paths: Sequence[pathlib.Path]
+) -> None:
+    """Raises an InputError, of the first such line, if an id stands in two positions."""
+    ids = pl.concat(texts.values())
+    twice = ids.filter(ids.is_duplicated()).unique()
+    if twice.is_empty():
+        return
+    seen: dict[str, tuple[str, str]] = {}
+    for path in paths:
+        for chunk in text.chunks(path):
+            tokens = (
+                _by_position(chunk, list(texts))
+                .select(*texts)
+                .with_row_index("row")
+                .unpivot(index="row", variable_name="field", value_name="id")
+                .filter(pl.col("id").is_in(twice.implode()))
+                .unique(["id", "field"], keep="first", maintain_order=True)
+                .sort("row", maintain_order=True)
+            )
+            for row, field, token in tokens.iter_rows():
+                where = f"{path} line {chunk.first_line + row}"
+                other, there = seen.setdefault(token, (field, where))
+                if other != field:
+                    raise InputError(
+                        f"{where}: id {token} stands where {field} is, and where {other} is in {there}; expected each id in one position. If the features of rows stand in any order, give --field_sizes."
+                    )
 
 
 def _by_range(
@@ -128,7 +163,6 @@ def _by_range(
         .unnest("features")
         .select(
             "row",
-            pl.col("field_0").alias("id"),
             pl.col("field_0").cast(pl.UInt64, strict=False).alias("number"),
             pl.col("field_1").cast(pl.Float32, strict=False).alias("value"),
         )
@@ -141,6 +175,7 @@ def _by_range(
         or not tokens["value"].is_finite().fill_null(False).all()
         or not labels.is_in([-1.0, 0.0, 1.0]).fill_null(False).all()
         or (tokens["number"].max() or 0) >= ends[-1]
+        or _holds_twice(tokens)
     ):
         _explain(chunk, ends[-1])
     field = np.searchsorted(ends, tokens["number"].to_numpy(), side="right")
@@ -151,26 +186,51 @@ def _by_range(
         lists = (
             tokens.filter(pl.col("field") == index)
             .group_by("row", maintain_order=True)
-            .agg(pl.col("id").alias(name), pl.col("value").alias(readers.VALUES + name))
+            .agg(
+                pl.col("number").cast(pl.String).alias(name),
+                pl.col("value").alias(readers.VALUES + name),
+            )
         )
         lists = lists.drop(readers.VALUES + name) if plain else lists
-        frame = frame.join(lists, on="row", how="left", maintain_order="left")
+        frame = joins.add_columns(frame, lists, on="row")
     return frame.drop("row")
 
 
-def _explain(chunk: text.Chunk, limit: int | None = None) -> NoReturn:
+def _holds_twice(tokens: pl.DataFrame) -> bool:
+    """Whether a row holds an id twice."""
+    rows, numbers = tokens["row"].to_numpy(), tokens["number"].to_numpy()
+    ascending = (rows[1:] > rows[:-1]) | (numbers[1:] > numbers[:-1])
+    return not ascending.all() and tokens.n_unique(["row", "number"]) < tokens.height
+
+
+def _explain(chunk: text.Chunk, limit: int = 1 << 64) -> NoReturn:
     """Raises an InputError that names the first bad label or feature."""
-    for line, row in enumerate(chunk.text.decode().splitlines(), chunk.first_line):
+    lines = chunk.text.decode().removesuffix("\n").split("\n")
+    for line, row in enumerate(lines, chunk.first_line):
         label, *tokens = row.split(" ")
         where = f"{chunk.path} line {line}"
         if not _NUMBER.fullmatch(label) or float(label) not in (-1, 0, 1):
-            raise InputError(f"{where}: the label is {label!r}, expected -1, 0 or 1.")
+            raise InputError(
+                f"{where}: the label is {text.shown(label)}, expected -1, 0 or 1."
+            )
+        seen = set()
         for token in tokens:
             number, _, value = token.partition(":")
-            if not (number.isdecimal() and _NUMBER.fullmatch(value)):
-                raise InputError(f"{where}: {token!r}, expected id:value, two numbers.")
-            if limit is not None and int(number) >= limit:
+            if not (_ID.fullmatch(number) and _NUMBER.fullmatch(value)):
                 raise InputError(
-                    f"{where}: id {number}, expected less than {limit}, the sum of the field sizes."
+                    f"{where}: {text.shown(token)}, expected id:value, two numbers."
                 )
-    raise InputError(f"{chunk.path}, from line {chunk.first_line}: values too large.")
+            number = number.lstrip("+0") or "0"
+            if len(number) > 20 or int(number) >= limit:
+                most = "the sum of the field sizes" if limit < 1 << 64 else "2^64"
+                raise InputError(
+                    f"{where}: id {number:.30}, expected less than {limit}, {most}."
+                )
+            if abs(float(value)) > float(np.finfo(np.float32).max):
+                raise InputError(
+                    f"{where}: {text.shown(token)}, expected a value of at most 3.4e38."
+                )
+            if number in seen:
+                raise InputError(f"{where}: id {number} is there twice.")
+            seen.add(number)
+    raise InputError(f"{chunk.path}, from line {chunk.first_line}: no libFM format.")

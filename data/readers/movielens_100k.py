@@ -13,14 +13,21 @@ import polars as pl
 
 from afm_jax.errors import InputError
 from data import readers, text
-from data.readers import delimited
+from data.readers import delimited, joins
 
 FIELDS = ("user", "item", "age", "gender", "occupation", "zip_prefix", "release_year")
 
-_DATA = dict.fromkeys(("user", "item", "rating", "timestamp"), "time")
+_DATA = dict.fromkeys(("user", "item", "rating", "timestamp"), "whole")
 _TABLES = ("u.user", "u.item", "u.genre")
-_USERS = dict.fromkeys(("user", "age", "gender", "occupation", "zip"), "text")
-_FILM = ("item", "title", "date", "video_date", "url")
+_USERS = {
+    **{"user": "whole", "age": "whole", "gender": "text"},
+    **{"occupation": "text", "zip": "text"},
+}
+_FILM = {
+    **{"item": "whole", "title": "unused", "date": "text"},
+    **{"video_date": "unused", "url": "unused"},
+}
+_DATE = r"^\d{1,2}-[A-Z][a-z]{2}-\d{4}$"
 
 
 def files(source: pathlib.Path) -> list[pathlib.Path]:
@@ -73,62 +80,91 @@ def _parse(chunk: text.Chunk, users: pl.DataFrame, films: pl.DataFrame) -> pl.Da
     frame = delimited.parse(
         chunk, _DATA, separator="\t", told="user, item, rating, timestamp"
     )
+    path, line = chunk.path, chunk.first_line
     wrong = ~frame["rating"].is_between(1, 5)
-    if wrong.any():
-        row = int(wrong.arg_max() or 0)
-        raise InputError(
-            f"{chunk.path} line {chunk.first_line + row}: the rating is {frame['rating'][row]:g}, expected 1 to 5."
-        )
-    frame = frame.with_columns(pl.col("user", "item").cast(pl.Int64).cast(pl.String))
+    _refuse(path, frame["rating"], wrong, "the rating is {}, expected 1 to 5", line)
     for name, known in (("user", users), ("item", films)):
-        frame = frame.join(known, on=name, how="left", maintain_order="left")
-        strange = frame[known.columns[-1]].is_null()
-        if strange.any():
-            row = int(strange.arg_max() or 0)
-            raise InputError(
-                f"{chunk.path} line {chunk.first_line + row}: {name} {frame[name][row]} is not in u.{name}."
-            )
+        strange = ~frame[name].is_in(known[name].implode())
+        _refuse(path, frame[name], strange, f"{name} {{}} is not in u.{name}", line)
+        frame = joins.add_columns(frame, known, on=name)
     return frame.select(
         (pl.col("rating") >= 4).cast(pl.Float32).alias(readers.LABEL),
-        *FIELDS,
+        *(pl.col(name).cast(pl.String) for name in FIELDS),
         "genres",
-        pl.col("timestamp").cast(pl.Int64).alias(readers.TIME),
+        pl.col("timestamp").alias(readers.TIME),
     )
 
 
 def _load_users(path: pathlib.Path) -> pl.DataFrame:
-    return pl.concat(
+    users = pl.concat(
         delimited.parse(chunk, _USERS, separator="|") for chunk in text.chunks(path)
-    ).select(
+    )
+    _refuse_twice(path, users["user"])
+    return users.select(
         *("user", "age", "gender", "occupation"),
         pl.col("zip").str.slice(0, 1).alias("zip_prefix"),
     )
 
 
 def _load_films(folder: pathlib.Path) -> pl.DataFrame:
-    names = {"name": "text", "number": "number"}
-    genres = pl.concat(
-        delimited.parse(_without_end_blank(chunk), names, separator="|")
-        for chunk in text.chunks(folder / "u.genre")
-    )["name"]
-    columns = {**dict.fromkeys((*_FILM, *genres), "text")}
+    genres = _load_genres(folder / "u.genre")
+    flags = {f"genre {name}": name for name in genres}
+    path = folder / "u.item"
     films = pl.concat(
         delimited.parse(
             chunk._replace(text=chunk.text.decode("latin-1").encode()),
-            *(columns,),
+            {**_FILM, **dict.fromkeys(flags, "label")},
             separator="|",
             told="5 columns and a flag for each genre",
         )
-        for chunk in text.chunks(folder / "u.item")
+        for chunk in text.chunks(path)
     )
-    flags = [pl.when(pl.col(name) == "1").then(pl.lit(name)) for name in genres]
+    _refuse_twice(path, films["item"])
+    no_date = ~films["date"].str.contains(_DATE).fill_null(True)
+    _refuse(
+        path,
+        films["date"],
+        no_date,
+        "the date is {}, expected one such as 01-Jan-1995, or none",
+    )
+    names = [pl.when(pl.col(flag) == 1).then(pl.lit(flags[flag])) for flag in flags]
     return films.select(
         "item",
         pl.col("date").str.slice(-4).alias("release_year"),
-        pl.concat_list(flags).list.drop_nulls().alias("genres"),
+        pl.concat_list(names).list.drop_nulls().alias("genres"),
     )
 
 
-def _without_end_blank(chunk: text.Chunk) -> text.Chunk:
-    """The published u.genre ends in an empty line."""
-    return chunk._replace(text=chunk.text.rstrip(b"\n") + b"\n")
+def _load_genres(path: pathlib.Path) -> pl.Series:
+    columns = {"name": "text", "number": "whole"}
+    genres = pl.concat(
+        delimited.parse(chunk, columns, separator="|") for chunk in text.chunks(path)
+    )
+    _refuse(path, genres["name"], genres["name"].is_null(), "a genre without a name")
+    _refuse_twice(path, genres["name"])
+    places = pl.arange(genres.height, eager=True)
+    _refuse(
+        path,
+        genres["number"],
+        genres["number"] != places,
+        "the number is {}, expected 0, 1, 2, ... from line to line",
+    )
+    return genres["name"]
+
+
+def _refuse_twice(path: pathlib.Path, keys: pl.Series) -> None:
+    """A row of a table that comes twice would multiply the ratings."""
+    _refuse(path, keys, ~keys.is_first_distinct(), f"{keys.name} {{}} is there twice")
+
+
+def _refuse(
+    path: pathlib.Path,
+    values: pl.Series,
+    wrong: pl.Series,
+    told: str,
+    first_line: int = 1,
+) -> None:
+    """Raises an InputError that tells the first of the values, one a line, that is wrong."""
+    if wrong.any():
+        row = int(wrong.arg_max() or 0)
+        raise InputError(f"{path} line {first_line + row}: {told.format(values[row])}.")

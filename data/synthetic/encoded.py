@@ -41,7 +41,7 @@ def make(
         split: _joined(draw(planted, count, seed, split))
         for split, count in rows.items()
     }
-    fields, lookups = _fit_fields(raw["train"].categories, min_count)
+    fields, lookups = _fit_fields(raw, min_count)
     columns = _fit_dense(raw["train"].numbers)
     schema = Schema(
         dataset="synthetic",
@@ -50,11 +50,16 @@ def make(
         label="drawn with the probability that the planted model gives",
         rows=dict(rows),
         options={"seed": seed, "min_count": min_count},
+        label_mean=float(f"{raw['train'].labels.mean():.12g}"),
     )
     return Store(
         schema=schema,
-        splits={split: _encode(part, lookups, columns) for split, part in raw.items()},
+        splits={
+            split: _encode(part, fields, lookups, columns)
+            for split, part in raw.items()
+        },
         probabilities={split: part.probabilities for split, part in raw.items()},
+        unseen={split: _unseen(part, fields, lookups) for split, part in raw.items()},
     )
 
 
@@ -75,20 +80,33 @@ def _joined(chunks: Iterable[RawRows]) -> RawRows:
 
 
 def _fit_fields(
-    categories: np.ndarray, min_count: int
+    raw: Mapping[str, RawRows], min_count: int
 ) -> tuple[tuple[Field, ...], list[np.ndarray]]:
-    """The fields, and for each the global id of each value (int32 [1 + values])."""
+    """The fields, and for each the number of each value, int64 [1 + values].
+
+    Numbers are counted within the field. Those below its vocab_size are of ids; the rest
+    are of values that have none, in the order of their names.
+    """
     fields, lookups, offset = [], [], 0
-    for index, (size, column) in enumerate(zip(VOCAB_SIZES, categories, strict=True)):
+    for index, size in enumerate(VOCAB_SIZES):
         names = value_names(index)
-        counts = np.bincount(column, minlength=size + 1)
-        counts[0] = 0
+        counts, everywhere = (
+            sum(
+                np.bincount(raw[split].categories[index], minlength=size + 1)
+                for split in splits
+            )
+            for splits in (("train",), raw)
+        )
+        counts[0] = everywhere[0] = 0
         order = np.lexsort((names, -counts))  # by falling count, then by name
         kept = order[: np.count_nonzero(counts >= min_count)]
         kept = kept[kept > 0]
-        lookup = np.full(size + 1, offset + UNSEEN, np.int32)
-        lookup[0] = offset + MISSING
-        lookup[kept] = offset + _FIRST + np.arange(len(kept))
+        lookup = np.full(size + 1, UNSEEN, np.int64)
+        lookup[0] = MISSING
+        lookup[kept] = _FIRST + np.arange(len(kept))
+        others = np.flatnonzero((everywhere > 0) & (lookup == UNSEEN))
+        others = others[np.argsort(names[others])]
+        lookup[others] = _FIRST + len(kept) + np.arange(len(others))
         lookups.append(lookup)
         fields.append(
             Field(
@@ -115,22 +133,45 @@ def _fit_dense(numbers: np.ndarray) -> tuple[DenseColumn, ...]:
             )
         columns.append(
             DenseColumn(
-                f"I{index + 1}", "log1p", float(logs.mean()), float(logs.std()) or 1.0
+                f"I{index + 1}",
+                "log1p",
+                mean=float(logs.mean()),
+                std=float(logs.std()) or 1.0,
+                low=float(logs.min()),
+                high=float(logs.max()),
             )
         )
     return tuple(columns)
 
 
 def _encode(
-    raw: RawRows, lookups: list[np.ndarray], columns: tuple[DenseColumn, ...]
+    raw: RawRows,
+    fields: tuple[Field, ...],
+    lookups: list[np.ndarray],
+    columns: tuple[DenseColumn, ...],
 ) -> Rows:
     num_rows = len(raw.labels)
     ids = np.empty((num_rows, len(lookups)), np.int32)
-    for index, lookup in enumerate(lookups):
-        ids[:, index] = lookup[raw.categories[index]]
+    for index, (field, lookup) in enumerate(zip(fields, lookups, strict=True)):
+        known = np.where(lookup < field.vocab_size, lookup, UNSEEN)
+        ids[:, index] = (field.offset + known)[raw.categories[index]]
     dense = np.empty((num_rows, len(columns)), np.float32)
     for index, column in enumerate(columns):
         numbers = raw.numbers[index]
-        z = (np.log1p(np.maximum(numbers, 0)) - column.mean) / column.std
+        logs = np.log1p(np.maximum(numbers, 0)).clip(column.low, column.high)
+        z = (logs - column.mean) / column.std
         dense[:, index] = np.where(numbers < 0, 0.0, z)
     return Rows(ids, None, dense, raw.labels.astype(np.float32))
+
+
+def _unseen(
+    raw: RawRows, fields: tuple[Field, ...], lookups: list[np.ndarray]
+) -> dict[int, np.ndarray]:
+    """See `store.UnseenValues`; fields without such values are left out."""
+    found = {}
+    for index, (field, lookup) in enumerate(zip(fields, lookups, strict=True)):
+        numbers = lookup[raw.categories[index]]
+        rows = np.flatnonzero(numbers >= field.vocab_size)
+        if len(rows):
+            found[index] = np.stack([rows, numbers[rows]], axis=1)
+    return found

@@ -1,15 +1,18 @@
 """The synthetic data as a TFDS data set."""
 
+import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from afm_jax.errors import InputError
-from data.builder import BLOCK_ROWS, BlockBuilder, Encoded
-from data.store import SPLITS, Rows, Store, probabilities_file
-from data.synthetic import make
+from data.builder import BlockBuilder, Encoded
+from data.store import SPLITS, probabilities_file
+from data.store_writer import Block
+from data.synthetic.encoded import ROWS, make
+from data.synthetic.planted import NUM_DENSE, VOCAB_SIZES
 
 _OPTIONS = ("seed", "rows", "min_count")
 
@@ -26,7 +29,11 @@ class Builder(BlockBuilder):
         store = make(**self._arguments())
         for split, probabilities in store.probabilities.items():
             np.save(probabilities_file(folder, split), probabilities)
-        return Encoded(store.schema, _blocks(store))
+        blocks = (
+            Block(split, rows, store.unseen[split])
+            for split, rows in store.splits.items()
+        )
+        return Encoded(store.schema, blocks)
 
     def _arguments(self) -> dict[str, Any]:
         options = dict(self.options)
@@ -47,14 +54,16 @@ class Builder(BlockBuilder):
                     f"--rows={','.join(map(str, rows))}, expected how many rows for train, validation and perhaps test, at least 1 each."
                 )
             options["rows"] = dict(zip(SPLITS, rows, strict=False))
+        _check_memory(options.get("rows", ROWS))
         return options
 
 
-def _blocks(store: Store) -> Iterator[tuple[str, Rows]]:
-    for split, rows in store.splits.items():
-        for start in range(0, len(rows.labels), BLOCK_ROWS):
-            part = slice(start, start + BLOCK_ROWS)
-            yield (
-                split,
-                Rows(*(None if column is None else column[part] for column in rows)),
-            )
+def _check_memory(rows: Mapping[str, int]) -> None:
+    """Raises InputError for rows that this machine surely has no room to draw."""
+    # The raw and the encoded numbers of a row, four bytes each.
+    needed = sum(rows.values()) * 8 * (len(VOCAB_SIZES) + NUM_DENSE)
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise InputError(
+            f"--rows={','.join(map(str, rows.values()))} need {needed / 1e9:,.0f} GB of memory, and this machine has {there / 1e9:,.0f} GB; draw fewer."
+        )

@@ -26,7 +26,7 @@ from typing import Any
 from absl import flags
 
 from afm_jax import models
-from afm_jax.errors import InputError
+from afm_jax.errors import InputError, did_you_mean
 from afm_jax.ops import attention as ops_attention
 from afm_jax.training import optimizers, steps
 from data import program
@@ -216,7 +216,9 @@ def _number(name: str, default: int | None = None) -> int:
 def _choices(name: str, known: tuple[str, ...]) -> list[str]:
     for value in FLAGS[name].value:
         if value not in known:
-            raise InputError(f"--{name}={value}: choose from {known}.")
+            raise InputError(
+                f"--{name}={value}: choose from {known}.{did_you_mean(value, known)}"
+            )
     return FLAGS[name].value
 
 

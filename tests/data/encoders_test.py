@@ -17,7 +17,7 @@ def coded(words):
     return dictionary, codes.to_numpy()
 
 
-def block(rows, codes=None, values=(), many=()):
+def block(rows, codes=None, values=()):
     codes = np.zeros((0, rows), np.uint32) if codes is None else codes[None]
     return spill.Block(
         times=np.zeros(0),
@@ -25,7 +25,7 @@ def block(rows, codes=None, values=(), many=()):
         numbers=np.zeros((0, rows)),
         codes=codes,
         values=np.array([values], np.float32) if len(values) else np.zeros(0),
-        many=many,
+        many=(),
     )
 
 
@@ -67,45 +67,22 @@ def test_the_values_of_missing_features_are_1():
 
 def test_the_vocabulary_checksum_tells_values_and_their_order_apart():
     series = [["a", "b"], ["b", "a"], ["ab"], ["ab", ""], ["a", "c"]]
-    crcs = {encoders.Vocabulary(pl.Series(values), None).crc32 for values in series}
+    crcs = {
+        encoders.Vocabulary(pl.Series(values), None, None).crc32 for values in series
+    }
     assert len(crcs) == 5
 
 
-def multi_valued(lists, train, values=(), min_count=1):
-    dictionary, codes = coded([word for words in lists for word in words])
-    lengths = np.array([len(words) for words in lists], np.int32)
-    many = spill.Many(lengths, codes, np.array(values, np.float32))
-    encoder = encoders.MultiValued("m", 0, dictionary)
-    rows = block(len(lists), many=(many,))
-    encoder.count(rows, np.array(train))
-    field = encoder.fit(10, min_count)
-    ids = np.full((len(lists), field.slots), -1, np.int32)
-    given = np.ones((len(lists), field.slots), np.float32)
-    encoder.write(rows, ids, given)
-    return field, encoder.vocabulary.values.to_list(), ids.tolist(), given.tolist()
-
-
-def test_lists_fill_slots_and_the_rest_is_missing_with_value_0():
-    lists = [["a", "b"], [], ["b"], ["c", "b", "a"]]
-    field, vocabulary, ids, values = multi_valued(lists, [0, 1, 2])
-    assert vocabulary == ["b", "a"]
-    assert (field.slots, field.vocab_size, field.kind) == (2, 4, "multi_valued")
-    # The last row is not of training: its first two items are kept, c is unseen.
-    assert ids == [[13, 12], [10, 10], [12, 10], [11, 12]]
-    assert values == [[1, 1], [1, 0], [1, 0], [1, 1]]
-
-
-def test_lists_keep_their_values():
-    lists = [["a", "b"], ["b"], []]
-    _, _, _, values = multi_valued(lists, [0, 1, 2], values=[0.5, -2, 7])
-    assert values == [[0.5, -2], [7, 0], [1, 0]]
-
-
-def test_lists_of_one_item_at_most_are_a_categorical_column():
-    field, _, ids, values = multi_valued([["a"], [], ["b"]], [0, 1])
-    assert (field.slots, field.kind) == (1, "categorical")
-    assert ids == [[12], [10], [11]]
-    assert values == [[1], [1], [1]]
+def test_a_whole_number_in_two_forms_is_told(caplog):
+    for words, told in [
+        (["3", "4", "3.0", "-7.0", "-7"], "both '3' and '3.0', and 1 other"),
+        (["3", "4.0", "v3.0", "v3", "3.5", "03"], None),
+    ]:
+        caplog.clear()
+        encoders.Categorical("w", 0, coded(words)[0])
+        assert [told in record.getMessage() for record in caplog.records] == (
+            [True] if told else []
+        )
 
 
 def test_a_column_without_training_values_is_an_error():
@@ -114,5 +91,3 @@ def test_a_column_without_training_values_is_an_error():
     encoder.count(block(3, codes), np.arange(2))
     with pytest.raises(InputError, match="'city' is missing in every training row"):
         encoder.fit(0, 1)
-    with pytest.raises(InputError, match="'m' is missing in every training row"):
-        multi_valued([[], ["a"]], [0])

@@ -37,7 +37,14 @@ def table(rng, rows):
     )
 
 
-def prepared(tmp_path, how, numeric_as=("k:bucket_log2",), min_count=2, **options):
+def prepared(
+    tmp_path,
+    how,
+    numeric_as=("k:bucket_log2",),
+    min_count=2,
+    max_slots=None,
+    **options,
+):
     """Schema-like encoding, and the rows of each split, of the CSV files in a folder."""
     files = sources.find(tmp_path / "raw", to_split=how is not None)
     given = {**OPTIONS, **options}
@@ -46,16 +53,18 @@ def prepared(tmp_path, how, numeric_as=("k:bucket_log2",), min_count=2, **option
     prepare = functools.partial(numeric.prepare, kinds=kinds)
     spilled = spill.spill(files, reader, tmp_path / "scratch", prepare)
     assigned = splits.assign(spilled, how, (0.7, 0.2, 0.1), 5)
-    fitted = encoding.fit(spilled, assigned, kinds, min_count=min_count, buckets=4)
+    fitted = encoding.fit(
+        spilled,
+        assigned,
+        kinds,
+        min_count=min_count,
+        buckets=4,
+        max_slots=max_slots or {},
+    )
     found = {}
-    for split, rows in encoding.encode(spilled, assigned, fitted):
-        found.setdefault(split, []).append(rows)
-    return fitted, {split: joined(parts) for split, parts in found.items()}
-
-
-def joined(parts):
-    columns = zip(*parts, strict=True)
-    return Rows(*(None if c[0] is None else np.concatenate(c) for c in columns))
+    for block in encoding.encode(spilled, assigned, fitted):
+        found.setdefault(block.split, []).append(block.rows)
+    return fitted, {split: Rows.concatenate(parts) for split, parts in found.items()}
 
 
 def write(tmp_path, **tables):
@@ -94,6 +103,7 @@ def by_hand(train, rows):
         values = [1, 1, *([1] * len(items) or [1])]
         items = (items + [at_m] * 3)[:3]
         dense = 0 if row["n"] is None else numeric.signed_log1p(np.array(row["n"]))
+        dense = min(max(dense, min(log)), max(log))
         dense = [0 if row["n"] is None else (dense - mean) / std, row["n"] is None]
         yield [*ids, *items], (values + [0] * 3)[:5], dense, row["y"]
 
@@ -134,6 +144,48 @@ def test_nothing_past_the_training_split_changes_the_encoding(tmp_path):
     assert (
         refound["validation"].ids == [*np.add(offsets, 1), *[offsets[2] + 1] * 2]
     ).all()
+    # A number beyond those of the training rows counts as the largest of them.
+    largest = found["train"].dense[:, 0].max()
+    np.testing.assert_array_equal(refound["validation"].dense[:, 0], largest)
+
+
+def test_rows_keep_their_number_in_the_source(tmp_path):
+    rows = table(np.random.default_rng(3), 401)
+    write(tmp_path, rows=rows)
+    _, found = prepared(tmp_path, "random")
+    every = Rows.concatenate(list(found.values()))
+    assert sorted(every.numbers) == list(range(401))
+    for part in found.values():
+        np.testing.assert_array_equal(part.labels, rows["y"].to_numpy()[part.numbers])
+
+
+def test_values_without_an_id_have_numbers_that_tell_them_apart(tmp_path):
+    rng = np.random.default_rng(1)
+    train, validation = table(rng, 300), table(rng, 80)
+    write(tmp_path, train=train, val=validation)
+    files = sources.find(tmp_path / "raw", to_split=False)
+    reader = csv.open_reader([file.path for file in files], OPTIONS)
+    kinds = numeric.kinds(reader.layout, ())
+    prepare = functools.partial(numeric.prepare, kinds=kinds)
+    spilled = spill.spill(files, reader, tmp_path / "scratch", prepare)
+    assigned = splits.assign(spilled, None, None, None)
+    fitted = encoding.fit(
+        spilled, assigned, kinds, min_count=9, buckets=4, max_slots={}
+    )
+    fitted.save_vocabularies(tmp_path)
+    others = pl.read_parquet(tmp_path / encoding.UNSEEN_FILE).filter(field="c")["value"]
+    raw = {"train": train["c"], "validation": validation["c"]}
+    seen = 0
+    for split, rows, unseen in encoding.encode(spilled, assigned, fitted):
+        for row, number in unseen[0]:
+            assert rows.ids[row, 0] == 1
+            value = others[int(number) - fitted.fields[0].vocab_size]
+            assert (
+                value == raw[split][int(rows.numbers[row]) - (split != "train") * 300]
+            )
+        seen += len(unseen[0])
+        assert len(unseen[0]) == np.count_nonzero(rows.ids[:, 0] == 1)
+    assert seen > 20
 
 
 @pytest.mark.parametrize("how", ["random", "time"])
@@ -176,7 +228,7 @@ def test_vocabularies_come_back_from_their_file(tmp_path):
     write(tmp_path, rows=table(np.random.default_rng(6), 400))
     numeric_as = ("k:bucket_log2", "n:bucket_quantile")
     fitted, _ = prepared(tmp_path, "random", numeric_as)
-    fitted.save_vocabularies(tmp_path / "vocabularies.parquet")
+    fitted.save_vocabularies(tmp_path)
     read = encoding.read_vocabularies(tmp_path / "vocabularies.parquet")
     assert list(read) == ["k", "c", "m"]
     for field in fitted.fields:
@@ -192,7 +244,7 @@ def test_a_time_split_needs_times(tmp_path):
 
 def test_files_in_time_order_are_split_in_their_order():
     layout = readers.Layout("", (), order=readers.FILE)
-    blocks = [spill.Stored(None, rows, None) for rows in (5, 2, 3)]
-    spilled = spill.Spill(layout, blocks, {}, {}, False)
+    blocks = [spill.Stored(None, rows, None, None) for rows in (5, 2, 3)]
+    spilled = spill.Spill(layout, blocks, {}, {}, {}, False)
     assigned = splits.assign(spilled, "time", (0.6, 0.2, 0.2), 0)
     assert [part.tolist() for part in assigned] == [[0] * 5, [0, 1], [1, 2, 2]]

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from data.leftovers import cleared
+from data.leftovers import cleared, made
 
 
 @pytest.fixture
@@ -34,9 +34,25 @@ def test_nothing_is_removed_while_another_is_at_work(folder):
         assert names(folder) == ["whole"]
 
 
+def test_what_was_made_and_stayed_empty_goes_again(tmp_path):
+    with made(tmp_path / "a" / "b"):
+        assert (tmp_path / "a" / "b").is_dir()
+    assert not (tmp_path / "a").exists()
+    with made(tmp_path / "a" / "b"):
+        (tmp_path / "a" / "b" / "file").touch()
+    assert (tmp_path / "a" / "b" / "file").exists()
+
+
+def test_a_folder_that_was_there_stays(tmp_path):
+    with made(tmp_path / "a"):
+        with made(tmp_path / "a"), made(tmp_path / "a" / "b"):
+            pass
+        assert names(tmp_path / "a") == []
+
+
 WORK = """
 import os, pathlib, signal, sys
-from data.leftovers import cleared
+from data.leftovers import cleared, made
 with cleared(pathlib.Path(sys.argv[1]), "nothing"):
     print("at work", flush=True)
     sys.stdin.read()

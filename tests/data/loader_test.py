@@ -122,6 +122,20 @@ def test_arrays_are_contiguous_and_of_32_bits(rows):
             assert array.dtype == np.float32
 
 
+def test_weights_of_rows_are_those_of_the_data_and_of_padding_0(rows):
+    weights = np.linspace(0.5, 2, N, dtype=np.float32)
+    weighted = Loader(rows._replace(weights=weights), 64, seed=3)
+    found = np.zeros(N, np.float32)
+    for batch, plain in zip(
+        all_batches(weighted, 1), all_batches(Loader(rows, 64, seed=3), 1), strict=True
+    ):
+        np.testing.assert_array_equal(batch.weights > 0, plain.weights > 0)
+        real = batch.weights > 0
+        found[batch.features.ids[real, 0]] = batch.weights[real]
+    np.testing.assert_array_equal(found, weights)
+    np.testing.assert_array_equal(weighted.all_rows().weights, weights)
+
+
 def test_values_that_are_all_one_stay_none(rows):
     loader = Loader(rows._replace(values=None), 64)
     assert loader.batch(0, 0).features.values is None
@@ -251,6 +265,6 @@ def test_a_step_outside_the_epoch_is_refused(rows, step):
 def test_bad_sizes_are_refused(rows):
     with pytest.raises(InputError, match="batch size 0"):
         Loader(rows, 0)
-    empty = Rows(*(column[:0] for column in rows))
+    empty = rows.take(slice(0))
     with pytest.raises(InputError, match="no rows"):
         Loader(empty, 64)

@@ -123,7 +123,15 @@ def test_dense_columns_are_standardised_by_the_training_rows(parts):
     np.testing.assert_allclose([c.mean for c in columns[:3]], mean, rtol=1e-11)
     np.testing.assert_allclose([c.std for c in columns[:3]], std, rtol=1e-8)
     encoded = dense.encode(block(*ordered))
-    expected = np.nan_to_num((numbers - mean[:, None]) / std[:, None])
+    low, high = (
+        np.nanmin(numbers[:, :300], axis=1, keepdims=True),
+        np.nanmax(numbers[:, :300], axis=1, keepdims=True),
+    )
+    assert [(c.low, c.high) for c in columns[:3]] == [
+        *zip(low[:, 0], high[:, 0], strict=True)
+    ]
+    clipped = np.clip(numbers, low, high)
+    expected = np.nan_to_num((clipped - mean[:, None]) / std[:, None])
     assert encoded.dtype == np.float32
     np.testing.assert_allclose(encoded[:, :3], expected.T, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(encoded[:, 3], np.isnan(numbers[1]))
@@ -154,9 +162,21 @@ def test_a_constant_column_becomes_zero():
         dense = numeric.Dense(["a"], [0])
         for rows in (700, 300):
             dense.count(block(np.append(np.full(rows, value), NAN)), np.arange(rows))
-        assert dense.fit()[0] == DenseColumn("a", "log1p", value, 1.0)
+        assert dense.fit()[0] == DenseColumn("a", "log1p", value, 1.0, value, value)
+        # What was never trained on counts as the nearest number that was.
         encoded = dense.encode(block([value, value + 1]))
-        np.testing.assert_allclose(encoded, [[0], [1]], rtol=1e-6)
+        np.testing.assert_array_equal(encoded, [[0], [0]])
+
+
+def test_numbers_are_clipped_to_the_training_range_and_ten_deviations():
+    rows = block([0.0] * 9_999 + [1.0] + [-5.0, 0.5, 70.0])
+    dense = numeric.Dense(["a"], [0])
+    dense.count(rows, np.arange(10_000))
+    (column,) = dense.fit()
+    assert column.low == 0
+    assert column.high == column.mean + 10 * column.std < 1
+    encoded = dense.encode(rows)[:, 0]
+    np.testing.assert_allclose(encoded[-4:], [10, encoded[0], 10, 10], rtol=1e-6)
 
 
 def test_a_column_whose_deviation_is_too_small_for_a_number_becomes_zero():

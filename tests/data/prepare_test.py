@@ -3,6 +3,7 @@ import gzip
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ pytest.importorskip("tensorflow_datasets", reason="needs the extra 'data'")
 
 import polars as pl
 
-from data import arrays, encoding, prepare, program, synthetic
+from data import arrays, encoding, leftovers, prepare, program, synthetic
 from data.store import open_store
 
 
@@ -158,7 +159,9 @@ def test_a_data_dir_that_is_a_file_is_a_mistake(tmp_path, capsys):
     source = tmp_path / "rows.csv"
     source.write_text("\n".join(csv_lines()))
     assert run(source, source, *CSV) == 2
-    assert capsys.readouterr().err == f"--data_dir={source}: Not a directory.\n"
+    assert capsys.readouterr().err == (
+        f"{source}/csv cannot be made: Not a directory.\n"
+    )
 
 
 def test_given_splits_are_not_split(tmp_path, capsys):
@@ -187,6 +190,8 @@ def test_the_command_prepares_a_file_and_tells_a_mistake(tmp_path):
     assert done.returncode == 0
     result = json.loads(done.stdout.splitlines()[-1])
     assert result.pop("rows_per_second") > 0
+    assert result.pop("unseen").keys() <= {"train", "validation", "test"}
+    assert result.pop("missing") == {}
     assert result == {
         "dataset": "criteo",
         "rows": {"train": 24, "validation": 3, "test": 3},
@@ -216,7 +221,7 @@ sys.exit(program.run(prepare.main, prepare.FLAGS, flags))
     )
     assert done.returncode == 2
     assert done.stderr == (
-        "data.prepare needs the package 'polars'; pip install 'afm_jax[data]'.\n"
+        "data.prepare needs the package 'polars'; pip install -e '.[data]' in the project's folder.\n"
     )
 
 
@@ -232,7 +237,7 @@ def test_a_store_is_replaced_only_if_asked_to_and_only_by_a_whole_one(tmp_path, 
     source.write_text(changed(csv_lines(60), 7, "x"))
     assert run(source, data_dir, *CSV, "--overwrite") == 2
     assert open_store(data_dir, "csv").schema.rows["train"] == 40
-    assert [path.name for path in (data_dir / "csv").iterdir()] == ["1.0.0"]
+    assert [path.name for path in (data_dir / "csv").iterdir()] == ["2.0.0"]
 
 
 KILLED = """
@@ -258,7 +263,7 @@ def test_a_kill_leaves_the_store_that_was_to_be_replaced(tmp_path):
     source.write_text("\n".join(csv_lines(50)))
     assert run(source, data_dir, *CSV, "--overwrite") == 0
     assert open_store(data_dir, "csv").schema.rows["train"] == 40
-    assert stored_versions(data_dir) == ["1.0.0"]
+    assert stored_versions(data_dir) == ["2.0.0"]
 
 
 def test_an_interrupt_or_a_kill_between_old_and_new_loses_neither(
@@ -270,16 +275,19 @@ def test_an_interrupt_or_a_kill_between_old_and_new_loses_neither(
     rename = pathlib.Path.rename
 
     def interrupted(path, target):
-        if path.parts[-3].startswith(".incomplete"):
+        if path.name.startswith(".incomplete"):
             raise KeyboardInterrupt
         return rename(path, target)
 
     with monkeypatch.context() as patched:
         patched.setattr(pathlib.Path, "rename", interrupted)
+        # As on a file system that cannot exchange two folders.
+        patched.setattr(leftovers, "_exchange", lambda one, two: False)
         assert run(source, data_dir, *CSV, "--overwrite") == 130
-    assert stored_versions(data_dir) == ["1.0.0"]
-    store = data_dir / "csv" / "1.0.0"
-    store.rename(store.with_name(".1.0.0.old"))
+    assert stored_versions(data_dir) == ["2.0.0"]
+    store = data_dir / "csv" / "2.0.0"
+    store.rename(store.with_name(".2.0.0.old"))
+    assert open_store(data_dir, "csv").schema.rows["train"] == 24
     assert run(source, data_dir, *CSV) == 2
     assert "give --overwrite to replace it" in capsys.readouterr().err
     assert open_store(data_dir, "csv").schema.rows["train"] == 24
@@ -344,6 +352,7 @@ def test_synthetic_rows_are_drawn_as_in_memory_with_what_is_possible(tmp_path, c
         (("--rows=9",), "--rows=9, expected how many rows for train, validation"),
         (("--rows=9,0",), "--rows=9,0, expected how many"),
         (("--rows=9,x",), "--rows=9,x: expected whole numbers"),
+        (("--rows=99999999999999,3",), "--rows=99999999999999,3 need 31,200,000 GB"),
     ],
 )
 def test_a_mistake_in_the_flags_of_synthetic_is_one_line(tmp_path, capsys, flags, told):
@@ -378,13 +387,13 @@ def test_a_full_disk_is_one_line_and_leaves_no_store(
     assert stored(small_disk / "data") == []
 
 
-def test_a_store_that_could_not_be_checked_is_not_kept(tmp_path, capsys, monkeypatch):
+def test_a_store_that_could_not_be_finished_is_not_kept(tmp_path, capsys, monkeypatch):
     def full(path, *arguments, **options):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     source = tmp_path / "rows.csv"
     source.write_text("\n".join(csv_lines()))
-    monkeypatch.setattr(arrays, "_write_split", full)
+    monkeypatch.setattr(arrays, "write_manifest", full)
     assert run(source, tmp_path / "data", *CSV) == 2
     assert "incomplete" in capsys.readouterr().err
     assert stored(tmp_path / "data") == []
@@ -515,3 +524,79 @@ def test_real_movielens(tmp_path, real_data):
     assert genres == ["Animation", "Children's", "Comedy"]
     values = store.splits["train"].values[row]
     assert values.tolist() == [1] * 7 + [1] * 3 + [0] * (len(values) - 10)
+
+
+def test_values_that_training_never_had_are_told_by_split_and_field(tmp_path, capsys):
+    rows = [f"{row % 2},c{row % 3},{row}" for row in range(30)]
+    (tmp_path / "train.csv").write_text("\n".join(["y,city,price", *rows]))
+    rows = [*rows[:6], "1,c9,3", "0,,4"]
+    (tmp_path / "validation.csv").write_text("\n".join(["y,city,price", *rows]))
+    assert run(tmp_path, tmp_path / "data", *CSV) == 0
+    out, err = capsys.readouterr()
+    result = json.loads(out)
+    assert result["unseen"] == {"validation": {"city": 0.125}}
+    assert result["missing"] == {"validation": {"city": 0.125}}
+    for what in ("unseen", "missing"):
+        assert f"validation: {what} values city 12.5%." in err
+        assert f"No training row has a value that is {what} in these fields" in err
+
+
+def test_a_store_is_verified_and_an_old_one_upgraded(tmp_path, capsys):
+    source, data_dir = tmp_path / "rows.csv", tmp_path / "data"
+    source.write_text("\n".join(csv_lines()))
+    assert run(source, data_dir, *CSV, "--records") == 0
+    of_it = ["prepare", f"--data_dir={data_dir}", "--name=csv"]
+    capsys.readouterr()
+    assert program.run(prepare.main, prepare.FLAGS, [*of_it, "--verify"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["rows"] == {"train": 24, "validation": 3, "test": 3}
+    shutil.rmtree(data_dir / "csv" / "2.0.0")
+    assert program.run(prepare.main, prepare.FLAGS, [*of_it, "--verify"]) == 2
+    assert "--upgrade --name=csv" in capsys.readouterr().err
+    assert program.run(prepare.main, prepare.FLAGS, [*of_it, "--upgrade"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == told["rows"]
+    labels = data_dir / "csv" / "2.0.0" / "train.labels.npy"
+    data = bytearray(labels.read_bytes())
+    data[-1] ^= 1
+    labels.write_bytes(data)
+    assert program.run(prepare.main, prepare.FLAGS, [*of_it, "--verify"]) == 2
+    assert "train.labels.npy is damaged: its checksum" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--verify",), "--dataset is required"),
+        (("--verify", "--name=x"), "No prepared data 'x' in"),
+        (("--upgrade", "--name=x"), "There is no store of version 1 in"),
+        (
+            ("--verify", "--upgrade", "--name=x"),
+            "--upgrade has no meaning beside --ver",
+        ),
+        (("--verify", "--name=x", "--seed=1"), "--seed has no meaning beside --verify"),
+    ],
+)
+def test_mistakes_about_a_store_are_one_line(tmp_path, capsys, flags, told):
+    arguments = ["prepare", f"--data_dir={tmp_path}", *flags]
+    assert program.run(prepare.main, prepare.FLAGS, arguments) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(told)
+    assert len(err.splitlines()) == 1
+
+
+def test_two_preparations_give_equal_files(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = ["y,city,user,tags,price"]
+    for row in range(3_000):
+        user, tags = rng.zipf(1.3), "|".join(map(str, rng.integers(0, 9, row % 4)))
+        lines.append(f"{row % 2},c{row % 7},u{user},{tags},{rng.normal():.4f}")
+    source = tmp_path / "rows.csv"
+    source.write_text("\n".join(lines))
+    flags = (*CSV[:2], "--categorical=city,user", "--multi_valued=tags", CSV[3])
+    for name in ("one", "two"):
+        assert run(source, tmp_path / name, *flags, "--min_count=2", "--seed=3") == 0
+    one, two = stored(tmp_path / "one"), stored(tmp_path / "two")
+    assert len(one) > 15
+    for first, second in zip(one, two, strict=True):
+        assert first.name == second.name
+        assert first.is_dir() or first.read_bytes() == second.read_bytes()

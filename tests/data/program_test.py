@@ -12,6 +12,7 @@ _EPOCHS = flags.DEFINE_integer("epochs", 3, "Passes over the data.", flag_values
 _LOSS = flags.DEFINE_enum("loss", None, ["bce", "squared"], "Loss.", flag_values=FLAGS)
 flags.mark_flag_as_required("loss", flag_values=FLAGS)
 flags.DEFINE_float("rate", 0.5, "Learning rate.", flag_values=FLAGS)
+flags.DEFINE_boolean("draw", True, "Whether to draw.", flag_values=FLAGS)
 flags.DEFINE_string("out", None, "Folder of results.", flag_values=FLAGS)
 
 
@@ -57,6 +58,17 @@ def test_a_flagfile_gives_flags_and_later_flags_win(tmp_path, capsys):
         (["--loss=bce", "--epochs=many"], "expected a whole number, found 'many'"),
         (["--loss=bce", "--rate=high"], "expected a number, found 'high'"),
         (["--loss=hinge"], "<bce|squared>"),
+        (["--loss=BCE"], "should be one of <bce|squared>. Did you mean 'bce'?"),
+        (["--loss=bce", "--Epochs=5"], "did you mean --epochs?"),
+        (["--loss=bce", "--ep=5"], "Unknown flag --ep; --help lists the flags."),
+        (["--loss=bce", f"--epochs={10**30}"], "expected at most 9,223,372,036,"),
+        (
+            ["--loss=bce", "--flagfile={here}/zero.flags"],
+            "--out='a\\x00b' is not UTF-8 text.",
+        ),
+        (["--loss=bce", "--out=a\udcff"], "--out='a\\udcff' is not UTF-8 text."),
+        (["--loss=bce", "--flagfile={here}"], "Is a directory"),
+        (["--loss=bce", "--draw=maybe"], "expected true or false, found 'maybe'"),
         (["--epochs=5"], "--loss is required: <bce|squared>: Loss."),
         (
             ["--loss=bce", "train"],
@@ -72,6 +84,7 @@ def test_a_flagfile_gives_flags_and_later_flags_win(tmp_path, capsys):
 def test_a_mistake_in_the_flags_is_one_line_and_exit_code_2(
     arguments, told, tmp_path, capsys
 ):
+    (tmp_path / "zero.flags").write_bytes(b"--out=a\0b\n")
     (tmp_path / "utf16.flags").write_text("--loss=bce", encoding="utf-16")
     assert run(*(argument.format(here=tmp_path) for argument in arguments)) == 2
     out, err = capsys.readouterr()

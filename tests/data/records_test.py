@@ -32,6 +32,8 @@ def record(number):
         "values": np.zeros(0, np.float32),
         "dense": np.array([number / 7], np.float32),
         "labels": np.array([number % 2], np.float32),
+        "weights": np.array([1 + number], np.float32),
+        "numbers": np.array([number], np.int64),
     }
 
 

@@ -84,6 +84,21 @@ def test_rows_come_back_as_they_were(tmp_path, weighted):
             assert block.values.size == many.values.size == 0
 
 
+def test_files_of_one_name_in_two_folders_have_checksums_of_their_own(tmp_path):
+    frame = random_frame(np.random.default_rng(8), 2, weighted=False)
+    files = []
+    for split in ("train", "validation"):
+        path = tmp_path / split / "part-0"
+        path.parent.mkdir()
+        path.write_text(split)
+        files.append(sources.SourceFile(path, split))
+    reader = readers.Reader(LAYOUT, lambda path: iter([readers.Part(lambda: frame, 1)]))
+    found = spill.spill(files, reader, tmp_path / "scratch", lambda numbers: numbers)
+    assert list(found.checksums) == ["train/part-0", "validation/part-0"]
+    assert len(set(found.checksums.values())) == 2
+    assert found.source_rows == {"train/part-0": 2, "validation/part-0": 2}
+
+
 def test_numbers_are_prepared_before_they_are_stored(tmp_path):
     frame = random_frame(np.random.default_rng(6), 9, weighted=False)
     block = spilled(tmp_path, [frame], lambda x: 2 * x).blocks[0].load()

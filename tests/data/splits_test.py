@@ -4,7 +4,7 @@ import pytest
 pytest.importorskip("polars", reason="needs the extra 'data'")
 
 from afm_jax.errors import InputError
-from data import splits
+from data import readers, spill, splits
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,9 @@ def test_sizes_are_the_fractions_and_sum_to_all_rows(rows, fractions, expected):
 def test_fractions_that_are_no_split_are_an_error(fractions):
     with pytest.raises(InputError, match="sum to 1"):
         splits.sizes(100, fractions)
+    for given_test in (False, True):
+        with pytest.raises(InputError, match="sum to 1"):
+            splits.resolve_fractions(fractions, given_test=given_test)
 
 
 def test_a_split_without_rows_is_an_error():
@@ -58,3 +61,43 @@ def test_time_positions_are_the_ranks_of_a_stable_sort(block):
     blocks = [times[start : start + block] for start in range(0, 500, block)]
     found = splits.time_positions(blocks, *np.unique(times, return_counts=True))
     np.testing.assert_array_equal(np.concatenate(list(found)), ranks)
+
+
+def test_fractions_are_of_the_rows_that_are_not_given():
+    assert splits.resolve_fractions(None, given_test=False) == (0.8, 0.1, 0.1)
+    assert splits.resolve_fractions(None, given_test=True) == (0.9, 0.1)
+    assert splits.resolve_fractions([0.7, 0.3], given_test=True) == [0.7, 0.3]
+    assert splits.resolve_fractions([0.7, 0.3, 0], given_test=True) == [0.7, 0.3, 0]
+    with pytest.raises(InputError, match="the test rows are given; expected those of"):
+        splits.resolve_fractions([0.8, 0.1, 0.1], given_test=True)
+
+
+def blocks(folder, times, given):
+    """A spill of blocks with these times and given splits."""
+    stored = []
+    for index, (part, split) in enumerate(zip(times, given, strict=True)):
+        path = folder / str(index)
+        with path.open("wb") as file:
+            np.save(file, np.array(part))
+        stored.append(spill.Stored(path, len(part), split, path))
+    layout = readers.Layout("", (), readers.TIME)
+    return spill.Spill(layout, stored, {}, {}, {}, False)
+
+
+def test_validation_rows_are_held_out_of_train_and_given_rows_stay(tmp_path):
+    times = [[5, 1], [9, 9, 9], [7, 3, 2]]
+    rows = blocks(tmp_path, times, [None, "test", None])
+    found = splits.assign(rows, "time", (0.6, 0.4), None)
+    assert [part.tolist() for part in found] == [[1, 0], [2, 2, 2], [1, 0, 0]]
+    found = splits.assign(rows, "random", (0.6, 0.4), 3)
+    drawn = splits.by_position(splits.random_positions(0, 5, 5, 3), (3, 2, 0))
+    np.testing.assert_array_equal(np.concatenate([found[0], found[2]]), drawn)
+    assert found[1].tolist() == [2, 2, 2]
+
+
+def test_given_splits_are_taken_as_they_are(tmp_path):
+    rows = blocks(tmp_path, [[1], [2, 3]], ["validation", "train"])
+    assert [part.tolist() for part in splits.assign(rows, None, None, None)] == [
+        [1],
+        [0, 0],
+    ]

@@ -48,7 +48,7 @@ def test_line_ends_in_quotes_do_not_end_a_record(tmp_path, chunk_bytes):
     records = [b'1,"two\nlines"\n', b'2,"a ""quote""\n\n"\n', b"3,x\n", b'"\n\n",4\n']
     path = tmp_path / "rows.csv"
     path.write_bytes(b"".join(records))
-    chunks = list(text.chunks(path, quoted=True, chunk_bytes=chunk_bytes))
+    chunks = list(text.chunks(path, csv_separator=",", chunk_bytes=chunk_bytes))
     starts = np.cumsum([0, *(len(record) for record in records)]).tolist()
     ends = np.cumsum([len(chunk.text) for chunk in chunks]).tolist()
     assert set(ends) <= set(starts)
@@ -58,9 +58,86 @@ def test_line_ends_in_quotes_do_not_end_a_record(tmp_path, chunk_bytes):
         assert chunk.first_line == 1 + below.count(b"\n", 0, end - len(chunk.text))
 
 
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 5, 4096])
+@pytest.mark.parametrize("separator", [None, ","])
+@pytest.mark.parametrize("end", ["", "\n", "\n\n", "\n \n\t\n\n", "\r\n\r\n", "\n  "])
+def test_blank_lines_at_the_end_are_no_rows(tmp_path, chunk_bytes, separator, end):
+    path = tmp_path / "rows.txt"
+    path.write_bytes(b"a\n\n \nb" + end.encode())
+    chunks = text.chunks(path, csv_separator=separator, chunk_bytes=chunk_bytes)
+    assert b"".join(chunk.text for chunk in chunks) == b"a\n\n \nb\n"
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 4096])
+@pytest.mark.parametrize("end", ["", "\n", "\n\n", " \n", "\r\n"])
+@pytest.mark.parametrize("start", ["a", "\ufeffa", "a,b", "a\nb"])
+def test_short_files_are_their_lines(tmp_path, chunk_bytes, end, start):
+    path = tmp_path / "rows.txt"
+    path.write_bytes((start + end).encode())
+    whole = b"".join(chunk.text for chunk in text.chunks(path, chunk_bytes=chunk_bytes))
+    blank = " " if end == " \n" else ""
+    assert whole.decode() == start.removeprefix("\ufeff") + blank + "\n"
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 4096])
+@pytest.mark.parametrize("text_end", [b"1\t\t", b"x\t \t"])
+def test_empty_values_at_the_end_of_a_row_stay(tmp_path, chunk_bytes, text_end):
+    path = tmp_path / "rows.txt"
+    path.write_bytes(b"a\tb\tc\n" + text_end + b"\n\n")
+    chunks = text.chunks(path, chunk_bytes=chunk_bytes)
+    assert b"".join(chunk.text for chunk in chunks) == b"a\tb\tc\n" + text_end + b"\n"
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 5, 4096])
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"a\nb\rc\n", "line 2: a carriage return without a line feed"),
+        (b"a\rb\rc\r", "line 1: a carriage return without a line feed"),
+        (b"a\r\r\nb\n", "line 1: a carriage return without a line feed"),
+        (b"a\nb\n\0c\n", "line 3: a zero byte"),
+        ("a\nb\n".encode("utf-16-le"), "line 1: a zero byte"),
+        ("a\nb\n".encode("utf-16"), "line 1: the text is in UTF-16; expected UTF-8"),
+        (b"a\nb \xef\xbb\xbf\n\xef\xbb\xbfc\n", "line 3: a byte order mark inside"),
+        (b"\xef\xbb\xbf\xef\xbb\xbfc\n", "line 1: a byte order mark inside"),
+        (b"\xfe\xff\0a\0\n", "line 1: the text is in UTF-16; expected UTF-8"),
+        ("a\nb\n".encode("utf-32"), "line 1: the text is in UTF-32; expected UTF-8"),
+    ],
+)
+def test_what_is_not_lines_of_text_is_an_error(tmp_path, chunk_bytes, content, told):
+    path = tmp_path / "rows.txt"
+    path.write_bytes(content)
+    for separator in (None, ","):
+        with pytest.raises(InputError, match=told):
+            list(text.chunks(path, csv_separator=separator, chunk_bytes=chunk_bytes))
+
+
+def test_a_carriage_return_in_quotes_is_part_of_the_value(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b'a,"b\rc"\r\n')
+    (chunk,) = text.chunks(path, csv_separator=",")
+    assert chunk.text == b'a,"b\rc"\n'
+    path.write_bytes(b'7" a,"b\rc"\nx\ry\n')
+    with pytest.raises(InputError, match="line 2: a carriage return"):
+        list(text.chunks(path, csv_separator=","))
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 5, 11, 4096])
+def test_a_quote_inside_an_unquoted_value_opens_nothing(tmp_path, chunk_bytes):
+    records = [b'1,7" wide\n', b'2,"a\n7"" b"\n', b'3,a"b"\n', b'""\n', b'4,"\n"\n']
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"".join(records))
+    starts = np.cumsum([0, *map(len, records)]).tolist()
+    ends = [0]
+    for chunk in text.chunks(path, csv_separator=",", chunk_bytes=chunk_bytes):
+        ends.append(ends[-1] + len(chunk.text))
+    assert set(ends) <= set(starts)
+    assert ends[-1] == starts[-1]
+
+
 def test_an_empty_file_is_an_error(tmp_path):
     path = tmp_path / "rows.txt"
-    for content in (b"", gzip.compress(b""), b"\xef\xbb\xbf"):
+    for content in (b"", gzip.compress(b""), b"\xef\xbb\xbf", b"\n", b" \n\n\t"):
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"rows\.txt is empty"):
             list(text.chunks(path))
@@ -93,7 +170,7 @@ def test_an_open_quote_does_not_fill_the_memory(tmp_path, monkeypatch):
     path = tmp_path / "rows.csv"
     path.write_bytes(b'1,x\n2,"open\n' + b"3,x\n" * 400000)
     with pytest.raises(InputError, match="line 2: a quote that nothing closes"):
-        list(text.chunks(path, quoted=True, chunk_bytes=1 << 16))
+        list(text.chunks(path, csv_separator=",", chunk_bytes=1 << 16))
 
 
 def test_a_checksum_is_that_of_zlib_and_tells_files_apart(tmp_path):

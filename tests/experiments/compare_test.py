@@ -15,7 +15,7 @@ import pytest
 from afm_jax.errors import InputError
 from afm_jax.ops import metrics
 from afm_jax.training import records
-from experiments import compare
+from experiments import compare, workdirs
 
 BATCH_SIZE = 256
 SHARED = (
@@ -139,6 +139,70 @@ def test_a_killed_comparison_goes_on_with_what_is_missing(
     assert "Training lr, seed 1." in caplog.text
     assert "Going on from step" in caplog.text
     assert without_time(summary) == without_time(whole[1])
+
+
+def test_a_folder_is_of_one_comparison_until_it_ends(flagfile, tmp_path, monkeypatch):
+    trained, refused = compare.train.run, []
+
+    def train_while_another_starts():
+        with (
+            pytest.raises(InputError, match="is in use by another process"),
+            workdirs.held(tmp_path / "run"),
+        ):
+            pass
+        refused.append(True)
+        return trained()
+
+    monkeypatch.setattr(compare.train, "run", train_while_another_starts)
+    run(tmp_path / "run", flagfile, "--seeds=1", "--noplots")
+    assert refused == [True, True]
+
+
+def test_a_second_comparison_in_a_folder_is_refused_at_once(flagfile, tmp_path):
+    with (
+        workdirs.held(tmp_path / "run"),
+        pytest.raises(InputError, match="is in use by another process"),
+    ):
+        run(tmp_path / "run", flagfile, "--seeds=1")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_of_a_run_is_not_compared_in(whole, flagfile):
+    folder = whole[0] / "lr" / "seed_0"
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(InputError, match=r"seed_0 holds a run of experiments\.train"):
+        run(folder, flagfile, "--seeds=1")
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "is_folder"),
+    [
+        ("", False),
+        ("table.md", True),
+        ("results.jsonl", True),
+        ("cost.png", True),
+        ("lr", False),
+        ("lr/seed_1", False),
+        ("lr/seed_0/result.json", True),
+        ("lr/seed_0/config.json", True),
+        ("small/seed_0/logits", False),
+        ("small/seed_0/logits/test.npy", True),
+    ],
+)
+def test_what_stands_in_the_way_is_told_before_anything_is_trained(
+    path, is_folder, flagfile, tmp_path, caplog
+):
+    in_the_way = tmp_path / "run" / path
+    in_the_way.parent.mkdir(parents=True, exist_ok=True)
+    if is_folder:
+        in_the_way.mkdir()
+    else:
+        in_the_way.touch()
+    told = "File exists" if not path else f"{path} is no (file|folder), but one is to"
+    with pytest.raises(InputError, match=told), caplog.at_level("INFO"):
+        run(tmp_path / "run", flagfile, "--seeds=2")
+    assert "Training" not in caplog.text
 
 
 def test_the_same_command_again_trains_nothing(whole, flagfile, caplog):

@@ -42,5 +42,5 @@ def test_three_pictures_are_drawn(tmp_path, seeds, loss):
 def test_without_matplotlib_the_extra_is_named(monkeypatch):
     plots.check()
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(InputError, match=r"afm_jax\[plots\].*--noplots"):
+    with pytest.raises(InputError, match=r"\[plots\].*--noplots"):
         plots.check()

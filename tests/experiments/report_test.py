@@ -70,12 +70,45 @@ def test_a_verdict_needs_interval_corrected_p_and_seeds(
     assert report.verdict(metric, found, p_holm, seeds) == expected
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "p_holm", "seeds", "expected"),
+    [
+        (0.1, 0.3, 0.01, 1, "one seed"),
+        (-0.3, -0.1, 0.2, 1, "one seed"),
+        (0.1, 0.3, 0.05, 2, "the corrected p is not below 0.05"),
+        (-0.3, -0.1, 0.2, 5, "the corrected p is not below 0.05"),
+        (0.1, 0.3, 0.01, 2, None),
+        (-0.1, 0.3, 0.2, 1, None),
+        (0.0, 0.3, 0.04, 5, None),
+    ],
+)
+def test_an_interval_without_0_that_shows_no_difference_has_its_reason(
+    low, high, p_holm, seeds, expected
+):
+    found = statistics.Difference((low + high) / 2, low, high, 0.001)
+    reason = report.reason(found, p_holm, seeds)
+    assert reason == expected or (expected and reason.startswith(expected))
+    undecided = report.verdict("auc", found, p_holm, seeds) == "no difference shown"
+    assert bool(reason) == (undecided and not low <= 0 <= high)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_the_table_gives_the_reason_beside_the_verdict(seeds):
+    found = summarize({"one": 1.0, "two": 2.5}, seeds=seeds)
+    row = found["differences"]["two"]["auc"]
+    row.update(verdict="no difference shown", reason="the moon")
+    assert "| no difference shown: the moon |" in report.table(found)
+    row.update(reason=None)
+    assert "| no difference shown |" in report.table(found)
+
+
 def test_one_seed_has_no_deviation_and_no_verdict():
     found = summarize({"one": 1.0, "two": 2.5}, seeds=1)
     assert found["models"]["two"]["auc"]["sd"] is None
     difference = found["differences"]["two"]["auc"]
     assert difference["low"] > 0
     assert difference["verdict"] == "no difference shown"
+    assert difference["reason"].startswith("one seed")
     text = report.table(found)
     assert "±" not in text.partition("| model |")[2]
     assert "With one seed" in text

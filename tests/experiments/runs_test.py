@@ -1,6 +1,7 @@
 """What a run leaves behind, how it is told apart, and what another can take from it."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -133,6 +134,29 @@ def test_hyperparameters_that_do_not_fit_leave_no_run(tmp_path, capsys):
     arguments = ("--model=finalmlp", "--set=num_heads=7", f"--workdir={tmp_path}/run")
     assert program.run(train.main, train.FLAGS, ["train", *arguments]) == 2
     assert "num_heads" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "setting", "told"),
+    [
+        ("fm", "embedding_dim=1000000000", "needs"),
+        ("afm", "embedding_dim=2147483647", "needs"),
+        ("dnn", "hidden_dims=(2000000000,)", "needs"),
+        ("fm", "embedding_dim=10000000000", "at most 2,147,483,647"),
+        ("fm", "init_stddev=" + "9" * 400, "expected a number above 0"),
+        ("fm", "embedding_dim={[]: 1}", "expected a whole number"),
+        ("fm", "embedding_dim=" + "(" * 500, "expected a whole number"),
+        ("fm", "name=x", "fm has no hyperparameter 'name'"),
+        ("fm", "=3", "expected --set=name=value"),
+    ],
+)
+def test_a_model_that_cannot_be_is_refused_before_any_work(
+    model, setting, told, tmp_path
+):
+    arguments = (f"--model={model}", f"--set={setting}", f"--workdir={tmp_path}/run")
+    with pytest.raises(InputError, match=re.escape(told)):
+        programs.run(train, *arguments)
     assert not (tmp_path / "run").exists()
 
 

@@ -83,25 +83,29 @@ def test_evaluate_agrees_with_train(fm_run):
     assert found["best_possible"] == trained["best_possible"]["test"]
 
 
-def test_sigterm_saves_and_resume_goes_on(tmp_path):
-    workdir = tmp_path / "run"
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGHUP])
+def test_what_asks_to_stop_saves_and_the_printed_command_goes_on(tmp_path, kind):
+    workdir = tmp_path / "a run"
     arguments = ("experiments.train", f"--workdir={workdir}", *FM)
     process = start(*arguments, "--epochs=50", "--patience=0")
     metrics = workdir / "metrics.jsonl"
     while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
         time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(kind)
     code, out, err = finish(process)
     assert code == 130, err
     assert not out
-    assert "--resume" in err
+    hint = re.search(
+        r"Go on with: (python -m experiments\.train .*)$", err, re.MULTILINE
+    )
     stopped_at = int(re.search(r"after (?:step|epoch) (\d+)", err).group(1))
     assert stopped_at > 0
     epochs = 1 + json.loads(metrics.read_text().splitlines()[-1])["epoch"]
-    result = result_of(
-        start(*arguments, f"--epochs={epochs}", "--patience=0", "--resume")
-    )
+    _, _, *printed = shlex.split(hint[1])
+    result = result_of(start(*printed, f"--epochs={epochs}"))
     assert result["epochs"] == epochs
+    config = json.loads((workdir / "config.json").read_text())
+    assert (config["model"], config["log_every"], config["patience"]) == ("fm", 20, 0)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +122,9 @@ def test_sigterm_saves_and_resume_goes_on(tmp_path):
         (("--epochs=no",), "epochs"),
         (("--dataset=criteo",), "needs --data_dir"),
         (("--dataset=criteo", "--data_dir=/nowhere"), "criteo"),
-        (("--resume", "--workdir=/nowhere"), "No run in /nowhere"),
+        (("--model=AFM",), "Did you mean 'afm'?"),
+        (("--set=name=x",), "afm_deep has no hyperparameter 'name'; it has"),
+        (("--lr=1",), "did you mean --learning_rate?"),
         (("--group_field=user",), "no field 'user'"),
     ],
 )

@@ -101,6 +101,6 @@ def test_training_evaluation_and_resume_need_no_extra(tmp_path):
     assert resumed["best_possible"]["test"] == evaluated["best_possible"]
     assert resumed["test"]["auc"] == pytest.approx(evaluated["metrics"]["auc"])
     _, *told = done.stderr.split("Starting.\n")
-    skipped = [run.count("No TensorBoard events: pip install") for run in told]
+    skipped = [run.count("No TensorBoard events; pip install -e") for run in told]
     assert skipped == [1, 1, 0]
     assert not list((tmp_path / "run").glob("events*"))

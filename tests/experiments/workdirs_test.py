@@ -135,6 +135,34 @@ def test_what_a_run_computes_may_not(started, name, value):
     assert workdirs.read_config(started) == CONFIG
 
 
+FILES = ("config.json", "schema.json", "result.json", "metrics.jsonl")
+FOLDERS = ("checkpoints", "events", "logits")
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("name", [*FILES, "logits/test.npy", *FOLDERS])
+def test_what_stands_in_the_way_of_a_run_is_told_before_it(tmp_path, name, resume):
+    path = tmp_path / name
+    if name in FOLDERS:
+        path.touch()
+        kind = "folder"
+    else:
+        path.mkdir(parents=True)
+        kind = "file"
+    told = f"{name} is no {kind}, but one is to be written there; remove it, or name an"
+    with pytest.raises(InputError, match=told):
+        workdirs.start(tmp_path, CONFIG, SCHEMA, resume=resume)
+
+
+def test_a_folder_that_may_not_be_written_to_is_told_before_the_run(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "logits").mkdir()
+    monkeypatch.setattr(workdirs.os, "access", lambda path, mode: False)
+    with pytest.raises(InputError, match="logits: Permission denied"):
+        workdirs.start(tmp_path, CONFIG, SCHEMA, resume=False)
+
+
 def test_a_folder_that_holds_a_run_or_cannot_be_is_refused(started):
     with pytest.raises(InputError, match="holds a run already; go on with it by"):
         workdirs.start(started, CONFIG, SCHEMA, resume=False)

@@ -38,7 +38,7 @@ def test_make_takes_lists_for_tuples_and_whole_numbers_for_floats():
 def test_unknown_model_is_refused():
     with pytest.raises(
         errors.InputError,
-        match=r"^Unknown model 'fmm'; choose from \('afm', 'afm_deep', .*'lr'.*\)\.$",
+        match=r"^Unknown model 'fmm'; choose from \('afm', 'afm_deep', .*'lr'.*\)\. Did you mean 'fm'\?$",
     ):
         models.make("fmm", vocab_size=9)
 
@@ -48,11 +48,27 @@ def test_a_path_is_not_a_model():
         models.make("fm.Model", vocab_size=9)
 
 
-@pytest.mark.parametrize("key", ["embeding_dim", "parent"])
-def test_unknown_hyperparameter_is_refused(key):
+def test_a_model_is_found_by_its_name_in_small_letters_only():
+    with pytest.raises(errors.InputError, match=r"'AFM'; .* Did you mean 'afm'\?$"):
+        models.make("AFM", vocab_size=9)
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("embeding_dim", " Did you mean 'embedding_dim'?"),
+        ("k", ""),
+        ("parent", ""),
+        ("name", ""),
+        ("setup", ""),
+        ("self", ""),
+        ("hyperparameters", ""),
+    ],
+)
+def test_unknown_hyperparameter_is_refused(key, hint):
     message = (
         f"fm has no hyperparameter {key!r}; it has "
-        "('embedding_dim', 'first_order_inputs', 'init_stddev')."
+        f"('embedding_dim', 'first_order_inputs', 'init_stddev').{hint}"
     )
     with pytest.raises(errors.InputError, match=f"^{re.escape(message)}$"):
         models.make("fm", vocab_size=9, **{key: 4})
@@ -72,6 +88,12 @@ DIMS = "a tuple of whole numbers, 1 or more, such as (400, 400) or (64,)"
         ("embedding_dim", 8.0, WHOLE),
         ("embedding_dim", True, WHOLE),
         ("embedding_dim", None, WHOLE),
+        ("embedding_dim", 2**31, f"{WHOLE}, at most 2,147,483,647"),
+        ("embedding_dim", [8], WHOLE),
+        ("hidden_dims", (8, 10**10), f"{DIMS}, at most 2,147,483,647"),
+        ("hidden_dims", ((64, 32),), DIMS),
+        ("hidden_dims", (64, -1), DIMS),
+        ("hidden_dims", {64}, DIMS),
         ("hidden_dims", 64, DIMS),
         ("hidden_dims", (64, 0), DIMS),
         ("hidden_dims", (64, "a"), DIMS),
@@ -81,6 +103,7 @@ DIMS = "a tuple of whole numbers, 1 or more, such as (400, 400) or (64,)"
         ("dropout_rate", -0.1, "a number in [0, 1)"),
         ("dropout_rate", float("nan"), "a number in [0, 1)"),
         ("attention_dropout_rate", "0.1", "a number in [0, 1)"),
+        ("init_stddev", 10**400, "a number above 0"),
         ("init_stddev", 0, "a number above 0"),
         ("init_stddev", False, "a number above 0"),
         ("pooling", "max", "one of ('mean', 'sum')"),
@@ -102,6 +125,15 @@ def test_numbers_of_layers_are_0_or_more(value):
     with pytest.raises(errors.InputError, match=f"^{re.escape(message)}$"):
         models.make("dcn", vocab_size=9, num_cross_layers=value)
     assert models.make("dcn", vocab_size=9, num_cross_layers=0).num_cross_layers == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("dcn", "num_cross_layers"), ("fignn", "num_steps")]
+)
+def test_what_is_traced_again_and_again_has_an_end(name, key):
+    assert getattr(models.make(name, vocab_size=9, **{key: 1000}), key) == 1000
+    with pytest.raises(errors.InputError, match=r" or more, at most 1,000\.$"):
+        models.make(name, vocab_size=9, **{key: 1001})
 
 
 @pytest.mark.parametrize(

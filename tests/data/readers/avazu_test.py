@@ -45,6 +45,31 @@ def test_a_missing_column_is_an_error(tmp_path):
         frame(tmp_path / "test", [], [name for name in HEADER if name != "click"])
 
 
+def test_the_line_of_an_error_counts_the_lines_in_quotes(tmp_path):
+    rows = [row(0, 14102100), row(0, 14102100), row(0, 14109900)]
+    rows[0][5] = '"a\nb ""c"""'
+    with pytest.raises(InputError, match="line 5: hour is 14109900, expected YYMMDDHH"):
+        frame(tmp_path / "train", rows)
+
+
+@pytest.mark.parametrize(
+    "hour", ["14102100.5", "-14102100", "", "nan", "9" * 30, "1e7"]
+)
+def test_an_hour_that_is_no_whole_number_is_an_error(tmp_path, hour):
+    with pytest.raises(
+        InputError, match=r"line 3: hour is '.*', expected a whole number"
+    ):
+        frame(tmp_path / "train", [row(0, 14102100), row(0, hour)])
+
+
+@pytest.mark.parametrize("change", [-1, 1])
+def test_a_row_with_too_few_or_too_many_columns_is_an_error(tmp_path, change):
+    wrong = row(1, 14102100)
+    wrong = wrong[:-1] if change < 0 else [*wrong, 1]
+    with pytest.raises(InputError, match=f"line 3: {24 + change} columns, expected 24"):
+        frame(tmp_path / "train", [row(0, 14102100), wrong])
+
+
 @pytest.mark.parametrize("hour", [14102124, 5, 141021])
 def test_an_hour_that_is_none_is_an_error(tmp_path, hour):
     rows = [row(0, 14102100), row(0, hour), row(1, hour)]

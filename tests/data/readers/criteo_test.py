@@ -27,6 +27,18 @@ def test_a_row_is_a_label_13_numbers_and_26_categories(tmp_path):
     assert found.select(names).row(1) == (None,) * 39
 
 
+def test_quotes_and_words_mean_what_they_mean_in_every_format(tmp_path):
+    path = tmp_path / "train.txt"
+    row = ["0", *["nan"] * 13, "NaN", "", '"', 'a"b', "null", *["x"] * 21]
+    path.write_text("\t".join(row) + "\n\n \n")
+    found = frame(path)
+    assert found.height == 1
+    assert found.select("C1", "C2", "C3", "C4", "C5").row(0) == (
+        *(None, None, '"', 'a"b', "null"),
+    )
+    assert found["I1"].is_nan().all()
+
+
 def test_an_error_says_what_a_line_should_hold(tmp_path):
     path = tmp_path / "train.txt"
     path.write_text("\t".join(ROW) + "\n" + "\t".join(ROW[:38]) + "\n")

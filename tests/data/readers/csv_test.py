@@ -2,6 +2,8 @@ import pytest
 
 pytest.importorskip("polars", reason="needs the extra 'data'")
 
+import polars as pl
+
 from afm_jax.errors import InputError
 from data import readers
 from data.readers import columns, csv
@@ -19,8 +21,7 @@ OPTIONS = {
 def frame(path, content, **options):
     path.write_text(content)
     reader = csv.open_reader([path], {**OPTIONS, **options})
-    (part,) = reader.parts(path)
-    return part.parse()
+    return pl.concat([part.parse() for part in reader.parts(path)])
 
 
 def test_columns_go_by_name_and_others_are_left_out(tmp_path):
@@ -63,14 +64,78 @@ def test_a_header_alone_has_no_rows(tmp_path):
 @pytest.mark.parametrize(
     ("header", "told"),
     [
-        ("y,n,c", "no column 'm'; it has 'y', 'n', 'c'"),
-        ("y,n,c,m,n", "two columns named 'n'"),
+        ("y,n,c", "line 1 has no column 'm'; it has 'y', 'n', 'c'"),
+        ("y,n,c,m,n", "line 1 has two columns named 'n'"),
+        ("y,n,c,m, n ", "line 1 has two columns named 'n'"),
         ('y,"n', "line 1: a quote that nothing closes"),
+        ('y,"n"x,c,m', "line 1, column 2: 'x,c,m' stands behind the closing quote"),
+        ("", "line 1 has no column 'y'; it has ''"),
+        (",".join(map(str, range(99))), "no column 'y'; .* '49', ... .99 columns"),
+        ("y" * 5000, "no column 'y'; it has '" + "y" * 80 + "'..."),
     ],
 )
 def test_a_header_without_the_columns_is_an_error(tmp_path, header, told):
     with pytest.raises(InputError, match=told):
         frame(tmp_path / "rows.csv", f"{header}\n1,2,3,4\n")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "y,n,c,m,u,u",
+        "y,n,c,m,,",
+        '"y", n,c ,"m\t",u,"u ""x"", y"',
+        "y,n,c,m,u," + "v" * 150_000,
+        "y,n,c,m,\x0clabel,y\u00a0 u",
+    ],
+)
+def test_columns_that_are_not_used_may_have_any_names(tmp_path, header):
+    found = frame(tmp_path / "rows.csv", f"{header}\n1,2,a,x|y,p,q\n0,,b,,,\n")
+    assert found.columns == [readers.LABEL, "n", "c", "m"]
+    assert found.rows() == [(1.0, 2.0, "a", ["x", "y"]), (0.0, None, "b", None)]
+
+
+def test_a_quote_inside_an_unquoted_value_is_a_character(tmp_path):
+    rows = ['1,1,7" wide,x', '0,2,a"b",7"|8"', '1,3,"7"" w",', "0,4,c,d"]
+    found = frame(tmp_path / "rows.csv", "\n".join(["y,n,c,m", *rows]) + "\n")
+    assert found["c"].to_list() == ['7" wide', 'a"b"', '7" w', "c"]
+    assert found["m"].to_list() == [["x"], ['7"', '8"'], None, ["d"]]
+    assert found["n"].to_list() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        (
+            '1,1,"a \\"b\\"",x',
+            r"line 4, column 3: 'b.*' stands behind the closing quote",
+        ),
+        ('1,1,"a"b,x', "line 4, column 3: 'b,x' stands behind the closing quote"),
+        ('1,1,"a" ,x', "line 4, column 3: ' ,x' stands behind the closing quote"),
+        ('1,1,"a,x', "line 4: a quote that nothing closes, in column 3"),
+        ('1,1,7","a', "line 4: a quote that nothing closes, in column 4"),
+        (
+            '1,1,"a\\""\n1,1,"b",x',
+            "line 5, .* value that opens in line 4; a quote inside",
+        ),
+        ('1,1,7",x"\n1,one,a,b', "line 5: n is 'one'"),
+        ('1,1,7"\n1,one,a,b"', "line 4: 3 columns, expected 4"),
+        ('1,one,"a\nb",x', "line 4: n is 'one'"),
+        ("", "line 4: 1 column, expected 4"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line_and_column(tmp_path, row, told):
+    good = '0,2,"b\nb",\n'
+    with pytest.raises(InputError, match=rf"rows\.csv {told}") as error:
+        frame(tmp_path / "rows.csv", f"y,n,c,m\n{good}{row}\n0,2,b,\n")
+    assert "\n" not in str(error.value)
+
+
+def test_the_words_of_missing_values_are_those_of_every_format(tmp_path):
+    rows = ["1,nan,nan,x", "0,NaN,,x", "1,-nan,NAN,x", '0,"","nan",x', "1,  ,null,x"]
+    found = frame(tmp_path / "rows.csv", "\n".join(["y,n,c,m", *rows]))
+    assert found["n"].fill_nan(None).to_list() == [None] * 5
+    assert found["c"].to_list() == [None, None, None, None, "null"]
 
 
 def test_columns_must_be_named_once(tmp_path):

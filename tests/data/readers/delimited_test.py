@@ -68,6 +68,26 @@ def test_a_bad_line_is_named(line, told, place):
     assert str(error.value) == f"rows.txt line {40 + place}: {told}"
 
 
+@pytest.mark.parametrize("text", ["1.5", "-1", "", "x", "1e3", "9" * 19, "9" * 5000])
+def test_a_whole_number_is_of_0_or_more_and_of_64_bits(text):
+    columns = {"id": "whole", "c": "text"}
+    good = delimited.parse(chunk(b"+07\ta\n 3\tb\n"), columns, separator="\t")
+    assert good["id"].to_list() == [7, 3]
+    with pytest.raises(InputError, match=r"line 2: id is '.*, expected a whole number"):
+        delimited.parse(
+            chunk(b"1\ta\n%s\tb\n" % text.encode()), columns, separator="\t"
+        )
+
+
+def test_the_lines_of_rows_are_those_of_the_file():
+    content = b'1,2,"a\n\n",3\n0,,7",4\n0,,"b\n",4\n0,,,4\n'
+    places = [
+        delimited.where(chunk(content, 10), row, separator=",", quoted=True)
+        for row in range(4)
+    ]
+    assert places == [f"rows.txt line {line}" for line in (10, 13, 14, 16)]
+
+
 def test_a_line_too_long_and_one_too_short_do_not_make_up_for_each_other():
     with pytest.raises(InputError, match="line 1: 5 columns"):
         parse(b"1\t2\tx\t3\t4\n1\t2\tx\n")
@@ -82,5 +102,7 @@ def test_a_bad_record_below_quoted_line_ends_is_named_by_its_line():
 
 
 def test_a_quote_that_nothing_closes_is_an_error():
-    with pytest.raises(InputError, match=r"line 2 or after: .*end of data"):
+    with pytest.raises(
+        InputError, match="line 2: a quote that nothing closes, in column 3"
+    ):
         parse(b'1,2,x,3\n1,2,"x,3\n1,2,x,3\n', separator=",", quoted=True)

@@ -4,7 +4,7 @@ import pytest
 pytest.importorskip("polars", reason="needs the extra 'data'")
 
 from afm_jax.errors import InputError
-from data import readers
+from data import readers, sources, spill, text
 from data.readers import libfm
 
 
@@ -21,10 +21,10 @@ def frame(tmp_path, content, **options):
 
 
 def test_features_are_fields_by_position(tmp_path):
-    found = frame(tmp_path, "-1 7:1 20:1\n1 20:1 7:1\n0 3:1 3:1.0\n")
+    found = frame(tmp_path, "-1 7:1 20:1\n1 8:1 20:1\n0 3:1 4:1.0\n")
     assert found[readers.LABEL].to_list() == [0.0, 1.0, 0.0]
-    assert found["field_0"].to_list() == ["7", "20", "3"]
-    assert found["field_1"].to_list() == ["20", "7", "3"]
+    assert found["field_0"].to_list() == ["7", "8", "3"]
+    assert found["field_1"].to_list() == ["20", "20", "4"]
     assert found.width == 3  # all values are 1, so that there are none
 
 
@@ -70,6 +70,51 @@ def test_blanks_may_be_many_and_at_the_end(tmp_path):
     assert found["field_1"].to_list() == ["20", "20"]
 
 
+@pytest.mark.parametrize("sizes", [(), (10, 20)])
+def test_an_id_is_one_in_all_its_forms(tmp_path, sizes):
+    content = "1 7:1 12:1\n0 07:1 +12:1\n+1 +007:1 0012:1\n0 0:1 10:1\n1 00:1 +10:1\n"
+    found = frame(tmp_path, content, field_sizes=sizes)
+    first, second = (found[name].to_list() for name in ("field_0", "field_1"))
+    if sizes:
+        first, second = ([item for (item,) in items] for items in (first, second))
+    assert first == ["7", "7", "7", "0", "0"]
+    assert second == ["12", "12", "12", "10", "10"]
+
+
+def spilled(tmp_path, contents, **options):
+    paths = [tmp_path / f"{index}.libfm" for index in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_text(content)
+    given = {"field_sizes": (), "field_names": None, **options}
+    files = [sources.SourceFile(path, None) for path in paths]
+    reader = libfm.open_reader(paths, given)
+    return spill.spill(files, reader, tmp_path / "scratch", lambda numbers: numbers)
+
+
+@pytest.mark.parametrize("chunk_bytes", [9, 1 << 20])
+def test_rows_in_another_order_are_not_put_into_wrong_fields(
+    tmp_path, monkeypatch, chunk_bytes
+):
+    monkeypatch.setitem(text.chunks.__kwdefaults__, "chunk_bytes", chunk_bytes)
+    rows = ["1 1:1 5:1\n0 2:1 6:1\n", "1 1:1 7:1\n0 05:1 3:1\n1 7:1 2:1\n"]
+    with pytest.raises(InputError) as error:
+        spilled(tmp_path, rows)
+    assert str(error.value) == (
+        f"{tmp_path / '1.libfm'} line 2: id 5 stands where field_0 is, and where field_1 is in "
+        f"{tmp_path / '0.libfm'} line 1; expected each id in one position. If the features "
+        "of rows stand in any order, give --field_sizes."
+    )
+    by_range = spilled(tmp_path, rows, field_sizes=(5, 3))
+    texts = {name: [*of.strings()] for name, of in by_range.dictionaries.items()}
+    assert sorted(texts["field_0"]) == ["1", "2", "3"]
+    assert sorted(texts["field_1"]) == ["5", "6", "7"]
+
+
+def test_an_id_in_two_positions_of_one_row_is_an_error(tmp_path):
+    with pytest.raises(InputError, match="line 2: id 3 stands where field_1 is"):
+        spilled(tmp_path, ["1 1:1 5:1\n0 3:1 3:1\n"])
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [
@@ -80,6 +125,13 @@ def test_blanks_may_be_many_and_at_the_end(tmp_path):
         ("1 7:1 8:one", "'8:one', expected id:value"),
         ("1 7:1 -8:1", "'-8:1', expected id:value"),
         ("1 7:1 8:1:1", "'8:1:1', expected id:value"),
+        ("1 7:1 qid:3", "'qid:3', expected id:value"),
+        ("1 7:1 8.0:1", "'8.0:1', expected id:value"),
+        ("1 7:1 8:nan", "'8:nan', expected id:value"),
+        ("1 7:1 8:1e39", "'8:1e39', expected a value of at most 3.4e38"),
+        ("1 7:1 18446744073709551616:1", "id 18446744073709551616, expected less than"),
+        ("1 7:1 8:1 # note", "5 columns, expected 3"),
+        ("", "1 column, expected 3"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path, line, told):
@@ -94,11 +146,23 @@ def test_a_bad_line_is_named(tmp_path, line, told):
         ("1 1:1 9:1", "id 9, expected less than 9, the sum of the field sizes"),
         ("1 1:1 a:1", "'a:1', expected id:value"),
         ("1 1", "'1', expected id:value"),
+        ("1 1:1 -2:1", "'-2:1', expected id:value"),
+        ("1 1:1 8:1 # note", "'#', expected id:value"),
+        ("1 qid:1 8:1", "'qid:1', expected id:value"),
+        ("1 8:1 1:1 8:2", "id 8 is there twice"),
+        ("1 08:1 8:1", "id 8 is there twice"),
+        ("1 1:1 8:-1e39", "'8:-1e39', expected a value of at most 3.4e38"),
+        (
+            "1 1:1 18446744073709551616:1",
+            "id 18446744073709551616, expected less than 9",
+        ),
+        ("1 1:1 8:1\x0b", "'8:1.x0b', expected id:value"),
+        ("", "the label is '', expected -1, 0 or 1"),
     ],
 )
 def test_a_bad_line_by_range_is_named(tmp_path, line, told):
     with pytest.raises(InputError, match=f"line 2: {told}"):
-        frame(tmp_path, f"1 1:1 8:1\n{line}\n", field_sizes=(4, 5))
+        frame(tmp_path, f"1 1:1 8:1\n{line}\n0 1:1\n", field_sizes=(4, 5))
 
 
 def test_names_must_be_as_many_as_fields(tmp_path):

@@ -4,6 +4,7 @@ import pytest
 
 pytest.importorskip("polars", reason="needs the extra 'data'")
 
+import numpy as np
 import polars as pl
 
 from afm_jax.errors import InputError
@@ -44,8 +45,8 @@ def test_nan_is_no_category(tmp_path):
     nan = float("nan")
     data = {**COLUMNS, "c": [4.0, nan, None], "m": [[1.0, nan], [nan], None]}
     found = frame(tmp_path / "rows.parquet", data)
-    assert found["c"].to_list() == ["4.0", None, None]
-    assert found["m"].to_list() == [["1.0"], [], None]
+    assert found["c"].to_list() == ["4", None, None]
+    assert found["m"].to_list() == [["1"], [], None]
 
 
 def test_text_of_multi_valued_columns_is_cut_and_dates_are_times(tmp_path):
@@ -103,3 +104,79 @@ def test_a_file_that_is_no_parquet_is_an_error(tmp_path):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(InputError, match="no complete parquet file"):
         list(parquet.open_reader([path], OPTIONS).parts(path))
+
+
+def test_a_time_that_is_a_number_as_well_is_a_number(tmp_path):
+    found = frame(tmp_path / "r.parquet", {**COLUMNS, "n": [3, 1, 2]}, time="n")
+    assert found["n"].to_list() == found[readers.TIME].to_list() == [3, 1, 2]
+    days = [datetime.date(2024, 1, day) for day in (3, 1, 2)]
+    with pytest.raises(InputError, match="'n' is of type Date, expected numbers"):
+        frame(tmp_path / "r.parquet", {**COLUMNS, "n": days}, time="n")
+
+
+def test_a_column_that_one_file_lacks_names_that_file(tmp_path):
+    paths = tmp_path / "0.parquet", tmp_path / "1.parquet"
+    pl.DataFrame(COLUMNS).write_parquet(paths[0])
+    pl.DataFrame(COLUMNS).drop("c").write_parquet(paths[1])
+    with pytest.raises(InputError, match=r"1\.parquet has no column 'c'; it has 'y', "):
+        parquet.open_reader(paths, OPTIONS)
+
+
+def test_a_file_without_rows_has_no_parts(tmp_path):
+    path = tmp_path / "rows.parquet"
+    pl.DataFrame(COLUMNS).clear().write_parquet(path)
+    assert list(parquet.open_reader([path], OPTIONS).parts(path)) == []
+
+
+def test_names_of_files_are_no_patterns(tmp_path):
+    folder = tmp_path / "y=1" / "[ab]*"
+    folder.mkdir(parents=True)
+    found = frame(folder / "rows?.parquet", COLUMNS)
+    assert found[readers.LABEL].to_list() == [1.0, 0.0, 1.0]
+
+
+def rows_or_line(path):
+    """How many rows the reader gives, or its error."""
+    try:
+        parts = parquet.open_reader([path], {**OPTIONS, "time": "t"}).parts(path)
+        return sum(part.parse().height for part in parts)
+    except InputError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("compression", ["zstd", "uncompressed"])
+def test_a_damaged_file_is_rows_or_one_line(tmp_path, compression):
+    path = tmp_path / "rows.parquet"
+    rows = pl.concat([pl.DataFrame(COLUMNS)] * 40).with_columns(t=pl.int_range(120))
+    rows.write_parquet(path, compression=compression)
+    whole, random = path.read_bytes(), np.random.default_rng(4)
+    told = []
+    for attempt in range(60):
+        damaged = bytearray(
+            whole[: None if attempt % 3 else random.integers(len(whole))]
+        )
+        for place in random.integers(len(damaged), size=3) if damaged else ():
+            damaged[place] ^= 1 << random.integers(8)
+        path.write_bytes(damaged)
+        told.append(rows_or_line(path))
+    lines = [line for line in told if line != 120]
+    assert all(str(path) in line and len(line.splitlines()) == 1 for line in lines)
+    assert 20 < len(lines) < 60
+
+
+def test_a_file_that_cannot_be_opened_is_not_called_damaged(tmp_path):
+    for path, told in [(tmp_path, "Is a directory"), (tmp_path / "x", "No such file")]:
+        with pytest.raises(InputError, match=rf"^{path}: {told}.*\.$"):
+            parquet.open_reader([path], OPTIONS)
+
+
+def test_a_panic_of_polars_is_one_line(tmp_path, monkeypatch):
+    def panic(*arguments):
+        raise pl.exceptions.PanicException("index out of bounds\nand more")
+
+    path = tmp_path / "rows.parquet"
+    pl.DataFrame(COLUMNS).write_parquet(path)
+    (part,) = parquet.open_reader([path], OPTIONS).parts(path)
+    monkeypatch.setattr(parquet.pl.LazyFrame, "slice", panic)
+    with pytest.raises(InputError, match=r"from 1 on: index out of bounds\.$"):
+        part.parse()

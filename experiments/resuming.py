@@ -1,0 +1,46 @@
+"""Going on with a run: the flags that it was trained with, and the command that does it."""
+
+import pathlib
+import shlex
+from collections.abc import Iterable
+
+from absl import flags
+
+from afm_jax.errors import InputError
+from data import program
+from experiments import workdirs
+
+
+def take_flags(
+    flag_values: flags.FlagValues, names: Iterable[str], workdir: pathlib.Path
+) -> None:
+    """Gives flags that were not given the values of the run in a folder, if any.
+
+    Args:
+        flag_values: the flags, parsed.
+        names: of the flags that say what is trained.
+        workdir: of the run, which need not exist.
+
+    Raises:
+        InputError: the run's config is damaged, or the run cannot go on with a flag that
+            was given.
+    """
+    if not workdirs.is_run(workdir):
+        return
+    saved = workdirs.read_config(workdir)
+    names = tuple(names)
+    for name in names:
+        if flag_values[name].present or saved.get(name) is None:
+            continue
+        try:
+            program.set_flag(flag_values, name, saved[name])
+        except InputError as error:
+            raise InputError(f"{workdir / workdirs.CONFIG}: {error}") from None
+    workdirs.check_config(workdir, {name: flag_values[name].value for name in names})
+
+
+def command(workdir: pathlib.Path) -> str:
+    """The command that goes on with the run in a folder, as a shell takes it."""
+    return shlex.join(
+        ["python", "-m", "experiments.train", "--resume", f"--workdir={workdir}"]
+    )

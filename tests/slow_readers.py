@@ -1,0 +1,257 @@
+"""The formats of text read a line or a character at a time, to compare the readers with.
+
+Each function takes the bytes of a file and gives its rows as tuples: label, values, time.
+"""
+
+import collections
+import csv as python_csv
+import datetime
+import functools
+import io
+import math
+import re
+import struct
+
+AVAZU = (
+    *("C1", "banner_pos", "site_id", "site_domain", "site_category"),
+    *("app_id", "app_domain", "app_category", "device_id", "device_ip"),
+    *("device_model", "device_type", "device_conn_type", "C14", "C15", "C16"),
+    *("C17", "C18", "C19", "C20", "C21"),
+)
+
+
+class Refused(Exception):
+    """A file that a reader should refuse."""
+
+
+def text(content):
+    """The text of a file with the line ends of Unix and without blank lines at its end."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")):
+        raise Refused
+    content = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
+    lines = content.removesuffix(b"\r").split(b"\n")
+    while lines and not lines[-1].strip():
+        lines.pop()
+    content = b"".join(line + b"\n" for line in lines)
+    if not lines or b"\0" in content or b"\n\xef\xbb\xbf" in b"\n" + content:
+        raise Refused
+    return content
+
+
+def lines(content, encoding="utf-8"):
+    content = text(content)
+    if b"\r" in content:
+        raise Refused
+    return [_decoded(line, encoding) for line in content.split(b"\n")[:-1]]
+
+
+def _decoded(data, encoding="utf-8"):
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError:
+        raise Refused from None
+
+
+def csv_rows(content, separator):
+    """Header and rows by Python's csv."""
+    content = _decoded(text(content))
+    read = functools.partial(python_csv.reader, delimiter=separator, strict=True)
+    try:
+        rows = list(read(io.StringIO(content, newline="")))
+        ends = list(read(io.StringIO(content.replace("\r", "\n"), newline="")))
+    except python_csv.Error:
+        raise Refused from None
+    if len(ends) != len(rows) or [] in rows:  # "\r" that ends a line; an empty line
+        raise Refused
+    header, *rows = rows
+    if any(len(row) != len(header) for row in rows):
+        raise Refused
+    return [name.strip() for name in header], rows
+
+
+def columns_of(header, rows, names):
+    """The values of the named columns."""
+    if any(header.count(name) != 1 for name in names):
+        raise Refused
+    return [[row[header.index(name)] for name in names] for row in rows]
+
+
+def number(value, *, may_miss=True):
+    if re.fullmatch(r"[ \t]*[-+]?nan|[ \t]*", value, re.IGNORECASE) and may_miss:
+        return None
+    if not re.fullmatch(
+        r"[ \t]*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?", value
+    ):
+        raise Refused
+    if math.isinf(float(value)):
+        raise Refused
+    return float(value)
+
+
+def whole(value):
+    if not re.fullmatch(r"[ \t]*[-+]?[0-9]+", value) or not 0 <= int(value) < 2**63:
+        raise Refused
+    return int(value)
+
+
+def label(value, *, signed=True):
+    found = number(value, may_miss=False)
+    if found not in ((-1, 0, 1) if signed else (0, 1)):
+        raise Refused
+    return float(found > 0)
+
+
+def word(value):
+    return None if value.lower() in ("", "nan") else value
+
+
+def items(value):
+    parts = [word(part) for part in value.split("|")]
+    return [part for part in parts if part] if word(value) else None
+
+
+def csv(content, separator):
+    rows = columns_of(*csv_rows(content, separator), ("y", "n", "c", "m", "t"))
+    return [
+        (label(y), number(n), word(c), items(m), number(t, may_miss=False))
+        for y, n, c, m, t in rows
+    ]
+
+
+def criteo(content):
+    rows = [line.split("\t") for line in lines(content)]
+    if any(len(row) != 40 for row in rows):
+        raise Refused
+    return [
+        (label(row[0], signed=False), *map(number, row[1:14]), *map(word, row[14:]))
+        for row in rows
+    ]
+
+
+def avazu(content):
+    rows = columns_of(*csv_rows(content, ","), ("click", "hour", *AVAZU))
+    return [
+        (
+            label(y, signed=False),
+            *_calendar(whole(hour)),
+            *map(word, words),
+            whole(hour),
+        )
+        for y, hour, *words in rows
+    ]
+
+
+def _calendar(hour):
+    try:
+        time = datetime.datetime.strptime(f"{hour:08}", "%y%m%d%H")
+    except ValueError:
+        raise Refused from None
+    return str(time.hour), str(time.weekday()), str(int(time.weekday() >= 5))
+
+
+def _libfm(content):
+    """Label and a list of (id, value) for each row."""
+    rows = []
+    for line in lines(content):
+        first, *tokens = re.sub("[ \t]+", " ", line).removesuffix(" ").split(" ")
+        features = []
+        for token in tokens:
+            found = re.fullmatch(r"\+?([0-9]+):([-+.0-9eE]+)", token)
+            if not found or int(found[1]) >= 2**64:
+                raise Refused
+            if " " in found[2] or abs(number(found[2], may_miss=False)) > 3.4028235e38:
+                raise Refused
+            value = struct.unpack("f", struct.pack("f", float(found[2])))[0]
+            features.append((int(found[1]), value))
+        if first.startswith(" "):
+            raise Refused
+        rows.append((label(first), features))
+    return rows
+
+
+def libfm_by_position(content):
+    rows = _libfm(content)
+    count = len(rows[0][1])
+    places = collections.defaultdict(set)
+    for _, features in rows:
+        if len(features) != count or not count:
+            raise Refused
+        for place, (feature, _) in enumerate(features):
+            places[feature].add(place)
+    if any(len(found) > 1 for found in places.values()):
+        raise Refused
+    return [(y, *map(str, dict(row)), *dict(row).values()) for y, row in rows]
+
+
+def libfm_by_range(content, sizes):
+    rows = []
+    for y, features in _libfm(content):
+        ids = [feature for feature, _ in features]
+        if len(set(ids)) < len(ids) or max(ids, default=0) >= sum(sizes):
+            raise Refused
+        fields = [([], []) for _ in sizes]
+        for feature, value in features:
+            texts, values = fields[int(feature >= sizes[0])]
+            texts.append(str(feature))
+            values.append(value)
+        rows.append(
+            (
+                y,
+                *(
+                    part or None
+                    for parts in zip(*fields, strict=True)
+                    for part in parts
+                ),
+            )
+        )
+    return rows
+
+
+def movielens_100k(files):
+    """The rows of ratings; `files` are the contents by name."""
+    genres = [line.split("|") for line in lines(files["u.genre"])]
+    if any(len(row) != 2 for row in genres):
+        raise Refused
+    names = [word(row[0]) for row in genres]
+    numbers = [whole(row[1]) for row in genres]
+    if None in names or len(set(names)) < len(names) or numbers != [*range(len(names))]:
+        raise Refused
+    users, films = {}, {}
+    for line in lines(files["u.user"]):
+        user, age, *words = _cells(line, "|", 5)
+        gender, occupation, place = map(word, words)
+        known = (str(whole(age)), gender, occupation, place and place[0])
+        _add(users, whole(user), known)
+    for line in lines(files["u.item"], "latin-1"):
+        item, _, date, _, _, *flags = _cells(line, "|", 5 + len(names))
+        if word(date) and not re.fullmatch("[0-9]{1,2}-[A-Z][a-z]{2}-[0-9]{4}", date):
+            raise Refused
+        shown = [name for name, flag in zip(names, flags, strict=True) if _flag(flag)]
+        _add(films, whole(item), (word(date) and date[-4:], shown))
+    rows = []
+    for line in lines(files["u.data"]):
+        user, item, rating, time = map(whole, _cells(line, "\t", 4))
+        if user not in users or item not in films or not 1 <= rating <= 5:
+            raise Refused
+        year, shown = films[item]
+        rows.append(
+            (float(rating >= 4), str(user), str(item), *users[user], year, shown, time)
+        )
+    return rows
+
+
+def _cells(line, separator, count):
+    cells = line.split(separator)
+    if len(cells) != count:
+        raise Refused
+    return cells
+
+
+def _flag(value):
+    return label(value, signed=False)
+
+
+def _add(table, key, row):
+    if key in table:
+        raise Refused
+    table[key] = row
