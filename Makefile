@@ -1,11 +1,16 @@
-# `make train` and `make test` set up a virtual environment and need git and Python only.
+# `make train`, `make test` and `make quick` set up a virtual environment and need git and Python only.
 
 PYTHON ?= python3
 # Another Python gets an environment of its own: an old one would be taken as it is.
 VENV ?= .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 EXTRAS ?= data,plots,test,lint
 
-.PHONY: setup train test lint clean
+# What another jax may break: operations, parameters, steps, devices, checkpoints, a program.
+QUICK = tests/layering_test.py tests/ops tests/modules tests/models/contract_test.py \
+	tests/training tests/experiments/train_test.py \
+	-k 'not contract_test and not parallel_test or afm_deep'
+
+.PHONY: setup train test quick lint clean
 
 setup: $(VENV)/ready
 
@@ -21,6 +26,9 @@ train: setup
 
 test: setup
 	$(VENV)/bin/python -m pytest --numprocesses=auto --dist=loadfile
+
+quick: setup
+	$(VENV)/bin/python -m pytest --numprocesses=auto --dist=loadfile $(QUICK)
 
 lint: setup
 	$(VENV)/bin/ruff format --check .

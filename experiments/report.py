@@ -40,7 +40,9 @@ class Run(NamedTuple):
     def seconds(self) -> float | None:
         """Time in training steps, evaluation and compilation left out."""
         rate = self.result["examples_per_second"]
-        rows = self.result["steps"] * self.config["batch_size"]
+        # Version 0.1 did not count the rows, and filled its last batches up.
+        filled = self.result["steps"] * self.config["batch_size"]
+        rows = self.result.get("examples", filled)
         return rows / rate if rate else None
 
 

@@ -29,3 +29,74 @@ def test_every_python_has_an_environment_of_its_own(arguments, environment):
         text=True,
     )
     assert f"{environment}/bin/python -m pytest " in done.stdout
+
+
+def write_program(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+FOUND = (
+    'case "$2" in *"{}"*) exit 0;; esac; [ "$1" = --version ] && echo Python {}; exit 1'
+)
+SHIM = "echo 'pyenv: python3.12: command not found' >&2; exit 127"
+
+
+@pytest.mark.parametrize(
+    ("programs", "calls", "said"),
+    [
+        (
+            {
+                "bin/python3": FOUND.format("3.11", "3.11.7"),
+                "bin/python3.12": SHIM,
+                "pyenv/versions/3.12.1/bin/python3.12": FOUND.format("3.12", "3.12.1"),
+            },
+            ["lint 3.12", "test 3.12", "train 3.12", "quick 3"],
+            "",
+        ),
+        (
+            {
+                "bin/python3": FOUND.format("3.12", "3.12.1"),
+                "bin/python3.11": FOUND.format("3.11", "3.11.7"),
+            },
+            ["lint 3", "test 3", "train 3", "quick 3.11"],
+            "",
+        ),
+        (
+            {
+                "bin/python3": FOUND.format("3.11", "3.11.7"),
+                "bin/python3.12": SHIM,
+            },
+            ["lint", "test", "train"],
+            "No Python 3.12 was found: the whole suite runs on Python 3.11.7.",
+        ),
+        (
+            {
+                "bin/python3": FOUND.format("3.12", "3.12.1"),
+                "bin/python3.11": SHIM,
+            },
+            ["lint 3", "test 3", "train 3"],
+            "No Python 3.11 was found: its quick part of the tests was not run.",
+        ),
+    ],
+)
+def test_everything_runs_on_the_newest_jax_that_an_interpreter_has(
+    programs, calls, said, tmp_path
+):
+    for name, text in programs.items():
+        write_program(tmp_path / name, text)
+    write_program(tmp_path / "bin/make", 'echo "$1 ${2##*python}"')
+    done = subprocess.run(
+        [str(ROOT / ".ci/run")],
+        env={
+            "PATH": f"{tmp_path}/bin:/usr/bin:/bin",
+            "PYENV_ROOT": f"{tmp_path}/pyenv",
+            "HOME": str(tmp_path),
+        },
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert [line.strip() for line in done.stdout.splitlines()] == calls
+    assert done.stderr.strip() == said

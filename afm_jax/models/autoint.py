@@ -101,7 +101,7 @@ class Model(nn.Module):
                 self.attention_dropout_rate,
                 name=f"interacting_{i}",
             )(fields, train=train)
-        parts = [fields.reshape(len(fields), -1)]
+        parts = [fields.reshape(fields.shape[0], -1)]
         if self.hidden_dims:
             parts.append(
                 mlp.MLP(

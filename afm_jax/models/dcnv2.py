@@ -36,6 +36,12 @@ class MixtureCross(nn.Module):
     Parameters: `gate` float32 [d, n], `down` [n, d, r], `core` [n, r, r] and `up`
     [n, r, d], all Xavier normal, for each expert alone; `bias` float32 [d], 0.
 
+    So `down` and `up` start with variance 2 / (d + r), `core` with 1 / r and `gate` with
+    2 / (d + n). FuxiCTR starts the n matrices of a kind as one array, of which PyTorch
+    counts n as outputs: the variances of its `down` and `up` are 2 / (d r + n r), that of
+    `core` 2 / (r^2 + n r), and that of `gate` 2 / (d + 1). All its cross layers share one
+    gate; here each has its own.
+
     Attributes:
         rank: r.
         num_experts: n.

@@ -144,5 +144,5 @@ class Model(nn.Module):
                 name=f"euler_{i}",
             )(layer, train=train)
         return output.Output(name="output")(
-            (layer.real + layer.imaginary).reshape(len(phases), -1)
+            (layer.real + layer.imaginary).reshape(phases.shape[0], -1)
         )

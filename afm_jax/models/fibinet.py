@@ -25,6 +25,11 @@ class Model(nn.Module):
     No hidden layer and h = 1 is the paper's shallow form. The dropout, 0.5 there, is 0
     until it is asked for.
 
+    Each matrix W starts Xavier normal by itself, with variance 1 / k. FuxiCTR starts n
+    matrices, those of 'each' and of 'interaction', as one array [n, k, k], of which
+    PyTorch counts n as outputs and k^2 as inputs: the variance is 2 / (k^2 + n k) there,
+    (k + n) / 2 times smaller. W of 'all', W_1 and W_2 start alike in both.
+
     Attributes:
         vocab_size: feature ids of all fields together.
         slot_fields: the field of each slot; None means one slot per field.

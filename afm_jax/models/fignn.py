@@ -59,6 +59,13 @@ class Model(nn.Module):
     as in the authors' code; FuxiCTR's published runs have some for each step. The edge
     weights of a node have sum 1 without the node itself.
 
+    Each of the M matrices of W_in and of W_out starts Xavier normal by itself, with
+    variance 1 / k. FuxiCTR starts them as one array [M, k, k], of which PyTorch counts M
+    as outputs and k^2 as inputs: the variance is 2 / (k^2 + M k) there, (k + M) / 2 times
+    smaller.
+    The GRU starts as in Flax: LeCun normal from the input, orthogonal from the state,
+    biases 0. PyTorch draws all of these from U(-1 / sqrt(k), 1 / sqrt(k)).
+
     Attributes:
         vocab_size: feature ids of all fields together.
         slot_fields: the field of each slot; None means one slot per field.
@@ -96,5 +103,5 @@ class Model(nn.Module):
             )
             for name, width in (("score", 1), ("attention", fields.shape[1]))
         )
-        weights = nn.sigmoid(attention(states.reshape(len(states), -1)))
+        weights = nn.sigmoid(attention(states.reshape(states.shape[0], -1)))
         return (weights * scores(states)[:, :, 0]).sum(axis=1)

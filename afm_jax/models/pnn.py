@@ -56,7 +56,7 @@ class Model(nn.Module):
         """
         check_one_of("products", self.products, typing.get_args(Products))
         vectors = embedding.field_vectors(self, self.embedding_dim, features)
-        parts = [vectors.reshape(len(vectors), -1)]
+        parts = [vectors.reshape(vectors.shape[0], -1)]
         if self.products in ("inner", "both"):
             parts.append(products.inner_products(vectors))
         if self.products in ("outer", "both"):

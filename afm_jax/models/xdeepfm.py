@@ -19,6 +19,9 @@ class Model(nn.Module):
     weights of single features, without `hidden_dims` it has no deep part. Departure:
     the paper has no dense columns.
 
+    The layers X^t have no bias and no activation, as in the paper's eq. 6. Other code
+    differs: FuxiCTR adds a bias to every X^t_m, and so can compute other functions.
+
     Attributes:
         vocab_size: feature ids of all fields together.
         slot_fields: the field of each slot; None means one slot per field.

@@ -50,7 +50,9 @@ def batch_norm(
     """(x - mean) / sqrt(variance + 1e-5) over all axes but one (Ioffe and Szegedy 2015).
 
     Keeps the running mean and variance in the collection 'batch_stats', to be mutable
-    if `train`: running = 0.9 running + 0.1 batch.
+    if `train`: running = 0.9 running + 0.1 batch. The running variance follows that of
+    the batch, sum (x - mean)^2 / n over its n numbers, by which the batch is normalized
+    too. PyTorch's follows sum (x - mean)^2 / (n - 1), which is n / (n - 1) times larger.
 
     Args:
         inputs: float32, the rows first.

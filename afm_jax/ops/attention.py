@@ -3,28 +3,42 @@
 The functions have implementations that agree:
 
 - 'reference': einsums over the products of all pairs of the whole batch; the
-  definition, and what forward-mode and second derivatives need.
+  definition.
 - 'blocked': walks the batch in blocks that stay in the cache; see
   `blocked_attention`.
-- 'pallas': one GPU kernel; see `pallas_attention`. One GPU only, since the compiler
-  does not split a kernel over devices.
-- 'auto': 'blocked' on a CPU; 'pallas' where there is one GPU and k and t are at most
-  64, as far as it was measured to be faster; 'reference' elsewhere.
+- 'pallas': one GPU kernel; see `pallas_attention`. Where it cannot be compiled, 'blocked'
+  on a CPU and 'reference' elsewhere, with a line in the log.
+- 'auto': 'blocked' on a CPU; 'pallas' on a GPU if k and t are at most 64, as far as it
+  was measured to be faster; 'reference' elsewhere, and on several GPUs that no mesh
+  names.
+
+Each device of a mesh computes its own rows; see `batch_split`. A batch whose number of
+rows is a symbol, as in `jax.export`, takes 'reference' whatever is asked for.
 """
 
+import functools
+import logging
 import typing
-from collections.abc import Callable
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
 from afm_jax.errors import check_one_of
-from afm_jax.ops import blocked_attention, exact, interactions, pallas_attention
+from afm_jax.ops import (
+    batch_split,
+    blocked_attention,
+    exact,
+    interactions,
+    pallas_attention,
+)
 
 Implementation = Literal["auto", "reference", "blocked", "pallas"]
+Chosen = Literal["reference", "blocked", "pallas"]
 
 _IMPLEMENTATIONS = typing.get_args(Implementation)
+
+_log = logging.getLogger(__name__)
 
 
 def attention_weights(
@@ -58,9 +72,12 @@ def attention_weights(
     """
     _check_shapes(embeddings, kernel, bias, query)
     # A kernel that writes the weights would save nothing: they are its largest array.
-    if choose(implementation, *kernel.shape) != "reference":
-        network = blocked_attention.Network(kernel, bias, query)
-        weights = blocked_attention.attention_weights(_flat(embeddings), network)
+    if _chosen(implementation, embeddings, kernel) != "reference":
+        rows, network = _flat(embeddings), (kernel, bias, query)
+        function = batch_split.by_rows(
+            blocked_attention.attention_weights, rows.shape[0], whole=(1,)
+        )
+        weights = function(rows, blocked_attention.Network(*network))
         return weights.reshape(*embeddings.shape[:-2], weights.shape[-1])
     pairs = interactions.pair_products(embeddings)
     return _weights(pairs, kernel, bias, query)
@@ -110,16 +127,15 @@ def attention_pooling(
         raise ValueError(f"expected a dropout_rate in [0, 1), found {dropout_rate}")
     if dropout_rate > 0:
         scale = _dropout_scale(key, dropout_rate, (*batch, num_pairs))
-    chosen = choose(implementation, *kernel.shape)
+    chosen = _chosen(implementation, embeddings, kernel)
     if chosen != "reference":
-        pooling: Callable[..., jax.Array] = blocked_attention.attention_pooling
-        if chosen == "pallas":
-            pooling = pallas_attention.attention_pooling
-        pooled = pooling(
-            _flat(embeddings),
-            blocked_attention.Network(kernel, bias, query),
-            None if scale is None else scale.reshape(-1, num_pairs),
+        module = pallas_attention if chosen == "pallas" else blocked_attention
+        rows, network = _flat(embeddings), (kernel, bias, query)
+        function = batch_split.by_rows(
+            module.attention_pooling, rows.shape[0], whole=(1,)
         )
+        flat_scale = None if scale is None else scale.reshape(-1, num_pairs)
+        pooled = function(rows, blocked_attention.Network(*network), flat_scale)
         return pooled.reshape(*batch, k)
     pairs = interactions.pair_products(embeddings)
     weights = _weights(pairs, kernel, bias, query)
@@ -130,7 +146,7 @@ def attention_pooling(
 
 def choose(
     implementation: Implementation, embedding_dim: int, attention_dim: int
-) -> Literal["reference", "blocked", "pallas"]:
+) -> Chosen:
     """The implementation that 'auto' stands for on this machine, or the named one.
 
     Args:
@@ -144,12 +160,47 @@ def choose(
     check_one_of("implementation", implementation, _IMPLEMENTATIONS)
     if implementation != "auto":
         return implementation
-    if jax.default_backend() == "cpu":
+    if _platform() == "cpu":
         return "blocked"
-    one_gpu = jax.default_backend() == "gpu" and jax.device_count() == 1
-    if one_gpu and max(embedding_dim, attention_dim) <= pallas_attention.LARGEST_SIDE:
+    small = max(embedding_dim, attention_dim) <= pallas_attention.LARGEST_SIDE
+    # The compiler does not split a kernel over devices.
+    whole = jax.device_count() > 1 and batch_split.num_parts() == 1
+    return "pallas" if _platform() == "gpu" and small and not whole else "reference"
+
+
+def _chosen(
+    implementation: Implementation, embeddings: jax.Array, kernel: jax.Array
+) -> Chosen:
+    """What computes it: the choice, or what takes its place where it cannot."""
+    chosen = choose(implementation, *kernel.shape)
+    if not all(isinstance(size, int) for size in embeddings.shape):
+        return "reference"  # Blocks and tiles need a number of rows.
+    return (
+        _kernel_or_other(_platform(), *kernel.shape) if chosen == "pallas" else chosen
+    )
+
+
+@functools.cache
+def _kernel_or_other(platform: str, k: int, t: int) -> Chosen:
+    """'pallas' if it can be compiled; cached, so that the line is logged once."""
+    why_not: str | None = f"this is a {platform}"
+    if platform == "gpu":
+        why_not = pallas_attention.missing(k, t)
+    if why_not is None:
         return "pallas"
-    return "reference"
+    other: Chosen = "blocked" if platform == "cpu" else "reference"
+    _log.warning(
+        "The GPU kernel of attention cannot be compiled; '%s' takes its place. %s",
+        other,
+        why_not,
+    )
+    return other
+
+
+def _platform() -> str:
+    """'cpu', 'gpu' or 'tpu', which is compiled for."""
+    device = jax.sharding.get_abstract_mesh().abstract_device
+    return jax.default_backend() if device is None else device.platform
 
 
 def _flat(embeddings: jax.Array) -> jax.Array:

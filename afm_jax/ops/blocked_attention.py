@@ -28,6 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from afm_jax.ops import exact, interactions
+from afm_jax.ops.linear_map import linear_map
 
 # What the largest array of a block may take: measured, see experiments/benchmark.
 _BLOCK_BYTES = 3 << 19
@@ -113,10 +114,7 @@ def gradient_of_network(
 
 
 class _Blocks(NamedTuple):
-    """How rows are dealt out to blocks: row i goes to block i mod `num`.
-
-    So a batch that is split over devices leaves every device its part of every block.
-    """
+    """How the rows of a batch, in their order, are dealt out to blocks."""
 
     num_rows: int
     num: int
@@ -139,16 +137,16 @@ class _Blocks(NamedTuple):
         missing = self.rows * self.num - self.num_rows
         if missing:
             array = jnp.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1))
-        array = array.reshape(self.rows, self.num, *array.shape[1:])
-        return array.transpose(1, *range(array.ndim - 1, 1, -1), 0)
+        array = array.reshape(self.num, self.rows, *array.shape[1:])
+        return array.transpose(0, *range(array.ndim - 1, 0, -1))
 
     def join(self, array: jax.Array) -> jax.Array:
         """The inverse of `split`, for [blocks, any, rows]."""
-        array = array.transpose(2, 0, 1).reshape(self.rows * self.num, array.shape[1])
+        array = array.transpose(0, 2, 1).reshape(self.rows * self.num, array.shape[1])
         return array[: self.num_rows]
 
 
-@jax.custom_vjp
+@jax.custom_jvp
 def _pooling(
     vectors: jax.Array, network: Network, scale: jax.Array | None
 ) -> jax.Array:
@@ -159,12 +157,42 @@ def _pooling(
 def _pooling_forward(vectors, network, scale):
     def block(inputs):
         vectors, scale = inputs
-        weights = _weights(_hidden(_products(vectors), network), network.query)
-        scaled = weights if scale is None else weights * scale
-        return _pool(vectors, scaled), weights
+        return _block(vectors, scale, network)
 
     pooled, weights = jax.lax.map(block, (vectors, scale))
     return pooled, (vectors, network, scale, weights)
+
+
+def _block(vectors, scale, network):
+    """The pooled vectors [k, rows] and the weights [P, rows]."""
+    weights = _weights(_hidden(_products(vectors), network), network.query)
+    scaled = weights if scale is None else weights * scale
+    return _pool(vectors, scaled), weights
+
+
+@_pooling.defjvp
+def _pooling_derivative(inputs, tangents):
+    pooled, residuals = _pooling_forward(*inputs)
+    # Dropout draws the scale; nobody asks for its gradient.
+    *tangents, _ = tangents
+    return pooled, linear_map(
+        _pooling_tangent, _pooling_backward, residuals, tuple(tangents)
+    )
+
+
+def _pooling_tangent(residuals, tangents):
+    vectors, network, scale, _ = residuals
+    of_vectors, of_network = tangents
+
+    def block(inputs):
+        vectors, scale, of_vectors = inputs
+        return jax.jvp(
+            lambda vectors, network: _block(vectors, scale, network)[0],
+            (vectors, network),
+            (of_vectors, of_network),
+        )[1]
+
+    return jax.lax.map(block, (vectors, scale, of_vectors))
 
 
 def _pooling_backward(residuals, gradient):
@@ -180,13 +208,7 @@ def _pooling_backward(residuals, gradient):
         jnp.zeros((k + 1, t), vectors.dtype),
         (vectors, scale, weights, gradient),
     )
-    network_gradient = gradient_of_network(network, total[:k], total[k])
-    # Dropout draws the scale; nobody asks for its gradient.
-    scale_gradient = None if scale is None else jnp.zeros_like(scale)
-    return vectors_gradient, network_gradient, scale_gradient
-
-
-_pooling.defvjp(_pooling_forward, _pooling_backward)
+    return vectors_gradient, gradient_of_network(network, total[:k], total[k])
 
 
 def _block_gradient(network, vectors, scale, weights, gradient):

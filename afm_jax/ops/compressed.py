@@ -48,6 +48,6 @@ def compressed_interaction(
         field, field_kernel = field_and_kernel
         return total + (rows * field[:, None]) @ field_kernel, None
 
-    total = jnp.zeros((len(rows), kernel.shape[-1]), kernel.dtype)
+    total = jnp.zeros((rows.shape[0], kernel.shape[-1]), kernel.dtype)
     total, _ = jax.lax.scan(add_field, total, (fields, kernel))
     return jnp.moveaxis(total.reshape(*batch, k, -1), -1, -2)

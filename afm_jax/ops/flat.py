@@ -16,4 +16,4 @@ def flat_inputs(vectors: jax.Array, dense: Array) -> jax.Array:
     Returns:
         float [B, F k + D].
     """
-    return jnp.concatenate([vectors.reshape(len(vectors), -1), dense], axis=1)
+    return jnp.concatenate([vectors.reshape(vectors.shape[0], -1), dense], axis=1)

@@ -13,14 +13,17 @@ partner) and 4 F k bytes written.
 """
 
 import functools
+import warnings
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.experimental import pallas as pl
-from jax.experimental.pallas import triton
+from jax.sharding import AbstractMesh, AxisType, use_abstract_mesh
 
+from afm_jax.ops import blocked_attention
 from afm_jax.ops.blocked_attention import Network, gradient_of_network
+from afm_jax.ops.linear_map import linear_map
 
 # Sizes of arrays in a Triton kernel are powers of two, sides of its matrix products
 # at least 16.
@@ -65,6 +68,35 @@ def attention_pooling(
     return _pooling(interpret, vectors, network, scale)[:num_rows, :k]
 
 
+def missing(embedding_dim: int, attention_dim: int) -> str | None:
+    """Why jax does not lower the kernels, in one line; None if it does.
+
+    The Triton backend of Pallas is deprecated: a later jax has none.
+
+    Args:
+        embedding_dim: k.
+        attention_dim: t.
+    """
+    k, t = embedding_dim, attention_dim
+    shapes = ((_SMALLEST_SIDE, 2, k), (k, t), (t,), (t,))
+    inputs = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)
+
+    def objective(embeddings, *network):
+        return attention_pooling(embeddings, Network(*network), None).sum()
+
+    gradient = jax.jit(jax.grad(objective))
+    # For the same device, whatever axes are being split around it.
+    device = jax.sharding.get_abstract_mesh().abstract_device
+    alone = AbstractMesh((1,), ("one",), (AxisType.Auto,), abstract_device=device)
+    try:
+        with warnings.catch_warnings(), use_abstract_mesh(alone):
+            warnings.simplefilter("ignore", DeprecationWarning)
+            gradient.trace(*inputs).lower(lowering_platforms=("cuda",))
+    except Exception as error:  # Whatever it is that a later jax raises.
+        return " ".join(f"{type(error).__name__}: {error}".split())
+    return None
+
+
 def _side(size: int) -> int:
     """The power of two, 16 or more, to which an axis is filled up."""
     return max(_SMALLEST_SIDE, 1 << (size - 1).bit_length())
@@ -75,7 +107,7 @@ def _tiling(k: int, t: int) -> tuple[int, int]:
     return (32, 2) if max(k, t) <= 32 else (16, 4)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _pooling(
     interpret: bool, vectors: jax.Array, network: Network, scale: jax.Array | None
 ) -> jax.Array:
@@ -129,15 +161,32 @@ def _backward(interpret, residuals, gradient):
         ),
         interpret=interpret,
     )(*inputs)
-    network_gradient = gradient_of_network(
+    return vectors_gradient, gradient_of_network(
         network, outer.sum(axis=0), total.sum(axis=0)
     )
+
+
+@_pooling.defjvp
+def _derivative(interpret, inputs, tangents):
+    pooled, residuals = _forward(interpret, *inputs)
+    back = functools.partial(_backward, interpret)
     # Dropout draws the scale; nobody asks for its gradient.
-    scale_gradient = None if scale is None else jnp.zeros_like(scale)
-    return vectors_gradient, network_gradient, scale_gradient
+    *tangents, _ = tangents
+    return pooled, linear_map(_tangent, back, residuals, tuple(tangents))
 
 
-_pooling.defvjp(_forward, _backward)
+def _tangent(residuals, tangents):
+    """By blocks: forward mode is rare, and has no kernel of its own."""
+    vectors, network, scale, *_ = residuals
+
+    def by_blocks(vectors, network):
+        return blocked_attention.attention_pooling(
+            vectors.transpose(1, 0, 2),
+            network,
+            None if scale is None else scale.transpose(),
+        )
+
+    return jax.jvp(by_blocks, (vectors, network), tangents)[1]
 
 
 def _forward_kernel(interpret, num_fields, has_scale, *refs):
@@ -272,6 +321,9 @@ def _input_specs(
 
 
 def _call(kernel: Any, num_rows: int, tiling: tuple[int, int], **settings: Any) -> Any:
+    # Here, since a later jax has no such module.
+    import jax.experimental.pallas.triton as triton
+
     rows, warps = tiling
     return pl.pallas_call(
         kernel,

@@ -8,9 +8,10 @@ import jax
 
 from afm_jax.errors import InputError, check_one_of
 from afm_jax.features import Batch, Features
+from afm_jax.ops.batch_split import BATCH_AXIS
 from afm_jax.training import untrained
 from afm_jax.training.state import TrainState
-from afm_jax.training.state_layout import AXIS, StateLayout
+from afm_jax.training.state_layout import StateLayout
 from afm_jax.training.steps import Stack, Step, Steps, make_train_steps
 from afm_jax.training.untrained import Untrained
 
@@ -63,7 +64,7 @@ class Devices(StateLayout):
     @property
     def axis_name(self) -> str | None:
         """The `axis_name` that `make_train_step` needs here."""
-        return AXIS if self._pmap else None
+        return BATCH_AXIS if self._pmap else None
 
     @property
     def host_finds_rows(self) -> bool:
@@ -137,11 +138,13 @@ class Devices(StateLayout):
         """
         if not self._pmap:
             shardings = (self._state_shardings(state), None)
-            compiled = jax.jit(step, donate_argnums=0, out_shardings=shardings)
+            compiled = jax.jit(
+                self._on_mesh(step), donate_argnums=0, out_shardings=shardings
+            )
             return self._ready(compiled)
         batch_axes = Batch(features=0, labels=0, weights=0, rows=None)  # type: ignore[arg-type]
         mapped = self._ready(
-            jax.pmap(step, AXIS, in_axes=(0, batch_axes), donate_argnums=0)
+            jax.pmap(step, BATCH_AXIS, in_axes=(0, batch_axes), donate_argnums=0)
         )
 
         def first_metrics(state, batch):
@@ -159,7 +162,9 @@ class Devices(StateLayout):
 
         shardings = (self._state_shardings(state), None)
         compiled = jax.jit(
-            make_train_steps(step, place), donate_argnums=0, out_shardings=shardings
+            self._on_mesh(make_train_steps(step, place)),
+            donate_argnums=0,
+            out_shardings=shardings,
         )
         return self._ready(compiled)
 
@@ -168,21 +173,23 @@ class Devices(StateLayout):
     ) -> Callable[[TrainState], TrainState]:
         """The compiled `untrained.fill`; it takes over the buffers of its state."""
         if self._pmap:
-            mapped = self._ready(
-                jax.pmap(untrained.fill, in_axes=(0, None), donate_argnums=0)
+            fill = jax.pmap(untrained.fill, in_axes=(0, None), donate_argnums=0)
+        else:
+            shards = self.count if self._split_tables else 1
+            fill = jax.jit(
+                functools.partial(untrained.fill, shards=shards),
+                donate_argnums=0,
+                out_shardings=self._state_shardings(state),
             )
-            return lambda state: mapped(state, rows)
-        shards = self.count if self._split_tables else 1
-        fill = functools.partial(untrained.fill, shards=shards)
-        shardings = self._state_shardings(state)
-        compiled = self._ready(jax.jit(fill, donate_argnums=0, out_shardings=shardings))
+        compiled = self._ready(fill)
         return lambda state: compiled(state, rows)
 
     def compile_predict(
         self, predict: Callable[[Any, Features], jax.Array]
     ) -> Callable[[Any, Batch], jax.Array]:
         """The compiled prediction: (variables, batch) on these devices -> logits [B]."""
-        compiled = self._ready(jax.pmap(predict) if self._pmap else jax.jit(predict))
+        mapped = jax.pmap(predict) if self._pmap else jax.jit(self._on_mesh(predict))
+        compiled = self._ready(mapped)
 
         def logits(variables, batch):
             # Reshaping what several devices hold is a computation, too.
@@ -190,9 +197,19 @@ class Devices(StateLayout):
 
         return logits
 
+    def _on_mesh(self, function: Callable[..., T]) -> Callable[..., T]:
+        """Says while the function is traced which devices share a batch."""
+
+        @functools.wraps(function)
+        def traced(*arguments):
+            with jax.sharding.use_abstract_mesh(self._mesh.abstract_mesh):
+                return function(*arguments)
+
+        return traced
+
     def _batch_shardings(self, batch: Batch, *leading: None) -> Batch:
         """Every array split by the rows of its batch, after further leading axes."""
-        split = self._sharding(*leading, AXIS)
+        split = self._sharding(*leading, BATCH_AXIS)
         shardings = jax.tree.map(lambda _: split, batch)
         whole = None if batch.rows is None else self._sharding()
         return shardings._replace(rows=whole)

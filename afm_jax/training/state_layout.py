@@ -12,14 +12,12 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from afm_jax.features import Array, Features
+from afm_jax.ops.batch_split import BATCH_AXIS
 from afm_jax.training import state as states
 from afm_jax.training.compilations import Compilations
 from afm_jax.training.state import TrainState
 
 T = TypeVar("T")
-
-AXIS = "data"
-"""The one axis of the mesh of devices."""
 
 
 class StateLayout:
@@ -45,9 +43,10 @@ class StateLayout:
         self._devices, self._pmap, self._split_tables = devices, pmap, split_tables
         # Explicit axes, the default, refuse look-ups with split ids.
         self._mesh = jax.make_mesh(
-            (len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices
+            (len(devices),), (BATCH_AXIS,), axis_types=(AxisType.Auto,), devices=devices
         )
-        self.num_ids, self.count = num_ids, len(devices)
+        self.num_ids = num_ids
+        self.count = len(devices)
         self.compilations = Compilations()
 
     @property
@@ -148,7 +147,7 @@ class StateLayout:
 
     def _leaf_sharding(self, path: tuple[Any, ...]) -> NamedSharding:
         split = self._split_tables and states.is_table(path)
-        return self._sharding(AXIS) if split else self._sharding()
+        return self._sharding(BATCH_AXIS) if split else self._sharding()
 
     def _state_shardings(self, state: T) -> T:
         return jax.tree_util.tree_map_with_path(
@@ -176,4 +175,4 @@ class StateLayout:
         stacked = jax.tree.map(
             lambda a: np.broadcast_to(np.asarray(a), (count, *np.shape(a))), state
         )
-        return jax.device_put(stacked, self._sharding(AXIS))
+        return jax.device_put(stacked, self._sharding(BATCH_AXIS))

@@ -130,3 +130,36 @@ def test_attention_learns_from_the_initial_parameters():
 def test_has_as_many_parameters_as_published_for_frappe():
     model = models.make("afm", vocab_size=5389, embedding_dim=10, attention_dim=128)
     assert examples.num_parameters(model, num_fields=10) == 60826
+
+
+def test_derivatives_of_the_default_attention_are_differences():
+    """Forward mode and the Hessian, in float64, of all parameters of the network."""
+    model, params, features = make("full")
+
+    def loss(network):
+        logits = model.apply({"params": {**params, "attention": network}}, features)
+        return jnp.square(logits).sum()
+
+    with jax.enable_x64(True):
+        params = jax.tree.map(np.float64, params)
+        network, step = params["attention"], 1e-5
+        direction = jax.tree.map(np.cos, network)
+        ahead, behind = (
+            jax.tree.map(
+                lambda a, b, sign=sign: a + sign * step * b, network, direction
+            )
+            for sign in (1, -1)
+        )
+        _, slope = jax.jit(jax.jvp, static_argnums=0)(loss, (network,), (direction,))
+        expected = (loss(ahead) - loss(behind)) / (2 * step)
+        np.testing.assert_allclose(slope, expected, rtol=1e-6)
+        gradient = jax.jit(jax.grad(loss))
+        differences = jax.tree.map(
+            lambda a, b: (a - b) / (2 * step), gradient(ahead), gradient(behind)
+        )
+        for name, rows in jax.jit(jax.hessian(loss))(network).items():
+            found = sum(
+                np.tensordot(rows[other], direction[other], direction[other].ndim)
+                for other in network
+            )
+            np.testing.assert_allclose(found, differences[name], rtol=1e-5, atol=1e-6)

@@ -2,12 +2,14 @@
 
 import dataclasses
 import functools
+import operator
 import re
 import typing
 from typing import Any, NamedTuple
 
 import examples
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -93,6 +95,28 @@ def test_compiled_equals_eager(name, kind):
         # A small logit may be the difference of terms as large as the other logits.
         atol=1e-5 * max(1, np.abs(eager).max()),
     )
+
+
+@every_model
+def test_one_exported_program_computes_batches_of_any_size(name):
+    case = make_case(name, "full")
+    rows = jax.export.symbolic_shape("rows")[0]
+    inputs = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((rows, *leaf.shape[1:]), leaf.dtype),
+        case.features,
+    )
+    exported = jax.export.export(jax.jit(case.model.apply))(case.variables, inputs)
+    many = examples.random_features("full", seed=3, num_rows=200)
+    expected = np.asarray(case.model.apply(case.variables, many))
+    for num_rows in (1, 3, 200):
+        features = jax.tree.map(operator.itemgetter(slice(num_rows)), many)
+        found = exported.call(case.variables, features)
+        np.testing.assert_allclose(
+            found,
+            expected[:num_rows],
+            rtol=1e-5,
+            atol=1e-5 * max(1, np.abs(expected).max()),
+        )
 
 
 @every_model

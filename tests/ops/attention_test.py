@@ -1,16 +1,22 @@
 import functools
+import pathlib
+import subprocess
+import sys
 import types
 
 import examples
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import references
+from jax.sharding import AbstractDevice, AbstractMesh, AxisType
 
 from afm_jax import errors
-from afm_jax.ops import attention, interactions
+from afm_jax.ops import attention, batch_split, interactions, pallas_attention
 
+ROOT = pathlib.Path(__file__).parents[2]
 SIZES = [(1, 2, 1, 1), (3, 3, 4, 2), (5, 4, 2, 7), (2, 6, 5, 3)]
 
 
@@ -201,6 +207,97 @@ def test_auto_goes_by_platform_and_size(backend, devices, sides, expected, monke
     monkeypatch.setattr(attention.jax, "default_backend", lambda: backend)
     monkeypatch.setattr(attention.jax, "device_count", lambda: devices)
     assert attention.choose("auto", *sides) == expected
+
+
+def test_auto_takes_the_kernel_on_the_gpus_of_a_mesh(monkeypatch):
+    monkeypatch.setattr(attention.jax, "device_count", lambda: 4)
+    gpu = AbstractDevice("NVIDIA H100 80GB HBM3", None, "gpu")
+    sizes, auto = (4,), (AxisType.Auto,)
+    for axis, expected in ((batch_split.BATCH_AXIS, "pallas"), ("model", "reference")):
+        mesh = AbstractMesh(sizes, (axis,), axis_types=auto, abstract_device=gpu)
+        with jax.sharding.use_abstract_mesh(mesh):
+            assert attention.choose("auto", 16, 16) == expected
+
+
+@pytest.fixture
+def no_kernel_tried():
+    """Whether the kernel can be compiled is asked anew, and not kept."""
+    attention._kernel_or_other.cache_clear()
+    yield
+    attention._kernel_or_other.cache_clear()
+
+
+def absent(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jax.experimental.pallas.triton", None)
+
+
+def refused(monkeypatch):
+    def pallas_call(*args, **settings):
+        raise NotImplementedError("no Triton\nhere")
+
+    monkeypatch.setattr(pallas_attention.pl, "pallas_call", pallas_call)
+
+
+@pytest.mark.usefixtures("no_kernel_tried")
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (absent, "ModuleNotFoundError: "),
+        (refused, "NotImplementedError: no Triton here"),
+    ],
+)
+@pytest.mark.parametrize("implementation", ["auto", "pallas"])
+def test_without_the_kernel_a_gpu_takes_the_reference_and_says_so_once(
+    change, reason, implementation, monkeypatch, caplog
+):
+    inputs = random_inputs(2, 4, 3, 5)
+    expected = attention.attention_pooling(*inputs, implementation="reference")
+    change(monkeypatch)
+    monkeypatch.setattr(attention.jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(attention.jax, "device_count", lambda: 1)
+    for _ in range(2):
+        found = attention.attention_pooling(*inputs, implementation=implementation)
+        np.testing.assert_array_equal(found, expected)
+    (line,) = caplog.messages
+    assert "'reference' takes its place" in line
+    assert reason in line
+    assert "\n" not in line
+
+
+@pytest.mark.usefixtures("no_kernel_tried")
+def test_a_cpu_computes_by_blocks_where_the_kernel_is_asked_for(caplog):
+    inputs = random_inputs(2, 4, 3, 5)
+    np.testing.assert_array_equal(
+        attention.attention_pooling(*inputs, implementation="pallas"),
+        attention.attention_pooling(*inputs, implementation="blocked"),
+    )
+    (line,) = caplog.messages
+    assert "'blocked' takes its place" in line
+
+
+def test_attention_is_imported_without_the_triton_backend():
+    """A process of its own, in which nothing has imported it before."""
+    program = """
+import sys
+sys.modules["jax.experimental.pallas.triton"] = None
+from afm_jax import models
+for name in models.names():
+    models.make(name, vocab_size=9)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize("implementation", ["auto", "reference", "blocked", "pallas"])
+def test_rows_may_be_a_symbol(implementation):
+    embeddings, *network = random_inputs(5, 4, 3, 6)
+    shape = (*jax.export.symbolic_shape("rows"), *embeddings.shape[1:])
+    inputs = (jax.ShapeDtypeStruct(shape, np.float32), *network)
+    for function in (attention.attention_pooling, attention.attention_weights):
+        apply = functools.partial(function, implementation=implementation)
+        exported = jax.export.export(jax.jit(apply))(*inputs)
+        np.testing.assert_allclose(
+            exported.call(embeddings, *network), apply(embeddings, *network), rtol=1e-5
+        )
 
 
 @pytest.mark.parametrize("named", ["reference", "blocked", "pallas"])

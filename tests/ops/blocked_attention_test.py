@@ -1,5 +1,8 @@
+import functools
+
 import examples
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -74,6 +77,37 @@ def test_value_and_gradients_equal_the_reference(sizes, dropout_rate):
     assert_equal(
         value_and_gradients(blocked, *inputs), value_and_gradients(reference, *inputs)
     )
+
+
+def test_forward_mode_and_second_derivatives_equal_the_reference():
+    """In float64: second derivatives are small differences of large numbers."""
+
+    def reference(embeddings, network):
+        return attention.attention_pooling(
+            embeddings, *network, implementation="reference"
+        )
+
+    def blocked(embeddings, network):
+        return blocked_attention.attention_pooling(embeddings, network, None, 16)
+
+    def derivatives(pooling, embeddings, network):
+        def objective(network):
+            return (pooling(embeddings, network) ** 2).sum()
+
+        inputs = (embeddings, network)
+        return (
+            jax.jvp(pooling, inputs, jax.tree.map(jnp.cos, inputs)),
+            jax.hessian(objective)(network),
+        )
+
+    with jax.enable_x64(True):
+        inputs = jax.tree.map(np.float64, random_inputs(37, 4, 3, 5))
+        assert_equal(
+            *(
+                jax.jit(functools.partial(derivatives, pooling))(*inputs)
+                for pooling in (blocked, reference)
+            )
+        )
 
 
 @pytest.mark.parametrize("sizes", SIZES)

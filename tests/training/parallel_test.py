@@ -53,10 +53,21 @@ def make_model(name):
 
 
 @functools.cache
-def initial_state(model):
-    """On the host; placed on every layout."""
-    features = BATCHES[0].features
-    return examples.random_state(model, TX, features, stddev=0.3)
+def initial_state(model, rounding=None):
+    """On the host; placed on every layout.
+
+    With `rounding`, a seed, every parameter is one float32 rounding larger or smaller.
+    """
+    if rounding is None:
+        features = BATCHES[0].features
+        return examples.random_state(model, TX, features, stddev=0.3)
+    start, rng = initial_state(model), np.random.default_rng(rounding)
+
+    def moved(leaf):
+        signs = rng.choice(np.float32([-1, 1]), leaf.shape)
+        return leaf * (1 + np.finfo(np.float32).eps * signs)
+
+    return start._replace(params=jax.tree.map(moved, start.params))
 
 
 def abstract_state(devices, model, tx):
@@ -68,25 +79,28 @@ def abstract_state(devices, model, tx):
 
 
 @functools.cache
-def train(name, layout, table_update):
+def compiled_step(model, layout, table_update):
+    devices = make_devices(layout)
+    step = steps.make_train_step(
+        model.clone(vocab_size=devices.table_rows),
+        TX,
+        losses.sigmoid_cross_entropy,
+        table_update=table_update,
+        axis_name=devices.axis_name,
+    )
+    return devices.compile_train_step(step, devices.place_state(initial_state(model)))
+
+
+@functools.cache
+def train(name, layout, table_update, rounding=None):
     """The state after a few steps, their losses, and the logits of those models that
     are trained on every layout."""
     # Under pmap batch statistics are each device's own, and a bias that they cancel moves
     # by rounding errors alone.
     model = examples.without_batch_statistics(make_model(name))
     devices = make_devices(layout)
-    run = devices.place_state(initial_state(model))
-    sized = model.clone(vocab_size=devices.table_rows)
-    step = devices.compile_train_step(
-        steps.make_train_step(
-            sized,
-            TX,
-            losses.sigmoid_cross_entropy,
-            table_update=table_update,
-            axis_name=devices.axis_name,
-        ),
-        run,
-    )
+    run = devices.place_state(initial_state(model, rounding))
+    step = compiled_step(model, layout, table_update)
     values = []
     for batch in BATCHES:
         ready = rows.compact(batch) if table_update == "rows" else batch
@@ -94,6 +108,7 @@ def train(name, layout, table_update):
         values.append(float(metrics["loss"]))
     logits = None
     if name in ON_EVERY_LAYOUT:
+        sized = model.clone(vocab_size=devices.table_rows)
         predict = devices.compile_predict(steps.make_predict(sized))
         logits = np.asarray(predict(run.variables, devices.place_batch(BATCHES[0])))
     return devices.gather_state(run), values, logits
@@ -107,13 +122,12 @@ class Updated(NamedTuple):
 
 
 @functools.cache
-def update_on_one_device(name):
-    """Updates with `BATCHES`, each of the state that Adagrad made by rows of the last.
+def both_updates(model):
+    """(state, batch, compact batch) -> `Updated`, compiled.
 
-    In one program, which computes the gradient once for `TX` and for SGD, whose state is
+    One program, which computes the gradient once for `TX` and for SGD, whose state is
     empty.
     """
-    model = make_model(name)
 
     def update(run, batch, table_update):
         after = {}
@@ -129,9 +143,16 @@ def update_on_one_device(name):
     def both(run, batch, compact):
         return Updated(update(run, compact, "rows"), update(run, batch, "dense"))
 
-    run, found = initial_state(model), []
+    return both
+
+
+@functools.cache
+def update_on_one_device(name, rounding=None):
+    """Updates with `BATCHES`, each of the state that Adagrad made by rows of the last."""
+    model = make_model(name)
+    run, found = initial_state(model, rounding), []
     for batch in BATCHES:
-        found.append(both(run, batch, rows.compact(batch)))
+        found.append(both_updates(model)(run, batch, rows.compact(batch)))
         run, _ = found[-1].by_rows["adagrad"]
     return found
 
@@ -209,14 +230,35 @@ def test_rows_on_the_device_are_for_one_program():
         make_devices("pmap").place_whole(np.zeros(3))
 
 
-def train_on_one_device(name, table_update):
+def train_on_one_device(name, table_update, rounding=None):
     """As `train`, whose results are at hand where no logits are wanted."""
     model = make_model(name)
     if name in ON_EVERY_LAYOUT or model != examples.without_batch_statistics(model):
-        return train(name, "one device", table_update)
-    updates = [each.by_rows["adagrad"] for each in update_on_one_device(name)]
+        return train(name, "one device", table_update, rounding)
+    updates = [each.by_rows["adagrad"] for each in update_on_one_device(name, rounding)]
     values = [float(metrics["loss"]) for _, metrics in updates]
     return updates[-1][0], values, None
+
+
+def float32_errors(name, table_update):
+    """How far each result moves if every parameter is rounded otherwise at the start.
+
+    Results of float32 are no surer than this, and it may be far more than 1e-4 of them.
+    AFN has the gradient 1 / v of ln |v|: in the second batch one v is .0003, a difference
+    of two numbers of .2. One rounding of these changes v by 1e-4 of it, and with it the
+    square of the gradient, 5.7 million, in Adagrad's sum. That sum is off the float64
+    sum by 2.7e-4 of it on one device, and by 1.0e-4 of it on four.
+    """
+    one = train_on_one_device(name, table_update)
+    moved = [
+        jax.tree.map(
+            lambda ours, theirs: np.abs(np.float64(ours) - np.float64(theirs)),
+            train_on_one_device(name, table_update, rounding),
+            one,
+        )
+        for rounding in range(4)
+    ]
+    return jax.tree.map(lambda *errors: np.max(errors, axis=0), *moved)
 
 
 CASES = [
@@ -233,8 +275,13 @@ CASES = [
 def test_every_layout_computes_what_one_device_computes(name, layout, table_update):
     one = train_on_one_device(name, table_update)
     other = train(name, layout, table_update)
-    for ours, theirs in zip(other, one, strict=True):
-        assert_close(ours, theirs)
+
+    def check(ours, theirs, error):
+        # Each of the two is off by its own roundings, of a few numbers each.
+        allowed = 1e-6 + 1e-4 * np.abs(theirs) + 4 * error
+        assert (np.abs(np.float64(ours) - theirs) <= allowed).all()
+
+    jax.tree.map(check, other, one, float32_errors(name, table_update))
 
 
 @pytest.mark.parametrize("device_map", parallel.DEVICE_MAPS)
@@ -363,6 +410,44 @@ def test_tables_split_by_rows_are_whole_on_no_device():
         shapes = {shard.data.shape[:1] for shard in leaf.addressable_shards}
         expected = (1024,) if state.is_table(path) else leaf.shape[:1]
         assert shapes == {expected}
+
+
+def loops_of(program):
+    """What is computed within loops, of the text of a compiled program."""
+    computations = dict(
+        re.findall(
+            r"^(?:ENTRY )?%(\S+) .*?\{\n(.*?)^\}", program, re.MULTILINE | re.DOTALL
+        )
+    )
+    called = r"(?:condition|body|to_apply|calls)=%([^\s,]+)"
+    found, left = {}, set(re.findall(r"(?:condition|body)=%([^\s,]+)", program))
+    while left:
+        name = left.pop()
+        found[name] = computations[name]
+        left |= set(re.findall(called, computations[name])) - set(found)
+    return "".join(found.values())
+
+
+@pytest.mark.parametrize("layout", ["mesh", "rows"])
+def test_a_device_walks_through_its_own_rows_of_the_batch_alone(layout):
+    """Blocked attention: 2 of the 8 blocks of 1024 rows, and nothing is sent between."""
+    batch = jax.tree.map(
+        lambda column: np.resize(column, (4 * 2048, *column.shape[1:])), BATCHES[0]
+    )
+    model, devices = make_model("afm"), make_devices(layout)
+    run = abstract_state(devices, model, TX)
+    model = model.clone(vocab_size=devices.table_rows)
+    step = steps.make_train_step(model, TX, losses.sigmoid_cross_entropy)
+    train_step = devices.compile_train_step(step, run)
+    predict = devices.compile_predict(steps.make_predict(model))
+    placed = devices.place_batch(rows.compact(batch))
+    for function in (train_step, lambda run, batch: predict(run.variables, batch)):
+        lowered = jax.jit(function).lower(run, placed)
+        program = lowered.compile().as_text()
+        assert "f32[2,8,4,1024]" in program
+        assert "f32[8,8,4,1024]" not in program
+        collectives = r"all-gather|all-reduce|all-to-all|collective-permute"
+        assert not re.search(collectives, loops_of(program))
 
 
 @pytest.mark.parametrize("name", ["fm", "afm_deep", "dcn"])
