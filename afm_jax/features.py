@@ -174,7 +174,8 @@ class Schema:
         """The first thing that makes features of the two schemas incompatible.
 
         Row counts, sources and options do not matter: one model serves two sets of rows
-        encoded alike.
+        encoded alike. A range of numbers that only one schema has does not matter either:
+        it changes numbers that training did not meet.
 
         Returns:
             One line that names the field or column and both values, or None.
@@ -215,6 +216,8 @@ def _difference(
     for one, two in zip(ours, theirs, strict=True):
         for name, value in dataclasses.asdict(one).items():
             found = getattr(two, name)
+            if name in ("low", "high") and None in (value, found):
+                continue
             if found != value:
                 return f"{kind} {one.name!r}: {name} is {value!r} against {found!r}"
     return None

@@ -105,9 +105,11 @@ def add_counts(counts: np.ndarray, rows: Rows) -> None:
     for start in range(0, len(rows.labels), _COUNTED_ROWS):
         part = slice(start, start + _COUNTED_ROWS)
         ids = rows.ids[part]
+        # Ids outside of the tables, in damaged data, are told where they are used.
+        counted = (ids >= 0) & (ids < len(counts))
         if rows.values is not None:
-            ids = ids[rows.values[part] != 0]
-        np.add.at(counts, ids.reshape(-1), 1)
+            counted &= rows.values[part] != 0
+        np.add.at(counts, ids[counted], 1)
 
 
 def store_folder(data_dir: pathlib.Path, name: str) -> pathlib.Path:

@@ -25,7 +25,8 @@ def make(
     """Draws a data set from the model that `plant(seed)` returns.
 
     Vocabularies and scales are fitted on the training split: a value that occurs there
-    fewer than `min_count` times becomes UNSEEN. Fields and columns have the names of
+    fewer than `min_count` times becomes UNSEEN. Numbers are not clipped, so that runs of
+    version 0.1 go on and results compare with theirs. Fields and columns have the names of
     Criteo's, and the rows are those of `write_criteo_tsv` with the same seed and split.
 
     Args:
@@ -137,8 +138,6 @@ def _fit_dense(numbers: np.ndarray) -> tuple[DenseColumn, ...]:
                 "log1p",
                 mean=float(logs.mean()),
                 std=float(logs.std()) or 1.0,
-                low=float(logs.min()),
-                high=float(logs.max()),
             )
         )
     return tuple(columns)
@@ -158,8 +157,7 @@ def _encode(
     dense = np.empty((num_rows, len(columns)), np.float32)
     for index, column in enumerate(columns):
         numbers = raw.numbers[index]
-        logs = np.log1p(np.maximum(numbers, 0)).clip(column.low, column.high)
-        z = (logs - column.mean) / column.std
+        z = (np.log1p(np.maximum(numbers, 0)) - column.mean) / column.std
         dense[:, index] = np.where(numbers < 0, 0.0, z)
     return Rows(ids, None, dense, raw.labels.astype(np.float32))
 

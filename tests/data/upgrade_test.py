@@ -206,3 +206,15 @@ def test_schemas_of_version_1_and_2_agree_on_what_both_tell(old):
     options = {**schema.options, "min_count": 99}
     assert not schema.same_data(dataclasses.replace(newer, options=options))
     assert json.loads(schema.to_json())["label_mean"] is None
+
+
+def test_a_range_that_only_one_schema_knows_makes_no_difference(old):
+    schema = store.read_schema(old / "csv" / "1.0.0")
+    column = dataclasses.replace(schema.dense[0], low=0.0, high=4.5)
+    newer = dataclasses.replace(schema, dense=(column, *schema.dense[1:]))
+    assert schema.difference(newer) is newer.difference(schema) is None
+    higher = dataclasses.replace(column, high=5.0)
+    other = dataclasses.replace(newer, dense=(higher, *schema.dense[1:]))
+    assert newer.difference(other) == "dense column 'age': high is 4.5 against 5.0"
+    # The training rows may differ, so a run does not go on with them.
+    assert not schema.same_data(newer)
