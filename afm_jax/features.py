@@ -7,8 +7,9 @@ share. A field has one slot, or several if it is multi-valued.
 
 import dataclasses
 import json
+import typing
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -161,14 +162,28 @@ class Schema:
 
     @classmethod
     def from_json(cls, text: str) -> "Schema":
-        """The schema of a JSON text made by `to_json`."""
+        """The schema of a JSON text made by `to_json`.
+
+        Raises:
+            ValueError, KeyError, TypeError or AttributeError: it is no such text, or its
+                parts do not fit each other.
+        """
         plain = json.loads(text)
         fields = tuple(
-            Field(**{**field, "boundaries": tuple(field["boundaries"])})
+            _checked(Field(**{**field, "boundaries": tuple(field["boundaries"])}))
             for field in plain.pop("fields")
         )
-        dense = tuple(DenseColumn(**column) for column in plain.pop("dense"))
-        return cls(fields=fields, dense=dense, **plain)
+        dense = tuple(_checked(DenseColumn(**column)) for column in plain.pop("dense"))
+        schema = _checked(cls(fields=fields, dense=dense, **plain))
+        offset = 0
+        for field in fields:
+            if field.offset != offset or field.vocab_size < 1 or field.slots < 1:
+                raise ValueError(f"field {field.name!r} does not fit the one before it")
+            offset += field.vocab_size
+        for name, rows in (*schema.rows.items(), *schema.source_rows.items()):
+            if not isinstance(rows, int) or rows < 0:
+                raise ValueError(f"{name} has {rows!r} rows")
+        return schema
 
     def difference(self, other: "Schema") -> str | None:
         """The first thing that makes features of the two schemas incompatible.
@@ -204,6 +219,29 @@ class Schema:
         )
         # As JSON, which has no tuples.
         return json.dumps(one, sort_keys=True) == json.dumps(two, sort_keys=True)
+
+
+_Part = TypeVar("_Part", Field, DenseColumn, Schema)
+
+_IN_JSON: Mapping[Any, Any] = {
+    **{str: str, int: int},
+    **{float: float | int, float | None: float | int | None},
+}
+"""What JSON may hold where a class of this file has a type; others are read as written."""
+
+
+def _checked(part: _Part) -> _Part:
+    """The part, if all its values are of the types that its class names.
+
+    Raises:
+        ValueError: one is not.
+    """
+    for attribute in dataclasses.fields(part):
+        kind: Any = attribute.type
+        value = getattr(part, attribute.name)
+        if not isinstance(value, _IN_JSON.get(kind, typing.get_origin(kind))):
+            raise ValueError(f"{attribute.name} is {value!r}")
+    return part
 
 
 def _difference(

@@ -5,6 +5,7 @@ A manifest beside the files holds the size and the crc32 of each, and a crc32 of
 
 import json
 import pathlib
+import tokenize
 import zlib
 from collections.abc import Mapping
 from typing import TypedDict
@@ -14,6 +15,12 @@ import numpy as np
 from afm_jax.errors import InputError
 
 MANIFEST_FILE = "manifest.json"
+
+NOT_AS_WRITTEN = (
+    *(ValueError, KeyError, TypeError, AttributeError),
+    *(RecursionError, EOFError, MemoryError),
+)
+"""What reading a file raises if it does not hold what we write."""
 
 _PIECE = 1 << 24
 """Bytes that a checksum reads at once."""
@@ -79,13 +86,17 @@ def map_array(path: pathlib.Path, shape: tuple[int, ...], dtype: str) -> np.ndar
         OSError: the file may not be read.
     """
     try:
-        array = np.load(path, mmap_mode="r").view(np.ndarray)
+        with np.errstate(over="raise"):  # of a shape that no file can have
+            mapped = np.lib.format.open_memmap(path, mode="r")
+        if mapped.offset + mapped.nbytes != path.stat().st_size:
+            raise ValueError("it is not as long as its header says")
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; prepare the data again.") from None
-    except (ValueError, EOFError) as error:
+    except (*NOT_AS_WRITTEN, ArithmeticError, tokenize.TokenError) as error:
         raise InputError(
             f"{path} is damaged ({error}); prepare the data again."
         ) from error
+    array = mapped.view(np.ndarray)
     expected = (*array.shape[:1], *shape[1:]) if shape[:1] == (-1,) else shape
     if array.shape != expected or array.dtype != np.dtype(dtype):
         raise InputError(
@@ -120,9 +131,12 @@ def read_manifest(folder: pathlib.Path) -> Mapping[str, FileEntry]:
             raise ValueError("its checksum differs")
         if any(pathlib.PurePath(name).name != name for name in files):
             raise ValueError("it names files elsewhere")
+        for name, entry in files.items():
+            if not all(isinstance(entry[key], int) for key in ("bytes", "crc32")):  # type: ignore
+                raise ValueError(f"it tells no size and checksum of {name}")
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; prepare the data again.") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except NOT_AS_WRITTEN as error:
         raise InputError(
             f"{path} is damaged ({error}); prepare the data again."
         ) from error

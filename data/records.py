@@ -27,7 +27,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
 from data import store
-from data.store import Rows
+from data.rows import OPTIONAL, Rows
 
 # TFDS reads records one by one, which a larger group would slow down.
 _ARRAY_RECORD = "group_size:1,uncompressed"
@@ -98,7 +98,7 @@ def _rows(block: Mapping[str, np.ndarray], schema: Schema, told: str) -> Rows:
     count, columns = len(block["labels"]), {}
     for name, (dtype, shape) in store.columns(schema).items():
         array = np.asarray(block.get(name, ()), dtype)
-        if not array.size and name in ("values", "weights", "numbers"):
+        if not array.size and name in OPTIONAL:
             columns[name] = None
             continue
         if array.size != count * int(np.prod(shape)):

@@ -7,6 +7,9 @@ import numpy as np
 
 from afm_jax.features import Schema
 
+OPTIONAL = ("values", "weights", "numbers")
+"""The columns of `Rows` that may be None."""
+
 
 class Rows(NamedTuple):
     """N encoded rows: of a split, or a block of one.
@@ -47,7 +50,7 @@ class Rows(NamedTuple):
 
 def columns(schema: Schema) -> dict[str, tuple[str, tuple[int, ...]]]:
     """The dtype of each array of `Rows`, and the shape of one row of it."""
-    slots = len(schema.slot_fields)
+    slots = sum(field.slots for field in schema.fields)
     return {
         "ids": ("<i4", (slots,)),
         "values": ("<f4", (slots,)),

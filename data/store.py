@@ -15,7 +15,7 @@ import numpy as np
 from afm_jax.errors import InputError, did_you_mean
 from afm_jax.features import MISSING, UNSEEN, Schema
 from data import arrays, leftovers, store_version_1
-from data.rows import Rows, columns
+from data.rows import OPTIONAL, Rows, columns
 
 VERSION = "2.0.0"
 """Version of the layout of a prepared store."""
@@ -207,7 +207,7 @@ def map_store(folder: pathlib.Path) -> Store:
                 array_file(folder, split, name), (num_rows, *shape), dtype
             )
             for name, (dtype, shape) in columns(schema).items()
-            if f"{split}.{name}.npy" in files
+            if name not in OPTIONAL or f"{split}.{name}.npy" in files
         }
         splits[split] = Rows(**{"values": None, **found})  # type: ignore[arg-type]
         unseen[split] = {
@@ -246,13 +246,16 @@ def read_schema(folder: pathlib.Path) -> Schema:
     """
     path = folder / SCHEMA_FILE
     try:
-        return Schema.from_json(path.read_text(encoding="utf-8"))
+        schema = Schema.from_json(path.read_text(encoding="utf-8"))
+        if not schema.rows.get("train") or not schema.rows.keys() <= {*SPLITS}:
+            raise ValueError(f"rows of the splits {', '.join(schema.rows) or 'none'}")
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; prepare the data again.") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except arrays.NOT_AS_WRITTEN as error:
         raise InputError(
             f"{path} is damaged ({error}); prepare the data again."
         ) from error
+    return schema
 
 
 def _open_version_1(folder: pathlib.Path) -> Store:

@@ -50,16 +50,16 @@ def _check_sizes(folder: pathlib.Path) -> Mapping[str, int]:
     path = folder / FOLDER / arrays.MANIFEST_FILE
     try:
         sizes = json.loads(path.read_bytes())
+        files = {path.with_name(name): size for name, size in sizes.items()}
     except FileNotFoundError:
         raise InputError(
             f"{folder} holds records of version 1 alone; make a store of them with python -m data.prepare --upgrade --name={folder.parent.name} --data_dir={folder.parent.parent}."
         ) from None
-    except ValueError as error:
+    except arrays.NOT_AS_WRITTEN as error:
         raise InputError(
             f"{path} is damaged ({error}); prepare the data again."
         ) from error
-    for name, size in sizes.items():
-        file = path.with_name(name)
+    for file, size in files.items():
         found = file.stat().st_size if file.is_file() else "no such file"
         if found != size:
             raise InputError(

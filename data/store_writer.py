@@ -214,6 +214,22 @@ def check_rows(rows: Rows, schema: Schema, told: str) -> None:
         )
 
 
+def _check_unseen(
+    unseen: np.ndarray, rows: Rows, index: int, schema: Schema, told: str
+) -> None:
+    """Raises InputError if values without an id are told of other rows than have none."""
+    field, slot = schema.fields[index], schema.slot_fields.index(index)
+    places = np.flatnonzero(rows.ids[:, slot] == field.offset + UNSEEN)
+    if (
+        field.slots > 1
+        or not np.array_equal(unseen[:, 0], places)
+        or (unseen[:, 1] < field.vocab_size).any()
+    ):
+        raise InputError(
+            f"{told}: the values without an id of field {field.name!r} are not those of the rows; prepare the data again."
+        )
+
+
 def verify(data_dir: pathlib.Path, name: str) -> dict[str, Any]:
     """Compares every byte and every row of a store with what was written.
 
@@ -245,6 +261,8 @@ def verify(data_dir: pathlib.Path, name: str) -> dict[str, Any]:
                 part = rows.take(slice(start, start + _CHECKED_ROWS))
                 check_rows(part, schema, f"{folder}: {split} rows from {start}")
                 advance(len(part.labels))
+            for index, unseen in found.unseen.get(split, {}).items():
+                _check_unseen(unseen, rows, index, schema, f"{folder}: {split}")
     recounted = found._replace(stored_counts=None).counts
     if not np.array_equal(recounted, found.counts):
         raise InputError(

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import logging
+import re
 import subprocess
 import sys
 
@@ -10,8 +11,8 @@ import pytest
 pytest.importorskip("tensorflow_datasets", reason="needs the extra 'data'")
 
 from afm_jax.errors import InputError
-from afm_jax.features import DenseColumn, Field, Schema
-from data import builder, store, store_writer, synthetic
+from afm_jax.features import UNSEEN, DenseColumn, Field, Schema
+from data import arrays, builder, store, store_writer, synthetic
 from data.store import Rows, names, open_store, store_folder
 from data.store_writer import Block
 from data.synthetic import synthetic_dataset_builder
@@ -281,12 +282,96 @@ def test_a_manifest_that_names_files_elsewhere_is_refused(tmp_path):
     folder = make(tmp_path)
     manifest = json.loads((folder / "manifest.json").read_text())
     files = {**manifest["files"], "../../x": {"bytes": 1, "crc32": 2}}
-    from data import arrays
-
     text = json.dumps({"files": files, "crc32": arrays._crc32_of_entries(files)})
     (folder / "manifest.json").write_text(text)
     with pytest.raises(InputError, match="names files elsewhere"):
         open_store(tmp_path, "toy")
+
+
+def rewrite_manifest(folder):
+    (folder / "manifest.json").unlink()
+    arrays.write_manifest(folder)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (("fields", 0, "name"), 7),
+        (("fields", 0, "vocab_size"), "50"),
+        (("fields", 1, "offset"), 49),
+        (("fields", 1, "slots"), 10**12),
+        (("fields", 1, "slots"), 0),
+        (("fields", 0, "boundaries"), None),
+        (("dense", 0, "mean"), [0]),
+        (("rows",), None),
+        (("rows",), {}),
+        (("rows", "train"), "20000"),
+        (("rows", "../train"), 1),
+        (("rows", "test"), 10),
+        (("label_mean",), {}),
+        (("fields",), []),
+        ((), []),
+    ],
+)
+def test_a_schema_that_was_altered_is_refused_in_one_line(tmp_path, keys, value):
+    folder = make(tmp_path, random_rows(60, 0))
+    path = folder / "schema.json"
+    whole = changed = {"": json.loads(path.read_text())}
+    *above, last = ("", *keys)
+    for key in above:
+        changed = changed[key]
+    changed[last] = value
+    path.write_text(json.dumps(whole[""]))
+    rewrite_manifest(folder)
+    for read in open_store, store_writer.verify:
+        with pytest.raises(InputError, match=re.escape(str(folder))) as mistake:
+            read(tmp_path, "toy")
+        assert "\n" not in str(mistake.value)
+
+
+@pytest.mark.parametrize(
+    "entry", [None, {}, {"bytes": 1}, {"bytes": "1", "crc32": 2}, {"bytes": 1e400}]
+)
+def test_a_manifest_with_odd_entries_is_refused(tmp_path, entry):
+    folder = make(tmp_path, random_rows(60, 0))
+    files = {**arrays.read_manifest(folder), "train.ids.npy": entry}
+    text = json.dumps({"files": files, "crc32": arrays._crc32_of_entries(files)})
+    (folder / "manifest.json").write_text(text)
+    with pytest.raises(InputError, match=r"manifest\.json is damaged"):
+        open_store(tmp_path, "toy")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"PK\x03\x04 a zip file",
+        b"\x93NUMPY\x01\x00\x88\x13" + b"(" * 5000,
+        b"\x93NUMPY\x01\x00\x80\x00"
+        + b"{'descr': '<i4', 'fortran_order': False, 'shape': (%d, %d)}".ljust(132)
+        % (2**62, 2**62),
+    ],
+)
+def test_a_file_that_is_no_array_is_refused_in_one_line(tmp_path, content):
+    folder = make(tmp_path, random_rows(60, 0))
+    (folder / "train.ids.npy").write_bytes(content)
+    rewrite_manifest(folder)
+    with pytest.raises(InputError, match=r"train\.ids\.npy is damaged \(") as mistake:
+        open_store(tmp_path, "toy")
+    assert "\n" not in str(mistake.value)
+
+
+@pytest.mark.parametrize("row", [-1, 0, 60])
+def test_verify_sees_values_without_an_id_of_other_rows(tmp_path, row):
+    rows = random_rows(60, 0)
+    rows.ids[:, 0] = np.where(np.arange(60) == 7, UNSEEN, 5)
+    block = Block("train", rows, {0: np.array([[7, 50]])})
+    folder = make(tmp_path, blocks=[block])
+    assert store_writer.verify(tmp_path, "toy")["rows"] == {"train": 60}
+    np.save(folder / "train.unseen.0.npy", np.array([[row, 50]]))
+    rewrite_manifest(folder)
+    with pytest.raises(InputError, match="the values without an id of field 'user'"):
+        store_writer.verify(tmp_path, "toy")
 
 
 def test_what_is_too_large_to_check_at_opening_is_said_and_verified(
@@ -313,11 +398,8 @@ def test_verify_reads_every_row(tmp_path):
         "checksums": True,
     }
     # Checksums of wrong rows are right where the writer was wrong.
-    from data import arrays
-
     counts = np.load(folder / "counts.npy")
     np.save(folder / "counts.npy", counts + 1)
-    (folder / "manifest.json").unlink()
-    arrays.write_manifest(folder)
+    rewrite_manifest(folder)
     with pytest.raises(InputError, match="does not hold the counts"):
         store_writer.verify(tmp_path, "toy")

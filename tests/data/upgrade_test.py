@@ -183,6 +183,31 @@ def test_damaged_arrays_of_version_1_are_refused(old, name):
         open_store(old, "csv")
 
 
+def test_a_flipped_bit_in_a_header_of_version_1_is_one_line_or_harmless(old):
+    path = old / "csv" / "1.0.0" / "arrays" / "train.ids.npy"
+    whole, rows = path.read_bytes(), open_store(old, "csv").splits["train"]
+    for place in range(0, 8 * path.stat().st_size - rows.ids.nbytes * 8, 3):
+        damaged = bytearray(whole)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        try:
+            found = open_store(old, "csv").splits["train"]
+        except InputError as error:
+            told = str(error)
+        else:
+            told = "harmless"
+            np.testing.assert_array_equal(found.ids, rows.ids)
+        assert "\n" not in told
+
+
+@pytest.mark.parametrize("sizes", ["[]", '{"../x": 1}', "7", "[" * 99_999])
+def test_an_odd_manifest_of_version_1_is_refused(old, sizes):
+    path = old / "csv" / "1.0.0" / "arrays" / "manifest.json"
+    path.write_text(sizes)
+    with pytest.raises(InputError, match=r"manifest\.json is damaged"):
+        open_store(old, "csv")
+
+
 def test_verifying_version_1_checks_its_rows(old):
     assert store_writer.verify(old, "csv")["checksums"] is False
     path = old / "csv" / "1.0.0" / "arrays" / "train.ids.npy"
