@@ -239,7 +239,7 @@ def _log_lines(description: str, total: float, unit: str) -> Callable[..., None]
         done += amount
         now = time.monotonic()
         if first is None:  # What took until here, compilation say, is not the rate.
-            first = now, done
+            first, said = (now, done), now
         elif now - said >= _SECONDS_BETWEEN_LINES:
             said = now
             rate = (done - first[1]) / (now - first[0])
