@@ -1,5 +1,7 @@
 import json
 import logging
+import re
+import warnings
 
 import pytest
 from absl import flags
@@ -33,6 +35,17 @@ def test_the_last_line_of_stdout_is_the_result_and_logs_go_to_stderr(capsys):
     assert json.loads(out.splitlines()[-1]) == {"epochs": 5, "loss": "bce"}
     assert "working" in err
     assert "working" not in out
+
+
+def test_a_warning_of_python_is_one_log_line(capsys):
+    def job():
+        warnings.simplefilter("default")
+        warnings.warn("the cache\ncannot be written", stacklevel=1)
+        return {}
+
+    assert run("--loss=bce", job=job) == 0
+    err = capsys.readouterr().err
+    assert re.fullmatch(r"\d\d:\d\d:\d\d the cache cannot be written\n", err)
 
 
 def test_flags_of_an_earlier_run_are_forgotten(capsys):
