@@ -22,6 +22,7 @@ import math
 import re
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -239,7 +240,7 @@ def _log_lines(description: str, total: float, unit: str) -> Callable[..., None]
         done += amount
         now = time.monotonic()
         if first is None:  # What took until here, compilation say, is not the rate.
-            first = now, done
+            first, said = (now, done), now
         elif now - said >= _SECONDS_BETWEEN_LINES:
             said = now
             rate = (done - first[1]) / (now - first[0])
@@ -267,7 +268,7 @@ def _help(main: Callable[..., Any], flag_values: flags.FlagValues) -> str:
 
 @contextlib.contextmanager
 def _logs_on_stderr() -> Iterator[None]:
-    """Sends warnings of all loggers, and our own from INFO up, to stderr."""
+    """Sends warnings of all loggers, our own from INFO up, and Python's to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     loggers = [logging.getLogger(name) for name in _LOGGERS]
@@ -276,8 +277,15 @@ def _logs_on_stderr() -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.INFO)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.showwarning = _log_warning
+            yield
     finally:
         logging.root.handlers = handlers
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def _log_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning of Python, which libraries give in several lines, as one line."""
+    _log.warning("%s", " ".join(str(message).split()))

@@ -213,7 +213,8 @@ def _train_all(
                     raise
                 jax.clear_caches()  # Of no use to the next run, whatever it is.
                 logits = records.read_logits(folder, split, num_rows)
-            run = report.Run(folder, seed, train.config(), result, logits)
+            rows = store.schema.rows["train"]
+            run = report.Run(folder, seed, train.config(), result, logits, rows)
             compared[entry.name].append(run)
     if failed:
         title, error = next(iter(failed.items()))

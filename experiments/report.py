@@ -28,6 +28,7 @@ class Run(NamedTuple):
         config: its config.json.
         result: its result.json.
         logits: on the reported split, float32 [N].
+        train_rows: rows of the training split.
     """
 
     workdir: pathlib.Path
@@ -35,14 +36,13 @@ class Run(NamedTuple):
     config: Mapping[str, Any]
     result: Mapping[str, Any]
     logits: np.ndarray
+    train_rows: int
 
     @property
     def seconds(self) -> float | None:
         """Time in training steps, evaluation and compilation left out."""
         rate = self.result["examples_per_second"]
-        # Version 0.1 did not count the rows, and filled its last batches up.
-        filled = self.result["steps"] * self.config["batch_size"]
-        rows = self.result.get("examples", filled)
+        rows = self.result["epochs"] * self.train_rows
         return rows / rate if rate else None
 
 

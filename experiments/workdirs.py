@@ -12,7 +12,7 @@ from typing import Any
 
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
-from afm_jax.training import checked_items, loop, records
+from afm_jax.training import best, checked_items, loop, records
 from data import leftovers
 
 _log = logging.getLogger(__name__)
@@ -184,13 +184,30 @@ def read_config(workdir: pathlib.Path) -> dict[str, Any]:
         raise InputError(f"No run in {workdir}: there is no {CONFIG}.")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         config = None
     if not isinstance(config, dict) or not {*_NEEDED} <= set(config):
         raise InputError(
             f"{path} is damaged; expected a JSON object with {', '.join(_NEEDED)}."
         )
-    return _FORMERLY | config
+    config = _FORMERLY | config
+    damaged = [name for name, right in _readable(config).items() if not right]
+    if damaged:
+        found = json.dumps(config[damaged[0]])
+        raise InputError(f"{path} is damaged: {damaged[0]} cannot be {found}.")
+    return config
+
+
+def _readable(config: Mapping[str, Any]) -> dict[str, bool]:
+    """Which values of a config are such that one can look for what they name."""
+    settings, folder = config["set"], config["data_dir"]
+    texts = isinstance(settings, list) and all(isinstance(s, str) for s in settings)
+    return {
+        **{k: isinstance(config[k], str) for k in ("model", "dataset", "loss")},
+        "set": texts,
+        "data_dir": folder is None or isinstance(folder, str),
+        "monitor": config["monitor"] in list(best.MONITORS),  # A dict would hash it.
+    }
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

@@ -41,12 +41,15 @@ def made_up_runs(strengths, *, seeds=4, loss="sigmoid_cross_entropy"):
                 "validation": None,
                 "test": evaluation.metrics_of(logits, labels, loss=loss),
                 "best_possible": {"test": {"auc": 0.9, "log_loss": 0.3, "rmse": 0.2}},
-                "steps": 10 * (seed + 1),
+                "epochs": seed + 1,
                 "examples_per_second": None if seed == 1 else 50,
                 "params": 1234,
             }
-            config = {"dataset": "toy", "batch_size": 20, "loss": loss}
+            # Of more rows than there are, as a run may be asked for.
+            config = {"dataset": "toy", "batch_size": 1_000, "loss": loss}
             compared[name].append(
-                report.Run(pathlib.Path(name), seed, config, result, logits)
+                report.Run(
+                    pathlib.Path(name), seed, config, result, logits, train_rows=200
+                )
             )
     return compared, labels

@@ -38,10 +38,11 @@ class Compilations:
         known = set()
 
         def call(*arguments: Any) -> Any:
-            shapes = tuple(
-                getattr(leaf, "shape", ()) for leaf in jax.tree.leaves(arguments)
-            )
-            if shapes not in known:
+            leaves = jax.tree.leaves(arguments)
+            shapes = tuple(getattr(leaf, "shape", ()) for leaf in leaves)
+            # Within another function that is traced there is nothing to compile yet.
+            traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+            if shapes not in known and not traced:
                 self._compile(function, arguments)
                 known.add(shapes)
             return function(*arguments)

@@ -64,11 +64,11 @@ def train_and_evaluate(
     Returns:
         'validation' and 'test' metrics (or None) of the best checkpoint by the
         monitored metric, whose logits are left in `workdir` too (see
-        `records.write_logits`), 'epochs', 'steps', 'examples' (rows trained on, in all
-        epochs), 'examples_per_second' (training alone, without compilation and the
-        first step; None if this call made no further one), 'compilations' (how many
-        programs were compiled), 'compilations_cached' (how many of them jax had kept
-        from an earlier process), 'compile_seconds' (for all of them), 'params'.
+        `records.write_logits`), 'epochs', 'steps', 'examples_per_second' (training
+        alone, without compilation and the first step; None if this call made no further
+        one), 'compilations' (how many programs were compiled), 'compilations_cached'
+        (how many of them jax had kept from an earlier process), 'compile_seconds' (for
+        all of them), 'params'.
 
     Raises:
         InputError: a label is none for the loss; the loss, or a logit in an evaluation,
@@ -137,7 +137,6 @@ def train_and_evaluate(
         **final,
         "epochs": progress.epochs,
         "steps": steps_made,
-        "examples": progress.epochs * splits["train"].num_rows,
         "examples_per_second": epochs.clock.rate(),
         "compilations": devices.compilations.count,
         "compilations_cached": devices.compilations.cached,

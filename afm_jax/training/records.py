@@ -139,7 +139,7 @@ def _read(path: pathlib.Path) -> list[_Line]:
         try:
             lines.append(_Line(text, json.loads(text)))
             lines[-1].content["step"] + 0
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise InputError(
                 f"{path} line {number} is damaged; remove the file to go on without it."
             ) from None

@@ -1,5 +1,7 @@
 import json
 import logging
+import re
+import warnings
 
 import pytest
 from absl import flags
@@ -33,6 +35,17 @@ def test_the_last_line_of_stdout_is_the_result_and_logs_go_to_stderr(capsys):
     assert json.loads(out.splitlines()[-1]) == {"epochs": 5, "loss": "bce"}
     assert "working" in err
     assert "working" not in out
+
+
+def test_a_warning_of_python_is_one_log_line(capsys):
+    def job():
+        warnings.simplefilter("default")
+        warnings.warn("the cache\ncannot be written", stacklevel=1)
+        return {}
+
+    assert run("--loss=bce", job=job) == 0
+    err = capsys.readouterr().err
+    assert re.fullmatch(r"\d\d:\d\d:\d\d the cache cannot be written\n", err)
 
 
 def test_flags_of_an_earlier_run_are_forgotten(capsys):
@@ -134,14 +147,15 @@ def test_a_result_that_json_cannot_say_is_a_bug():
 
 
 def test_progress_off_a_terminal_is_a_log_line_every_ten_seconds(monkeypatch, caplog):
-    clock = iter([0.0, 2.0, 12.0, 15.0])
+    clock = iter([0.0, 20.0, 21.0, 30.0, 33.0])
     monkeypatch.setattr(program.time, "monotonic", lambda: next(clock))
     with (
         caplog.at_level(logging.INFO, "data.program"),
         program.progress("encode", 4000) as advance,
     ):
         advance(500)
-        advance(700, "loss 0.5")
+        advance(100)  # So soon after the first that a rate would be a guess.
+        advance(600, "loss 0.5")
         advance(100)
     assert [record.getMessage() for record in caplog.records] == [
         # Not the rate of the first 500, whose time was that of getting ready, too.

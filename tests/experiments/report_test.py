@@ -23,7 +23,7 @@ def test_means_and_deviations_are_over_seeds():
             "mean": pytest.approx(np.mean(values)),
             "sd": pytest.approx(np.std(values, ddof=1)),
         }
-        # 10, 30 and 40 steps of 20 rows at 50 rows a second; the second is not known.
+        # 1, 3 and 4 epochs of 200 rows at 50 rows a second; the second is not known.
         seconds = found["models"][name]["seconds"]
         assert seconds["mean"] == pytest.approx((4 + 12 + 16) / 3)
     ours, theirs = (found["models"][name]["auc"]["mean"] for name in ("two", "one"))

@@ -58,7 +58,7 @@ def test_the_result_stands_beside_the_best_possible(fm_run):
     workdir, result = fm_run
     assert set(result) == {
         *("model", "dataset", "validation", "test", "best_possible", "epochs"),
-        *("steps", "examples", "examples_per_second", "params", "workdir"),
+        *("steps", "examples_per_second", "params", "workdir"),
         *("compilations", "compilations_cached", "compile_seconds"),
     }
     best, found = result["best_possible"]["test"], result["test"]

@@ -216,6 +216,21 @@ def test_a_damaged_config_is_told_by_every_program(started, text, capsys):
     assert f"{started}/config.json is damaged" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("model", None), ("model", ["fm"]), ("dataset", None), ("loss", 1)),
+        *(("set", None), ("set", "embedding_dim=4"), ("set", [3])),
+        *(("data_dir", 5), ("monitor", "acu"), ("monitor", [1])),
+    ],
+)
+def test_a_config_with_a_value_of_another_kind_is_damaged(started, name, value):
+    text = json.dumps({**CONFIG, name: value})
+    (started / "config.json").write_text(text)
+    with pytest.raises(InputError, match=f"config.json is damaged: {name} cannot be"):
+        workdirs.read_config(started)
+
+
 def test_every_flag_that_a_config_must_hold_is_a_flag_of_training():
     assert set(workdirs._NEEDED) < set(train.FLAGS)
     assert {"epochs", "patience", *workdirs._SURROUNDINGS} < set(train.FLAGS)

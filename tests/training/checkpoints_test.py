@@ -15,6 +15,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import tracemalloc  # noqa: F401  # pytest wants it when no file can be opened.
 from unittest import mock
 
 import jax

@@ -86,7 +86,8 @@ def test_no_thread_outlives_the_records(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line", [b"{", b"[]", b'{"loss": 1}', b'{"step": "x"}', b"\xff"]
+    "line",
+    [b"{", b"[]", b'{"loss": 1}', b'{"step": "x"}', b"\xff", b"[" * 100_000],
 )
 def test_a_damaged_line_is_named(tmp_path, line):
     (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1}\n' + line + b"\n")
