@@ -13,7 +13,8 @@ _OUT_OF_MEMORY = re.compile(r"RESOURCE_EXHAUSTED: Out of memory[^\n]*")
 _ERRNOS = (
     *(errno.EACCES, errno.EPERM, errno.EROFS),  # may not
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE),  # too much
-    *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG),
+    *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP),
+    errno.ENAMETOOLONG,
     *(errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT),  # broken
 )
 

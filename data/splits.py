@@ -10,6 +10,9 @@ from data import permutation, readers
 from data.spill import Spill, Stored
 from data.store import SPLITS
 
+_EXACT = 2**53
+"""From here on float64 does not tell all whole numbers apart."""
+
 
 def sizes(rows: int, fractions: Sequence[float]) -> tuple[int, ...]:
     """Number of rows of each split: fractions rounded, training takes the rest.
@@ -146,10 +149,15 @@ def assign(
 def _time_positions(blocks: Sequence[Stored]) -> Iterator[np.ndarray]:
     found: dict[float, int] = {}
     for block in blocks:
-        for time, count in zip(
-            *np.unique(block.load_times(), return_counts=True), strict=True
-        ):
-            found[time] = found.get(time, 0) + int(count)
-    times = np.array(sorted(found))
-    counts = np.array([found[time] for time in times], np.int64)
+        times, counts = np.unique(block.load_times(), return_counts=True)
+        for time, count in zip(times.tolist(), counts.tolist(), strict=True):
+            found[time] = found.get(time, 0) + count
+    ordered = sorted(found)
+    whole = all(isinstance(time, int) for time in ordered)
+    if not whole and max(map(abs, ordered)) >= _EXACT:
+        raise InputError(
+            f"--split=time: some times have fractions and others are as large as {max(ordered, key=abs)}, so that not all can be told apart; give all of them as whole numbers."
+        )
+    counts = np.array([found[time] for time in ordered], np.int64)
+    times = np.array(ordered, np.int64 if whole else np.float64)
     return time_positions((block.load_times() for block in blocks), times, counts)

@@ -5,6 +5,7 @@ Such a store is read where its arrays are. `data.upgrade` makes one of version 2
 
 import json
 import pathlib
+import shlex
 from collections.abc import Mapping
 
 import numpy as np
@@ -53,7 +54,7 @@ def _check_sizes(folder: pathlib.Path) -> Mapping[str, int]:
         files = {path.with_name(name): size for name, size in sizes.items()}
     except FileNotFoundError:
         raise InputError(
-            f"{folder} holds records of version 1 alone; make a store of them with python -m data.prepare --upgrade --name={folder.parent.name} --data_dir={folder.parent.parent}."
+            f"{folder} holds records of version 1 alone; make a store of them with python -m data.prepare --upgrade --name={folder.parent.name} --data_dir={shlex.quote(str(folder.parent.parent))}."
         ) from None
     except arrays.NOT_AS_WRITTEN as error:
         raise InputError(

@@ -4,6 +4,8 @@ The fast way parses a chunk with polars and only counts separators; a chunk that
 as it should be is gone through line by line, to say what is wrong where.
 """
 
+import contextlib
+import functools
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -26,7 +28,12 @@ KINDS = {
     "unused": pl.String,
 }
 """What a column may hold: a time is a number and not missing, a whole number is of 0 or more
-and not missing, a label is 0 or 1, a signed label may be -1 for 0."""
+and not missing, a label is 0 or 1, a signed label may be -1 for 0.
+
+Times of a chunk that are all whole become Int64, which tells nanoseconds apart. Others are
+Float64, and below 2^53, from where on it does not tell whole numbers apart."""
+
+_EXACT = 2**53
 
 _LABELS = {"label": (0.0, 1.0), "signed_label": (-1.0, 0.0, 1.0)}
 
@@ -190,13 +197,19 @@ def _read(
 ) -> pl.DataFrame:
     if found and found.literals.size:  # which polars would take for mistakes
         data = quotes.quote_literals(data, found, separator)
-    return pl.read_csv(
+    kinds = {name: KINDS[kind] for name, kind in columns.items()}
+    times = [name for name, kind in columns.items() if kind == "time"]
+    read = functools.partial(
+        pl.read_csv,
         data,
         has_header=False,
-        schema={name: KINDS[kind] for name, kind in columns.items()},
         separator=separator,
         quote_char='"' if found else None,
     )
+    if times:
+        with contextlib.suppress(pl.exceptions.ComputeError):
+            return read(schema={**kinds, **dict.fromkeys(times, pl.Int64)})
+    return read(schema=kinds)
 
 
 def _is_sound(frame: pl.DataFrame, columns: Mapping[str, str]) -> bool:
@@ -207,7 +220,10 @@ def _is_sound(frame: pl.DataFrame, columns: Mapping[str, str]) -> bool:
         elif kind == "number":
             tests.append(~pl.col(name).is_infinite().any())
         elif kind == "time":
-            tests.append(pl.col(name).is_finite().fill_null(False).all())
+            sound = pl.col(name).is_finite()
+            if frame.schema[name] == pl.Float64:
+                sound &= pl.col(name).abs() < _EXACT
+            tests.append(sound.fill_null(False).all())
         elif kind == "whole":
             tests.append((pl.col(name) >= 0).fill_null(False).all())
     return not tests or bool(frame.select(pl.all_horizontal(tests)).item())
@@ -249,8 +265,15 @@ def _explain(
             raise InputError(f"{place}: {count}, {expected}.")
         for (name, kind), value in zip(columns.items(), values, strict=True):
             _check(place, name, kind, value)
+    if "time" in columns.values():
+        problem = problem or "a time of 2^53 or more beside one with a fraction"
     problem = problem or f"no lines of {len(columns)} columns"
     raise InputError(f"{chunk.path}, lines {chunk.first_line} to {last}: {problem}.")
+
+
+def _is_int64(value: str) -> bool:
+    whole = re.fullmatch(r" *([-+]?\d{1,19})", value, re.ASCII)
+    return whole is not None and -(2**63) <= int(whole[1]) < 2**63
 
 
 def _check(place: str, name: str, kind: str, value: str) -> None:
@@ -258,7 +281,7 @@ def _check(place: str, name: str, kind: str, value: str) -> None:
     expected = ""
     if kind in _LABELS and number not in _LABELS[kind]:
         expected = " or ".join(f"{label:.0f}" for label in _LABELS[kind])
-    if kind == "time" and not math.isfinite(number):
+    if kind == "time" and not (abs(number) < _EXACT or _is_int64(value)):
         expected = "a time, a number"
     if kind == "number" and value.strip(" \t") and math.isinf(number):
         expected = "a finite number"

@@ -158,3 +158,29 @@ def test_max_slots_need_a_multi_valued_column(tmp_path):
     write(tmp_path / "in" / "rows.csv", c=WORDS)
     with pytest.raises(InputError, match="--max_slots=3: no multi_valued columns"):
         encoded(CsvBuilder, tmp_path, **OPTIONS, max_slots=["3"])
+
+
+@pytest.mark.parametrize("builder", [CsvBuilder, ParquetBuilder])
+def test_times_in_nanoseconds_are_told_apart(tmp_path, builder):
+    """The newest row comes first; training gets the older half, to the nanosecond."""
+    times = [1_700_000_000_000_000_000 + 39 - row for row in range(40)]
+    words = ["newer"] * 20 + ["older"] * 20
+    write(tmp_path / "in" / f"a.{builder.name}", c=words, t=times)
+    options = {**OPTIONS, "time": "t", "split": "time", "fractions": [0.5, 0.5]}
+    _, ids = encoded(builder, tmp_path, **options)
+    assert set(ids["train"].ravel()) == {2}  # the one value of training, 'older'
+    assert set(ids["validation"].ravel()) == {1}
+
+
+def test_large_times_beside_fractions_are_refused(tmp_path):
+    large = [2**53 + row for row in range(40)]
+    write(tmp_path / "in" / "a.csv", c=WORDS, t=large)
+    write(tmp_path / "in" / "b.csv", c=WORDS, t=[0.5] * 40)
+    options = {**OPTIONS, "time": "t", "split": "time"}
+    with pytest.raises(InputError, match="some times have fractions and others"):
+        encoded(CsvBuilder, tmp_path, **options)
+    (tmp_path / "in" / "b.csv").unlink()
+    mixed = ["0.5", *map(str, large[1:])]
+    write(tmp_path / "in" / "a.csv", c=WORDS, t=mixed)
+    with pytest.raises(InputError, match=r"a\.csv, lines 2 to 41: a time of 2\^53"):
+        encoded(CsvBuilder, tmp_path, **options)
