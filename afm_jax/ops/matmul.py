@@ -18,7 +18,8 @@ def matmul(inputs: jax.Array, kernel: jax.Array) -> jax.Array:
     Returns:
         float32 [..., m].
     """
-    precision = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+    # jax 0.10 does not tell type checkers of this option.
+    precision: str | None = getattr(jax.config, "jax_default_matmul_precision")  # noqa: B009
     if precision != "bfloat16":
         return jnp.dot(inputs, kernel)
     # XLA's CPU backend has no products of bfloat16 with further axes.
