@@ -43,8 +43,14 @@ class DamageError(Exception):
 
 
 def complete(directory: pathlib.Path) -> list[int]:
-    """The steps of the checkpoints in a folder, which need not exist, rising."""
-    names = (path.name for path in directory.glob("*") if path.is_dir())
+    """The steps of the checkpoints in a folder, which need not exist, rising.
+
+    Raises:
+        OSError: the folder cannot be read, at the moment or by this user.
+    """
+    # Not `glob`, for which a folder that cannot be read is empty.
+    paths = directory.iterdir() if directory.is_dir() else ()
+    names = [path.name for path in paths if path.is_dir()]
     return sorted(int(name) for name in names if _STEP.fullmatch(name))
 
 

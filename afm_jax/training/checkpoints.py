@@ -98,7 +98,8 @@ class Checkpoints:
         Raises:
             RuntimeError: there is a checkpoint of this step or of a later one.
             InputError: the folder is gone.
-            OSError: the disk has less space than the state takes uncompressed.
+            OSError: the disk has less space than the state takes uncompressed, or the
+                folder cannot be read.
             Exception: what made the save before this one fail.
         """
         if self._schema is None:

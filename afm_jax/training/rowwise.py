@@ -41,7 +41,8 @@ def check(tx: optax.GradientTransformation, params: Any) -> None:
     Raises:
         InputError: it is otherwise.
     """
-    arrays, structure = jax.tree.flatten(params)
+    # As jax has them: of NumPy's float64 it makes float32.
+    arrays, structure = jax.tree.flatten(jax.eval_shape(lambda tree: tree, params))
     shapes = tuple((leaf.shape, np.dtype(leaf.dtype).name) for leaf in arrays)
     problem = _problem(tx, structure, shapes)
     if problem:

@@ -453,7 +453,7 @@ def read_lines(path):
 
 def words_of(store, data_dir, split, row):
     """The values of a row's fields, by name."""
-    file = data_dir / store.schema.dataset / "1.0.0" / encoding.VOCABULARIES_FILE
+    file = data_dir / store.schema.dataset / "2.0.0" / encoding.VOCABULARIES_FILE
     vocabularies = encoding.read_vocabularies(file)
     words = {}
     for field in store.schema.fields:

@@ -63,7 +63,7 @@ def test_where_there_is_no_run_one_starts(tmp_path):
 
 def test_a_run_without_its_config_is_not_gone_on_with(fm_run, tmp_path):
     (tmp_path / "checkpoints" / "7").mkdir(parents=True)
-    with pytest.raises(InputError, match=r"there is no config\.json"):
+    with pytest.raises(InputError, match=r"no config\.json"):
         programs.run(train, "--resume", f"--workdir={tmp_path}")
 
 

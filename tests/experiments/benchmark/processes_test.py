@@ -23,5 +23,5 @@ def test_the_last_line_the_time_and_the_memory_of_a_program(tmp_path, monkeypatc
 
 
 def test_a_program_that_fails_is_told_with_its_last_words():
-    with pytest.raises(InputError, match=r"ended with 2: .*--dataset"):
+    with pytest.raises(InputError, match=r"ended with 2: .*--data_dir"):
         processes.run("data.prepare")
