@@ -88,7 +88,10 @@ def test_evaluate_agrees_with_train(fm_run):
 def test_what_asks_to_stop_saves_and_the_printed_command_goes_on(tmp_path, kind):
     workdir = tmp_path / "a run"
     arguments = ("experiments.train", f"--workdir={workdir}", *FM)
+    # A process inherits what is ignored, as SIGHUP is where the tests run under nohup.
+    before = signal.signal(kind, signal.SIG_DFL)
     process = start(*arguments, "--epochs=50", "--patience=0")
+    signal.signal(kind, before)
     metrics = workdir / "metrics.jsonl"
     while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
         time.sleep(0.05)
