@@ -111,7 +111,10 @@ def values_of(name: str, dictionary: Dictionary) -> pl.Series:
     if len(twice):
         _log.warning(
             "Column %r holds both '%s' and '%s.0', and %d other whole numbers in two forms; each form counts as a value of its own. Write numbers in one form.",
-            *(name, twice[0], twice[0], len(twice) - 1),
+            name,
+            twice[0],
+            twice[0],
+            len(twice) - 1,
         )
     return strings
 

@@ -104,8 +104,13 @@ class MultiValued:
         typical = int(np.searchsorted(np.cumsum(self._rows), 0.9 * rows))
         _log.warning(
             "Column %r: the longest training list has %d items, and 9 of 10 have at most %d. Every row takes %d slots, which makes %.0f MB for the training rows, and %.2g%% of the slots are filled. --max_slots=%s:N keeps the first N items of a list.",
-            *(self._name, lengths[-1], typical, self._slots),
-            *(rows * self._slots * _SLOT_BYTES / 1e6, 100 * filled, self._name),
+            self._name,
+            lengths[-1],
+            typical,
+            self._slots,
+            rows * self._slots * _SLOT_BYTES / 1e6,
+            100 * filled,
+            self._name,
         )
 
 

@@ -57,7 +57,9 @@ class Compilations:
         if self.count > count:
             _log.info(
                 "Compiled %d programs in %.1f s; %d of them jax had kept.",
-                *(self.count - count, self.seconds - seconds, self.cached - cached),
+                self.count - count,
+                self.seconds - seconds,
+                self.cached - cached,
             )
 
     def _compile(self, function: Any, arguments: tuple[Any, ...]) -> None:

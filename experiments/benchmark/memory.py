@@ -64,10 +64,16 @@ def _peaks(folder: str, embedding_dim: int) -> tuple[int, int, int]:
     for epochs, more in (EPOCHS, ()), (EPOCHS + 1, ("--resume",)):
         _log.info("embedding_dim %d, to epoch %d", embedding_dim, epochs)
         done = processes.run(
-            *("experiments.train", "--model=fm", "--dataset=csv", "--patience=0"),
-            *(f"--data_dir={folder}/stores", f"--workdir={folder}/{embedding_dim}"),
-            *(f"--set=embedding_dim={embedding_dim}", f"--epochs={epochs}"),
-            *("--batch_size=256", *more),
+            "experiments.train",
+            "--model=fm",
+            "--dataset=csv",
+            "--patience=0",
+            f"--data_dir={folder}/stores",
+            f"--workdir={folder}/{embedding_dim}",
+            f"--set=embedding_dim={embedding_dim}",
+            f"--epochs={epochs}",
+            "--batch_size=256",
+            *more,
         )
         peaks.append(done.peak_rss_mb or 0)
     first, resumed = peaks
@@ -82,7 +88,11 @@ def _prepare(folder: pathlib.Path, vocab_size: int) -> None:
         for row in range(vocab_size // workload.NUM_FIELDS):
             print(row % 2, *[row] * len(columns), sep=",", file=file)
     processes.run(
-        *("data.prepare", "--dataset=csv", f"--source={folder}/rows.csv"),
-        *(f"--data_dir={folder}/stores", "--label=label", "--fractions=0.9,0.1"),
+        "data.prepare",
+        "--dataset=csv",
+        f"--source={folder}/rows.csv",
+        f"--data_dir={folder}/stores",
+        "--label=label",
+        "--fractions=0.9,0.1",
         f"--categorical={','.join(columns)}",
     )
