@@ -88,12 +88,14 @@ class DenseColumn:
     Attributes:
         name: the column's name.
         transform: 'log1p' for (sign(x) log(1 + |x|) - mean) / std, a missing x being
-            the mean, 0; 'missing' for 1 where the column of this name has no value,
-            else 0; 'none' for numbers taken as they are.
-        mean: mean of sign(x) log(1 + |x|) over the training split.
-        std: its standard deviation.
-        low: the smallest sign(x) log(1 + |x|) of the training split, at most 10 standard
-            deviations below the mean. What lies below counts as this. None in stores of
+            the mean, 0; 'min_max' for (x - mean) / std, a missing x being 0; 'missing'
+            for 1 where the column of this name has no value, else 0; 'none' for numbers
+            taken as they are.
+        mean: mean of sign(x) log(1 + |x|) over the training split; for 'min_max' the
+            smallest x of it.
+        std: its standard deviation; for 'min_max' the range of x.
+        low: the smallest sign(x) log(1 + |x|), or x, of the training split, at most 10
+            times std below the mean. What lies below counts as this. None in stores of
             version 1, which take any number.
         high: the largest, in the same way.
     """

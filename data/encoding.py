@@ -122,16 +122,9 @@ def fit(
         raise InputError(
             "There is no field to embed: name a categorical or multi-valued column, or cut numbers into buckets by --numeric_as."
         )
-    dense_names = [
-        (name, index)
-        for index, (name, kind) in enumerate(
-            zip(_numeric(spill.layout), kinds, strict=True)
-        )
-        if kind == "dense"
-    ]
-    dense = numeric.Dense(
-        [name for name, _ in dense_names], [index for _, index in dense_names]
-    )
+    numbers = _numeric(spill.layout)
+    kept = [i for i, kind in enumerate(kinds) if kind in numeric.DENSE_KINDS]
+    dense = numeric.Dense([numbers[i] for i in kept], kept, [kinds[i] for i in kept])
     loaded = ordered_map(Stored.load, spill.blocks)
     for block, part in zip(loaded, assigned, strict=True):
         train = np.flatnonzero(part == 0)

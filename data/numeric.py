@@ -1,4 +1,4 @@
-"""Encoders of columns of numbers: as buckets, or standardised as they are.
+"""Encoders of columns of numbers: as buckets, or scaled as they are.
 
 The buckets are fields; see `data.encoders.Encoder`. The dense columns, which have no ids,
 are one encoder of their own, `Dense`.
@@ -16,7 +16,8 @@ from data import readers
 from data.encoders import FIRST, Vocabulary, always_missing, fit_strings
 from data.spill import Block
 
-KINDS = ("dense", "bucket_log2", "bucket_quantile")
+DENSE_KINDS = ("dense", "min_max")
+KINDS = (*DENSE_KINDS, "bucket_log2", "bucket_quantile")
 
 _QUANTILE_SAMPLE = 1_000_000
 
@@ -113,10 +114,17 @@ class QuantileBuckets:
 
 
 class Dense:
-    """Numeric columns kept as numbers, standardised; see `Encoder` for count and fit."""
+    """Numeric columns kept as numbers, on a common scale; see `Encoder` for count and fit.
 
-    def __init__(self, names: Sequence[str], indices: Sequence[int]):
+    A column of kind 'dense' gets mean 0 and standard deviation 1 on the training rows. A
+    column of kind 'min_max' gets their smallest number at 0 and their largest at 1.
+    """
+
+    def __init__(
+        self, names: Sequence[str], indices: Sequence[int], kinds: Sequence[str]
+    ):
         self._names, self._indices = list(names), list(indices)
+        self._min_max = np.array([kind == "min_max" for kind in kinds], bool)
         self._count = np.zeros(len(names))
         self._mean = np.zeros(len(names))
         self._squares = np.zeros(len(names))  # sum of squared distances to the mean
@@ -156,15 +164,19 @@ class Dense:
         self._std = _round(np.sqrt(self._squares / self._count))
         # A constant column becomes 0, whatever the sums were rounded to.
         constant = self._low == self._high
-        self._mean[constant] = self._low[constant]
+        self._mean = np.where(constant | self._min_max, self._low, self._mean)
+        self._std = np.where(self._min_max, self._high - self._low, self._std)
         self._std[constant | (self._std == 0)] = 1.0
         self._low = np.maximum(self._low, self._mean - _MOST_DEVIATIONS * self._std)
         self._high = np.minimum(self._high, self._mean + _MOST_DEVIATIONS * self._std)
         constants = (self._mean, self._std, self._low, self._high)
         columns = [
-            DenseColumn(name, "log1p", *numbers)
-            for name, *numbers in zip(
-                self._names, *(each.tolist() for each in constants), strict=True
+            DenseColumn(name, "min_max" if min_max else "log1p", *numbers)
+            for name, min_max, *numbers in zip(
+                self._names,
+                self._min_max,
+                *(each.tolist() for each in constants),
+                strict=True,
             )
         ]
         return (
@@ -234,6 +246,7 @@ def prepare(numbers: np.ndarray, kinds: Sequence[str]) -> np.ndarray:
 
 _PREPARE = {
     "dense": signed_log1p,
+    "min_max": lambda numbers: numbers,
     "bucket_log2": log2_buckets,
     "bucket_quantile": lambda numbers: numbers,
 }

@@ -83,7 +83,7 @@ flags.DEFINE_integer(
 flags.DEFINE_list(
     "numeric_as",
     None,
-    "how numbers are kept: dense (standardised logarithms; the default), bucket_log2 or bucket_quantile, for all columns or as COLUMN:KIND for one",
+    "How numbers are kept: dense (standardised logarithms; the default), min_max (as they are, the training rows' smallest at 0 and largest at 1), bucket_log2 or bucket_quantile. KIND holds for all columns, COLUMN:KIND for one.",
     flag_values=FLAGS,
 )
 flags.DEFINE_integer(

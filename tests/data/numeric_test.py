@@ -107,7 +107,7 @@ def test_dense_columns_are_standardised_by_the_training_rows(parts):
     numbers = rng.normal([[1e6], [-3], [0]], [[1], [5], [1e-3]], (3, 400))
     numbers[1, rng.random(400) < 0.3] = NAN
     train = np.arange(300)
-    dense = numeric.Dense(["a", "b", "c"], [2, 0, 1])
+    dense = numeric.Dense(["a", "b", "c"], [2, 0, 1], ["dense"] * 3)
     ordered = numbers[[1, 2, 0]]
     for part in np.array_split(train, parts):
         dense.count(block(*ordered[:, part]), np.arange(len(part)))
@@ -141,7 +141,7 @@ def test_the_blocks_in_which_rows_come_do_not_show():
     numbers = np.random.default_rng(0).normal(3, 2, 1000)
     found = set()
     for parts in range(1, 20):
-        dense = numeric.Dense(["a"], [0])
+        dense = numeric.Dense(["a"], [0], ["dense"])
         for part in np.array_split(numbers, parts):
             dense.count(block(part), np.arange(len(part)))
         found.add(dense.fit())
@@ -149,7 +149,7 @@ def test_the_blocks_in_which_rows_come_do_not_show():
 
 
 def test_a_column_missing_only_past_training_has_no_missing_column():
-    dense = numeric.Dense(["a"], [0])
+    dense = numeric.Dense(["a"], [0], ["dense"])
     rows = block([1.0, 3, NAN])
     dense.count(rows, np.arange(2))
     assert [column.transform for column in dense.fit()] == ["log1p"]
@@ -159,7 +159,7 @@ def test_a_column_missing_only_past_training_has_no_missing_column():
 def test_a_constant_column_becomes_zero():
     # Sums of such numbers are rounded, so that their deviation is not exactly 0.
     for value in (5.0, *np.log1p([0.1, 1, 3, 7])):
-        dense = numeric.Dense(["a"], [0])
+        dense = numeric.Dense(["a"], [0], ["dense"])
         for rows in (700, 300):
             dense.count(block(np.append(np.full(rows, value), NAN)), np.arange(rows))
         assert dense.fit()[0] == DenseColumn("a", "log1p", value, 1.0, value, value)
@@ -170,7 +170,7 @@ def test_a_constant_column_becomes_zero():
 
 def test_numbers_are_clipped_to_the_training_range_and_ten_deviations():
     rows = block([0.0] * 9_999 + [1.0] + [-5.0, 0.5, 70.0])
-    dense = numeric.Dense(["a"], [0])
+    dense = numeric.Dense(["a"], [0], ["dense"])
     dense.count(rows, np.arange(10_000))
     (column,) = dense.fit()
     assert column.low == 0
@@ -179,8 +179,21 @@ def test_numbers_are_clipped_to_the_training_range_and_ten_deviations():
     np.testing.assert_allclose(encoded[-4:], [10, encoded[0], 10, 10], rtol=1e-6)
 
 
+def test_min_max_puts_the_training_range_at_0_to_1():
+    rows = block([10.0, NAN, 30, 15, -1e9, 1e9], [0.0, 1, 3, 7, 1, 1])
+    dense = numeric.Dense(["a", "b"], [0, 1], ["min_max", "dense"])
+    dense.count(rows, np.arange(4))
+    assert [(c.name, c.transform, c.mean, c.std) for c in dense.fit()] == [
+        ("a", "min_max", 10, 20),
+        ("b", "log1p", 2.75, pytest.approx(np.std([0, 1, 3, 7]))),
+        ("a", "missing", 0, 1),
+    ]
+    # A missing number counts as the smallest, one out of the range as the nearest in it.
+    np.testing.assert_allclose(dense.encode(rows)[:, 0], [0, 0, 1, 0.25, 0, 1])
+
+
 def test_a_column_whose_deviation_is_too_small_for_a_number_becomes_zero():
-    dense = numeric.Dense(["a"], [0])
+    dense = numeric.Dense(["a"], [0], ["dense"])
     rows = block([1e-200, 3e-200, 2e-200])
     dense.count(rows, np.arange(3))
     assert dense.fit()[0].std == 1
@@ -196,7 +209,7 @@ def test_a_column_without_training_values_is_an_error():
         encoder.count(rows, np.arange(2))
         with pytest.raises(InputError, match="'n' is missing in every training row"):
             encoder.fit(0, 1)
-    dense = numeric.Dense(["n"], [0])
+    dense = numeric.Dense(["n"], [0], ["dense"])
     dense.count(rows, np.arange(2))
     with pytest.raises(InputError, match="'n' is missing in every training row"):
         dense.fit()
@@ -221,7 +234,7 @@ def test_kinds_are_for_all_columns_or_for_one():
 @pytest.mark.parametrize(
     ("numeric_as", "told"),
     [
-        ("log2", "'log2' is none of dense, bucket_log2, bucket_quantile"),
+        ("log2", "'log2' is none of dense, min_max, bucket_log2, bucket_quantile"),
         ("c:dense", "no numeric column 'c'; there are a, b"),
     ],
 )
@@ -231,6 +244,6 @@ def test_kinds_that_do_not_exist_are_an_error(numeric_as, told):
 
 
 def test_numbers_are_prepared_for_their_kind():
-    numbers = np.array([[5.0], [5.0], [5.0]])
-    kinds = ("bucket_quantile", "bucket_log2", "dense")
-    assert numeric.prepare(numbers, kinds).ravel().tolist() == [5, 2, math.log1p(5)]
+    numbers = np.array([[5.0], [5.0], [5.0], [5.0]])
+    kinds = ("bucket_quantile", "bucket_log2", "dense", "min_max")
+    assert numeric.prepare(numbers, kinds).ravel().tolist() == [5, 2, math.log1p(5), 5]
