@@ -25,11 +25,12 @@ from typing import Any, NamedTuple
 import jax
 from absl import flags
 
+from afm_jax.data.store.reader import Store
 from afm_jax.errors import InputError, did_you_mean
 from afm_jax.training import records
-from data import program
-from data.store import Store
 from experiments import plots, report, runs, startup, statistics, train, workdirs
+from experiments.cli import program
+from experiments.cli.progress import show_progress
 
 FLAGS = flags.FlagValues()
 
@@ -120,7 +121,7 @@ def _compare(
         raise InputError(f"The {split} split is all of one class: nothing to compare.")
     compared = _train_all(entries, workdir, store, split)
     resamples = _RESAMPLES.value
-    with program.progress("Resampling", resamples, "draws") as advance:
+    with show_progress("Resampling", resamples, "draws") as advance:
         summary = report.summarize(
             compared, labels, split, reference, resamples=resamples, advance=advance
         )

@@ -13,11 +13,11 @@ from typing import Any
 
 from absl import flags
 
+from afm_jax.data.loader import Loader
 from afm_jax.training import evaluation, parallel, steps
 from afm_jax.training.dataset import check_labels
-from data import program
-from data.loader import Loader
 from experiments import runs, startup, workdirs
+from experiments.cli import program
 
 FLAGS = flags.FlagValues()
 

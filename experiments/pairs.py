@@ -20,13 +20,13 @@ import scipy.stats
 from absl import flags
 from flax import linen as nn
 
+from afm_jax.data.loader import Loader
+from afm_jax.data.synthetic import planted
 from afm_jax.features import Batch, Schema
 from afm_jax.modules import pair_attention
 from afm_jax.ops import interactions
-from data import program
-from data.loader import Loader
-from data.synthetic import planted
 from experiments import runs, startup, workdirs
+from experiments.cli import program
 
 FLAGS = flags.FlagValues()
 

@@ -13,14 +13,14 @@ import numpy as np
 from flax import linen as nn
 
 from afm_jax import models
+from afm_jax.data import synthetic
+from afm_jax.data.loader import Loader
+from afm_jax.data.store.reader import Rows, Store, open_store
 from afm_jax.errors import InputError, did_you_mean
 from afm_jax.features import Features, Schema
 from afm_jax.training import evaluation, leaves, loop, state
 from afm_jax.training.checkpoints import Checkpoints
 from afm_jax.training.dataset import Dataset
-from data import synthetic
-from data.loader import Loader
-from data.store import Rows, Store, open_store
 from experiments import workdirs
 
 _log = logging.getLogger(__name__)

@@ -26,8 +26,9 @@ from afm_jax.training import (
     steps,
     updates,
 )
-from data import program, signals
 from experiments import resuming, runs, startup, workdirs
+from experiments.cli import program, signals
+from experiments.cli.progress import show_progress
 
 FLAGS = flags.FlagValues()
 
@@ -244,7 +245,7 @@ def run() -> dict[str, Any]:
         workdirs.start(workdir, config(), schema, resume=resume)
         with (
             signals.stop_requested() as stop,
-            program.progress("Training", rows) as advance,
+            show_progress("Training", rows) as advance,
         ):
             try:
                 result = loop.train_and_evaluate(

@@ -10,10 +10,10 @@ import pathlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from afm_jax import files
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
 from afm_jax.training import best, checked_items, loop, records
-from data import leftovers
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def held(workdir: pathlib.Path) -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(leftovers.made(workdir))
+            stack.enter_context(files.made(workdir))
             handle = os.open(workdir, os.O_RDONLY)
         except OSError as error:
             raise InputError(f"--workdir={workdir}: {error.strerror}.") from None

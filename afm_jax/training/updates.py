@@ -25,7 +25,7 @@ _STACK_STEPS, _STACK_NUMBERS = 8, 1 << 21
 
 
 class Batches(Protocol):
-    """A split as batches; see `data.loader.Loader`."""
+    """A split as batches; see `afm_jax.data.loader.Loader`."""
 
     num_rows: int
     batch_size: int

@@ -10,10 +10,10 @@ import jax
 import numpy as np
 
 from afm_jax import models
+from afm_jax.data.loader import Loader
+from afm_jax.data.store.reader import Rows
 from afm_jax.ops import losses
 from afm_jax.training import optimizers, parallel, steps, updates
-from data.loader import Loader
-from data.store import Rows
 from experiments.benchmark import timing, workload
 
 SOURCES = ("memory", "loader")

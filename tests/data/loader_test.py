@@ -7,9 +7,9 @@ import jax
 import numpy as np
 import pytest
 
+from afm_jax.data.loader import AHEAD, Loader
+from afm_jax.data.store.reader import Rows
 from afm_jax.errors import InputError
-from data.loader import AHEAD, Loader
-from data.store import Rows
 
 N = 1_003
 
@@ -265,7 +265,7 @@ def test_a_step_outside_the_epoch_is_refused(rows, step):
 def test_bad_sizes_are_refused(rows):
     with pytest.raises(InputError, match="batch size 0"):
         Loader(rows, 0)
-    empty = rows.take(slice(0))
+    empty = rows.slice(0, 0)
     with pytest.raises(InputError, match="no rows"):
         Loader(empty, 64)
 

@@ -10,8 +10,8 @@ import pytest
 from afm_jax.errors import InputError
 from afm_jax.features import Field, Schema
 from afm_jax.training import loop
-from data import program
 from experiments import evaluate, pairs, train, workdirs
+from experiments.cli import program
 
 SCHEMA = Schema("toy", (Field("user", "categorical", 40, 0),))
 CONFIG = {

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 from afm_jax import models
+from afm_jax.data import synthetic
+from afm_jax.data.loader import Loader
 from afm_jax.errors import InputError
 from afm_jax.ops import metrics
 from afm_jax.training import (
@@ -28,8 +30,6 @@ from afm_jax.training import (
 )
 from afm_jax.training.checkpoints import Checkpoints
 from afm_jax.training.dataset import Dataset
-from data import synthetic
-from data.loader import Loader
 
 ROWS = {"train": 1_110, "validation": 300, "test": 300}
 BATCH_SIZE = 256

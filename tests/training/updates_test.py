@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from afm_jax import models
+from afm_jax.data.loader import Loader
+from afm_jax.data.store.reader import Rows
 from afm_jax.errors import InputError
 from afm_jax.ops import losses
 from afm_jax.training import optimizers, parallel, steps, updates
-from data.loader import Loader
-from data.store import Rows
 
 VOCAB_SIZE = 50
 
