@@ -46,15 +46,16 @@ class Batch(NamedTuple):
         labels: float32 [B], 0 or 1.
         weights: float32 [B], 0 for padding. A padding row repeats a real row of the
             batch, so that it brings no feature id; batch normalization counts it.
-        rows: int32 [U] or None. If given, `features.ids` are positions in `rows`, and
-            `rows` are the distinct feature ids of the batch in rising order, filled up
-            with ids of no row (vocab_size and above). See `training.rows.compact`.
+        unique_ids: int32 [U] or None. If given, they are the distinct feature ids of
+            the batch in rising order, filled up with ids of no table row (vocab_size
+            and above), and `features.ids` are positions in them. See
+            `training.table_rows.deduplicate`.
     """
 
     features: Features
     labels: Array
     weights: Array
-    rows: Array | None = None
+    unique_ids: Array | None = None
 
 
 @dataclasses.dataclass(frozen=True)

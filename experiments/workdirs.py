@@ -13,7 +13,7 @@ from typing import Any
 from afm_jax import files
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
-from afm_jax.training import best, checked_items, loop, records
+from afm_jax.training import best, checked_items, loop, metrics_log
 
 _log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ _RESULT = "result.json"
 _EVALUATED = ("validation", "test")
 _FILES = (
     *(CONFIG, _SCHEMA, _RESULT, "metrics.jsonl"),
-    *(str(records.logits_file(pathlib.Path(), name)) for name in _EVALUATED),
+    *(str(metrics_log.logits_file(pathlib.Path(), name)) for name in _EVALUATED),
 )
 _FOLDERS = (loop.CHECKPOINTS, "events", "logits")
 _NEEDED = ("model", "set", "dataset", "data_dir", "loss")

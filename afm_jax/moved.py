@@ -1,0 +1,44 @@
+"""Modules that version 0.2.0 moved: importing one by its old name says where it is.
+
+To be removed in version 0.3.0.
+"""
+
+import importlib.abc
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+MOVED = {
+    "afm_jax.training.epochs": "afm_jax.training.trainer",
+    "afm_jax.training.parallel": "afm_jax.training.devices",
+    "afm_jax.training.records": "afm_jax.training.metrics_log",
+    "afm_jax.training.rows": "afm_jax.training.table_rows",
+    "afm_jax.training.updates": "afm_jax.training.feed",
+}
+"""The new name of each moved module, by its old one."""
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Asked by Python's import where no other finder knows a module."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: ModuleType | None = None,
+    ) -> ModuleSpec | None:
+        new = MOVED.get(fullname)
+        if new is None:
+            return None
+        # No ModuleNotFoundError, which `from package import name` drops.
+        raise ImportError(
+            f"{fullname} was moved in afm_jax 0.2.0; import {new} instead.",
+            name=fullname,
+        )
+
+
+def install() -> None:
+    """Makes Python ask this module's table, after all else, in this process."""
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.append(_Finder())
