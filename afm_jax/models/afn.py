@@ -10,7 +10,7 @@ from flax import linen as nn
 from afm_jax.errors import check_one_of
 from afm_jax.features import Features
 from afm_jax.modules import embedding, mlp, norms, output
-from afm_jax.ops import flat, logarithmic
+from afm_jax.ops import flat, log_neurons
 
 Normalization = Literal["batch", None]
 
@@ -47,9 +47,9 @@ class LogarithmicLayer(nn.Module):
         )
         bias = self.param("bias", nn.initializers.zeros, (self.num_neurons,))
         logarithms = self._normalized(
-            "log_norm", logarithmic.log_magnitudes(vectors), train
+            "log_norm", log_neurons.log_magnitudes(vectors), train
         )
-        products = logarithmic.power_products(logarithms, exponents, bias)
+        products = log_neurons.power_products(logarithms, exponents, bias)
         return self._normalized("exp_norm", products, train)
 
     def _normalized(self, name: str, inputs: jax.Array, train: bool) -> jax.Array:

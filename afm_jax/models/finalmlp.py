@@ -7,7 +7,7 @@ from flax import linen as nn
 from afm_jax import errors
 from afm_jax.features import Features
 from afm_jax.modules import dense_layer, embedding, mlp, norms, output
-from afm_jax.ops import flat, fusion
+from afm_jax.ops import bilinear_fusion, flat
 
 
 class FeatureGate(nn.Module):
@@ -141,4 +141,4 @@ class Model(nn.Module):
         kernel = self.param(
             "fusion", lambda key: xavier(key, (p * q // n, 1)).reshape(shape)
         )
-        return fusion.bilinear_fusion(first, second, kernel)
+        return bilinear_fusion.bilinear_fusion(first, second, kernel)

@@ -7,7 +7,7 @@ from flax import linen as nn
 from afm_jax import errors
 from afm_jax.features import Features
 from afm_jax.modules import embedding, first_order, mlp, norms, output
-from afm_jax.ops import compressed, flat
+from afm_jax.ops import cin, flat
 
 
 class Model(nn.Module):
@@ -60,7 +60,7 @@ class Model(nn.Module):
         for i, width in enumerate(self.cin_dims):
             shape = (vectors.shape[1], layer.shape[1], width)
             kernel = self.param(f"cin_{i}", xavier, shape)
-            layer = compressed.compressed_interaction(layer, vectors, kernel)
+            layer = cin.compressed_interaction(layer, vectors, kernel)
             parts.append(layer.sum(axis=2))
         if self.hidden_dims:
             parts.append(
