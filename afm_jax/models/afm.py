@@ -9,7 +9,7 @@ from flax import linen as nn
 
 from afm_jax.errors import check_one_of
 from afm_jax.features import Features
-from afm_jax.modules import attention, embedding, first_order, output
+from afm_jax.modules import attention, dense_tower, embedding
 
 Projection = Literal["signs", "ones", "xavier"]
 
@@ -19,7 +19,8 @@ class Model(nn.Module):
 
     a_ij is the softmax over the pairs of h^T relu(W (v_i * v_j) x_i x_j + b). The pairs
     are pairs of fields: a multi-valued field has one vector, the mean over its slots.
-    Dense columns enter the first-order part alone.
+    Dense columns enter the first-order part alone, or the tower that may stand in its
+    place (`first_order_inputs='dense_tower'`).
 
     Departures from the paper: its dropout on the pair products is two dropouts here, on
     the attention weights and on the pooled vector, as in its authors' code. From that
@@ -48,7 +49,8 @@ class Model(nn.Module):
         pooling_dropout_rate: of each dimension of the pooled vector.
         projection: how p starts: 'signs' for 1, -1, 1, ...; 'ones', which goes with the
             tables of a trained FM; 'xavier' for Xavier normal, as in FuxiCTR.
-        first_order_inputs: 'all', 'fields' or 'dense'; see `modules.first_order`.
+        first_order_inputs: 'all', 'fields' or 'dense', see `modules.first_order`; or
+            'dense_tower', see `modules.dense_tower`.
         init_stddev: standard deviation of the initial tables.
     """
 
@@ -61,7 +63,7 @@ class Model(nn.Module):
     attention_dropout_rate: float = 0.0
     pooling_dropout_rate: float = 0.0
     projection: Projection = "signs"
-    first_order_inputs: first_order.Inputs = "all"
+    first_order_inputs: dense_tower.Inputs = "all"
     init_stddev: float = 1e-4
 
     @nn.compact
@@ -72,7 +74,6 @@ class Model(nn.Module):
             InputError: fewer than two fields, or an unknown option.
         """
         check_one_of("projection", self.projection, typing.get_args(Projection))
-        logits = first_order.first_order_logits(self, features)
         vectors = embedding.field_vectors(self, self.embedding_dim, features)
         pooled = attention.AttentionPooling(
             self.attention_dim,
@@ -84,10 +85,9 @@ class Model(nn.Module):
         pooled = nn.Dropout(
             self.pooling_dropout_rate, deterministic=not train, name="pooling_dropout"
         )(pooled)
-        projected = output.Output(
-            use_bias=False, kernel_init=_STARTS[self.projection], name="output"
-        )(pooled)
-        return logits + projected
+        return dense_tower.logits_of(
+            self, features, pooled, kernel_init=_STARTS[self.projection]
+        )
 
 
 def _signs(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:

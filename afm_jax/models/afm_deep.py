@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from afm_jax.features import Features
-from afm_jax.modules import attention, embedding, first_order, mlp, norms, output
+from afm_jax.modules import attention, dense_tower, embedding, mlp, norms
 
 
 class Model(nn.Module):
@@ -14,9 +14,11 @@ class Model(nn.Module):
     a_ij as in `models.afm`, s the scale of the pooled vector, d the dense columns. With
     no hidden layer, s = 1 and no d this is AFM.
 
-    The form first proposed has s = 1 and a first-order part of the dense columns alone
-    (`pooling='mean'`, `first_order_inputs='dense'`, `dense_in_deep=False`), and was
-    found no better than AFM. We depart from it: a mean over P = F (F - 1) / 2 products
+    The form first proposed, in a public reproduction note of AFM (2021), has s = 1, a
+    linear tower over the dense columns in place of the first-order part, and dropout
+    after the last hidden layer alone (`pooling='mean'`, `dense_in_deep=False`,
+    `first_order_inputs='dense_tower'`, `dropout_after='last_layer'`). Its author found
+    it no better than AFM. We depart from it: a mean over P = F (F - 1) / 2 products
     of small numbers is P times smaller than NFM's sum of the same products, and so are
     the gradients that reach the tables through the MLP. By default s = P
     (`pooling='sum'`): at uniform attention, where training starts, the MLP sees NFM's
@@ -37,7 +39,10 @@ class Model(nn.Module):
         attention_dropout_rate: of the weight a_ij of each pair.
         pooling_dropout_rate: of each dimension of the pooled vector.
         dropout_rate: of the outputs of the hidden layers.
-        first_order_inputs: 'all', 'fields' or 'dense'; see `modules.first_order`.
+        dropout_after: whether that dropout follows 'every_layer' of the MLP or the
+            'last_layer' alone.
+        first_order_inputs: 'all', 'fields' or 'dense', see `modules.first_order`; or
+            'dense_tower', see `modules.dense_tower`.
         dense_in_deep: whether the MLP sees the dense columns.
         init_stddev: standard deviation of the initial tables.
     """
@@ -53,7 +58,8 @@ class Model(nn.Module):
     attention_dropout_rate: float = 0.0
     pooling_dropout_rate: float = 0.0
     dropout_rate: float = 0.0
-    first_order_inputs: first_order.Inputs = "all"
+    dropout_after: mlp.DropoutAfter = "every_layer"
+    first_order_inputs: dense_tower.Inputs = "all"
     dense_in_deep: bool = True
     init_stddev: float = 0.01
 
@@ -64,7 +70,6 @@ class Model(nn.Module):
         Raises:
             InputError: fewer than two fields, or an unknown option.
         """
-        logits = first_order.first_order_logits(self, features)
         vectors = embedding.field_vectors(self, self.embedding_dim, features)
         pooled = attention.AttentionPooling(
             self.attention_dim,
@@ -79,6 +84,10 @@ class Model(nn.Module):
         if self.dense_in_deep:
             pooled = jnp.concatenate([pooled, features.dense], axis=1)
         hidden = mlp.MLP(
-            self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
+            self.hidden_dims,
+            self.dropout_rate,
+            self.normalization,
+            self.dropout_after,
+            name="mlp",
         )(pooled, train=train)
-        return logits + output.Output(use_bias=False, name="output")(hidden)
+        return dense_tower.logits_of(self, features, hidden)

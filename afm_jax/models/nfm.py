@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from afm_jax.features import Features
-from afm_jax.modules import embedding, first_order, mlp, norms, output
+from afm_jax.modules import dense_tower, embedding, mlp, norms
 from afm_jax.ops import interactions
 
 
@@ -31,7 +31,10 @@ class Model(nn.Module):
             layers; see `modules.norms`.
         pooling_dropout_rate: of each dimension of the pooled vector.
         dropout_rate: of the outputs of the hidden layers.
-        first_order_inputs: 'all', 'fields' or 'dense'; see `modules.first_order`.
+        dropout_after: whether that dropout follows 'every_layer' of the MLP or the
+            'last_layer' alone.
+        first_order_inputs: 'all', 'fields' or 'dense', see `modules.first_order`; or
+            'dense_tower', see `modules.dense_tower`.
         dense_in_deep: whether the MLP sees the dense columns.
         init_stddev: standard deviation of the initial tables.
     """
@@ -43,14 +46,14 @@ class Model(nn.Module):
     normalization: norms.Normalization = None
     pooling_dropout_rate: float = 0.0
     dropout_rate: float = 0.0
-    first_order_inputs: first_order.Inputs = "all"
+    dropout_after: mlp.DropoutAfter = "every_layer"
+    first_order_inputs: dense_tower.Inputs = "all"
     dense_in_deep: bool = True
     init_stddev: float = 0.01
 
     @nn.compact
     def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
         """The logits, float32 [B]; random in training through the rng 'dropout'."""
-        logits = first_order.first_order_logits(self, features)
         vectors = embedding.field_vectors(self, self.embedding_dim, features)
         pooled = norms.normalize(
             interactions.bi_interaction(vectors),
@@ -64,6 +67,10 @@ class Model(nn.Module):
         if self.dense_in_deep:
             pooled = jnp.concatenate([pooled, features.dense], axis=1)
         hidden = mlp.MLP(
-            self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
+            self.hidden_dims,
+            self.dropout_rate,
+            self.normalization,
+            self.dropout_after,
+            name="mlp",
         )(pooled, train=train)
-        return logits + output.Output(use_bias=False, name="output")(hidden)
+        return dense_tower.logits_of(self, features, hidden)

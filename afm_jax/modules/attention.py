@@ -20,7 +20,8 @@ class AttentionPooling(nn.Module):
 
     Parameters: `kernel` float32 [k, attention_dim] (the paper's W, Xavier normal),
     `bias` float32 [attention_dim] (b, 0), `query` float32 [attention_dim] (h, Xavier
-    normal for a layer with one output). With zero or tiny embeddings all scores are
+    normal for a layer with one output). Some code gives h a bias, too; it would add the
+    same number to all scores, which the softmax over them does not see. With zero or tiny embeddings all scores are
     equal, so that training starts at uniform attention. Where they are frozen they are
     variables of the collection 'frozen' and no parameters, so that no penalty moves them;
     where weights are uniform there are none.
