@@ -9,6 +9,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 LAYERS = (
     "afm_jax.errors",
     "afm_jax.features",
+    "afm_jax.hyperparameters",
     "afm_jax.ops",
     "afm_jax.modules",
     "afm_jax.models",
