@@ -8,4 +8,4 @@ from afm_jax import moved
 
 __version__ = "0.1.0"
 
-moved.install()
+moved.install(moved.MOVED)

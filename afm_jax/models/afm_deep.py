@@ -27,24 +27,35 @@ class Model(nn.Module):
     (`init_stddev=0.01`) for the same reason: the pooled vector is of second order in
     them.
 
+    Extra parameters: k t + t + M(k + D), t = attention_dim.
+
+    Cost of a row: P k t + M(k + D).
+
     Attributes:
-        vocab_size: feature ids of all fields together.
-        slot_fields: the field of each slot; None means one slot per field.
-        embedding_dim: k.
-        attention_dim: t, the width of the attention network.
-        hidden_dims: width of each hidden layer of the MLP.
-        attention_weights: 'learned', 'frozen' or 'uniform'; see `modules.attention`.
-        pooling: 'sum' or 'mean'; see `modules.attention`.
-        normalization: 'batch', 'layer' or None; see `modules.norms`.
-        attention_dropout_rate: of the weight a_ij of each pair.
-        pooling_dropout_rate: of each dimension of the pooled vector.
-        dropout_rate: of the outputs of the hidden layers.
-        dropout_after: whether that dropout follows 'every_layer' of the MLP or the
+        vocab_size: Number of feature ids of all fields together, one table row each.
+        slot_fields: Index of the field of each slot, rising from 0. None means that
+            each slot is a field.
+        embedding_dim: Width of each embedding vector, k in the formula.
+        attention_dim: Width of the hidden layer of the attention network, t in the
+            paper.
+        hidden_dims: Width of each hidden layer of the MLP, the first layer first.
+        attention_weights: How the pairs are weighted: 'learned'; 'frozen', by a network
+            that stays as it was drawn; or 'uniform', all alike.
+        pooling: 'mean' for the mean of the products by their weights, or 'sum' for that
+            mean times the number of pairs.
+        normalization: Normalization of each hidden layer: 'batch' over the rows,
+            'layer' over the units, or None.
+        attention_dropout_rate: Chance that the weight of a pair is set to 0 in
+            training.
+        pooling_dropout_rate: Chance that a dimension of the pooled vector is set to 0
+            in training.
+        dropout_rate: Chance that an output of a hidden layer is set to 0 in training.
+        dropout_after: Where that dropout is: 'every_layer' of the MLP, or the
             'last_layer' alone.
-        first_order_inputs: 'all', 'fields' or 'dense', see `modules.first_order`; or
-            'dense_tower', see `modules.dense_tower`.
-        dense_in_deep: whether the MLP sees the dense columns.
-        init_stddev: standard deviation of the initial tables.
+        first_order_inputs: What has first-order weights: 'fields', 'dense' (the dense
+            columns), or 'all' (both); or 'dense_tower', see `modules.dense_tower`.
+        dense_in_deep: Whether the MLP sees the dense columns.
+        init_stddev: Standard deviation of the tables' initial normal distribution.
     """
 
     vocab_size: int
@@ -72,22 +83,24 @@ class Model(nn.Module):
         """
         vectors = embedding.field_vectors(self, self.embedding_dim, features)
         pooled = attention.AttentionPooling(
-            self.attention_dim,
-            self.attention_dropout_rate,
-            self.attention_weights,
-            self.pooling,
+            attention_dim=self.attention_dim,
+            dropout_rate=self.attention_dropout_rate,
+            weights=self.attention_weights,
+            pooling=self.pooling,
             name="attention",
         )(vectors, train=train)
         pooled = nn.Dropout(
-            self.pooling_dropout_rate, deterministic=not train, name="pooling_dropout"
+            rate=self.pooling_dropout_rate,
+            deterministic=not train,
+            name="pooling_dropout",
         )(pooled)
         if self.dense_in_deep:
             pooled = jnp.concatenate([pooled, features.dense], axis=1)
         hidden = mlp.MLP(
-            self.hidden_dims,
-            self.dropout_rate,
-            self.normalization,
-            self.dropout_after,
+            hidden_dims=self.hidden_dims,
+            dropout_rate=self.dropout_rate,
+            normalization=self.normalization,
+            dropout_after=self.dropout_after,
             name="mlp",
         )(pooled, train=train)
         return dense_tower.logits_of(self, features, hidden)

@@ -22,21 +22,27 @@ class Model(nn.Module):
     order in them. Departures: the paper has no dense columns; first-order weights start
     as the vectors do, where the code's are 0.
 
+    Extra parameters: M(k + D).
+
+    Cost of a row: F k + M(k + D).
+
     Attributes:
-        vocab_size: feature ids of all fields together.
-        slot_fields: the field of each slot; None means one slot per field.
-        embedding_dim: k.
-        hidden_dims: width of each hidden layer of the MLP.
-        normalization: 'batch', 'layer' or None, of the pooled vector and of the hidden
-            layers; see `modules.norms`.
-        pooling_dropout_rate: of each dimension of the pooled vector.
-        dropout_rate: of the outputs of the hidden layers.
-        dropout_after: whether that dropout follows 'every_layer' of the MLP or the
+        vocab_size: Number of feature ids of all fields together, one table row each.
+        slot_fields: Index of the field of each slot, rising from 0. None means that
+            each slot is a field.
+        embedding_dim: Width of each embedding vector, k in the formula.
+        hidden_dims: Width of each hidden layer of the MLP, the first layer first.
+        normalization: Normalization of the pooled vector and of each hidden layer:
+            'batch' over the rows, 'layer' over the units, or None.
+        pooling_dropout_rate: Chance that a dimension of the pooled vector is set to 0
+            in training.
+        dropout_rate: Chance that an output of a hidden layer is set to 0 in training.
+        dropout_after: Where that dropout is: 'every_layer' of the MLP, or the
             'last_layer' alone.
-        first_order_inputs: 'all', 'fields' or 'dense', see `modules.first_order`; or
-            'dense_tower', see `modules.dense_tower`.
-        dense_in_deep: whether the MLP sees the dense columns.
-        init_stddev: standard deviation of the initial tables.
+        first_order_inputs: What has first-order weights: 'fields', 'dense' (the dense
+            columns), or 'all' (both); or 'dense_tower', see `modules.dense_tower`.
+        dense_in_deep: Whether the MLP sees the dense columns.
+        init_stddev: Standard deviation of the tables' initial normal distribution.
     """
 
     vocab_size: int
@@ -62,15 +68,17 @@ class Model(nn.Module):
             name="pooling_norm",
         )
         pooled = nn.Dropout(
-            self.pooling_dropout_rate, deterministic=not train, name="pooling_dropout"
+            rate=self.pooling_dropout_rate,
+            deterministic=not train,
+            name="pooling_dropout",
         )(pooled)
         if self.dense_in_deep:
             pooled = jnp.concatenate([pooled, features.dense], axis=1)
         hidden = mlp.MLP(
-            self.hidden_dims,
-            self.dropout_rate,
-            self.normalization,
-            self.dropout_after,
+            hidden_dims=self.hidden_dims,
+            dropout_rate=self.dropout_rate,
+            normalization=self.normalization,
+            dropout_after=self.dropout_after,
             name="mlp",
         )(pooled, train=train)
         return dense_tower.logits_of(self, features, hidden)

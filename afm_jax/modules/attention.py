@@ -30,12 +30,13 @@ class AttentionPooling(nn.Module):
     as `weights`, float32 [B, F (F - 1) / 2].
 
     Attributes:
-        attention_dim: t, the width of the attention network.
-        dropout_rate: chance that the weight of a pair is set to 0 in training.
-        weights: 'learned'; or, to see what learning it brings, 'frozen', which keeps the
-            network as it was drawn, or 'uniform', all 1 / P.
-        pooling: 'mean' is the plain attention pooling, 'sum' that times the number of
-            pairs: at uniform attention, NFM's sum over the pairs.
+        attention_dim: Width of the hidden layer of the attention network, t in the
+            paper.
+        dropout_rate: Chance that the weight of a pair is set to 0 in training.
+        weights: How the pairs are weighted: 'learned'; or, to see what learning brings,
+            'frozen', by a network that stays as it was drawn, or 'uniform', all 1 / P.
+        pooling: 'mean' is the plain attention pooling. 'sum' is that times the number
+            of pairs: at uniform attention, NFM's sum over the pairs.
     """
 
     attention_dim: int

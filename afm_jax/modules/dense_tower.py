@@ -56,7 +56,7 @@ def logits_of(
     inputs = model.first_order_inputs
     check_one_of("first_order_inputs", inputs, typing.get_args(Inputs))
     if inputs == "dense_tower":
-        tower = DenseTower(vector.shape[-1], name="dense_tower")(features.dense)
+        tower = DenseTower(width=vector.shape[-1], name="dense_tower")(features.dense)
         return output.Output(kernel_init=kernel_init, name="output")(vector + tower)
     first = first_order.first_order_logits(
         typing.cast(first_order.HasFirstOrder, model), features
@@ -72,7 +72,7 @@ class DenseTower(nn.Module):
     float32 [width] (c, 0).
 
     Attributes:
-        width: numbers that come out.
+        width: Width of the vector that comes out.
     """
 
     width: int

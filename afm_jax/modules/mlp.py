@@ -19,10 +19,12 @@ class MLP(nn.Module):
     normalization, `norm_{i}` as in `norms.normalize`. No hidden layer is the identity.
 
     Attributes:
-        hidden_dims: width of each hidden layer.
-        dropout_rate: chance that an output of a hidden layer is set to 0 in training.
-        normalization: 'batch', 'layer' or None.
-        dropout_after: whether dropout follows 'every_layer' or the 'last_layer' alone.
+        hidden_dims: Width of each hidden layer of the MLP, the first layer first.
+        dropout_rate: Chance that an output of a hidden layer is set to 0 in training.
+        normalization: Normalization of each hidden layer: 'batch' over the rows,
+            'layer' over the units, or None.
+        dropout_after: Where that dropout is: 'every_layer' of the MLP, or the
+            'last_layer' alone.
     """
 
     hidden_dims: tuple[int, ...]
@@ -42,13 +44,13 @@ class MLP(nn.Module):
         last = len(self.hidden_dims) - 1
         hidden = inputs
         for i, width in enumerate(self.hidden_dims):
-            hidden = dense_layer.Dense(width, name=f"hidden_{i}")(hidden)
+            hidden = dense_layer.Dense(features=width, name=f"hidden_{i}")(hidden)
             hidden = norms.normalize(
                 hidden, self.normalization, train=train, name=f"norm_{i}"
             )
             hidden = nn.relu(hidden)
             if i == last or self.dropout_after == "every_layer":
                 hidden = nn.Dropout(
-                    self.dropout_rate, deterministic=not train, name=f"dropout_{i}"
+                    rate=self.dropout_rate, deterministic=not train, name=f"dropout_{i}"
                 )(hidden)
         return hidden

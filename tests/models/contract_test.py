@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import inspect
 import operator
 import re
 import typing
@@ -355,7 +356,7 @@ def test_first_order_inputs_choose_the_first_order_parameters(name, inputs, name
 
 
 @every_model
-def test_hyperparameters_are_documented_and_their_defaults_pass_the_checks(name):
+def test_defaults_pass_the_checks_of_hyperparameters(name):
     model = models.make(name, vocab_size=examples.VOCAB_SIZE)
     hyperparameters = {
         field.name: getattr(model, field.name)
@@ -364,6 +365,18 @@ def test_hyperparameters_are_documented_and_their_defaults_pass_the_checks(name)
     }
     assert models.make(name, **hyperparameters) == model
     assert {"vocab_size", "slot_fields"} < set(hyperparameters)
-    documentation = type(model).__doc__.partition("Attributes:")[2]
-    documented = re.findall(r"^ {8}(\w+): ", documentation, re.MULTILINE)
-    assert documented == list(hyperparameters)
+
+
+@every_model
+def test_a_model_says_what_it_is_and_each_hyperparameter_in_a_sentence(name):
+    described = models.describe(name)
+    assert described.formula.startswith("logits = ")
+    assert described.extra_parameters
+    assert described.cost
+    model = type(models.make(name, vocab_size=1))
+    attributes = inspect.getdoc(model).partition("\nAttributes:\n")[2]
+    documented = re.findall(r"^    (\w+): ", attributes, re.MULTILINE)
+    fields = [field.name for field in dataclasses.fields(model)]
+    assert documented == [name for name in fields if name not in ("parent", "name")]
+    for each in described.hyperparameters:
+        assert re.match(r"[A-Z'].{20,}\.$", each.meaning), each
