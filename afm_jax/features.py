@@ -171,7 +171,10 @@ class Schema:
             ValueError, KeyError, TypeError or AttributeError: it is no such text, or its
                 parts do not fit each other.
         """
-        plain = json.loads(text)
+        try:
+            plain = json.loads(text)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
         fields = tuple(
             _checked(Field(**{**field, "boundaries": tuple(field["boundaries"])}))
             for field in plain.pop("fields")

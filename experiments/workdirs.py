@@ -163,7 +163,7 @@ def finished(
     _check_data(workdir, schema)
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     whole = isinstance(result, dict) and set(result) >= _IN_RESULT
     return result if whole else None

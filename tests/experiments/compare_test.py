@@ -201,7 +201,11 @@ def test_what_stands_in_the_way_is_told_before_anything_is_trained(
         in_the_way.mkdir()
     else:
         in_the_way.touch()
-    told = "File exists" if not path else f"{path} is no (file|folder), but one is to"
+    told = (
+        "is a file; expected a folder"
+        if not path
+        else f"{path} is no (file|folder), but one is to"
+    )
     with pytest.raises(InputError, match=told), caplog.at_level("INFO"):
         run(tmp_path / "run", flagfile, "--seeds=2")
     assert "Training" not in caplog.text
