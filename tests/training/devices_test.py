@@ -50,7 +50,7 @@ def make_devices(layout, vocab_size=examples.VOCAB_SIZE):
 
 def make_model(name):
     settings = {"init_stddev": 0.3, **examples.data_hyperparameters("full")}
-    return examples.narrow(models.make(name, **settings))
+    return examples.make_form(name, **settings)
 
 
 @functools.cache
@@ -158,7 +158,7 @@ def update_on_one_device(name, rounding=None):
     return found
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", examples.FORMS)
 def test_row_updates_equal_dense_updates(name):
     """No parameter but the tables may depend on vocab_size, and no id be used raw."""
     before = jax.tree.leaves(initial_state(make_model(name)).params)
@@ -266,7 +266,7 @@ def float32_errors(name, table_update):
 
 CASES = [
     (name, layout, table_update)
-    for name in models.names()
+    for name in examples.FORMS
     for layout in LAYOUTS
     for table_update in steps.TABLE_UPDATES
     if layout != "one device"
