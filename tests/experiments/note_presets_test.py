@@ -12,8 +12,8 @@ from flax import traverse_util
 from afm_jax.features import Batch, DenseColumn, Features, Field, Schema
 from afm_jax.ops import losses
 from afm_jax.training import optimizers, state, steps
-from data import program
 from experiments import runs, train
+from experiments.cli import program
 
 FOLDER = pathlib.Path(train.__file__).parent / "flagfiles"
 NAMES = sorted(note_models.HIDDEN_DIMS)
