@@ -1,24 +1,13 @@
-"""Encoders of columns of numbers: as buckets, or standardised as they are.
+"""Numbers that stay numbers: standardised logarithms."""
 
-The buckets are fields; see `data.encoders.Encoder`. The dense columns, which have no ids,
-are one encoder of their own, `Dense`.
-"""
-
-import zlib
 from collections.abc import Sequence
 
 import numpy as np
-import polars as pl
 
-from afm_jax.data import formats
+from afm_jax.data.fields import Kind
 from afm_jax.data.fields.codes import Block
-from afm_jax.data.fields.encoders import FIRST, Vocabulary, always_missing, fit_strings
-from afm_jax.errors import InputError
-from afm_jax.features import MISSING, UNSEEN, DenseColumn, Field
-
-KINDS = ("dense", "bucket_log2", "bucket_quantile")
-
-_QUANTILE_SAMPLE = 1_000_000
+from afm_jax.data.fields.vocabulary import always_missing
+from afm_jax.features import DenseColumn
 
 _MOST_DEVIATIONS = 10.0
 """A number that is further from the mean counts as this far. Of a column that is 0 but in
@@ -26,96 +15,8 @@ a few rows the rest would otherwise be hundreds of deviations away, and outweigh
 in its row."""
 
 
-class Log2Buckets:
-    """A numeric column whose `log2_buckets` are categories; see `Encoder`."""
-
-    vocabulary: Vocabulary | None = None
-
-    def __init__(self, name: str, index: int):
-        self._name, self._index = name, index
-        self._counts: dict[float, int] = {}
-
-    def count(self, block: Block, train: np.ndarray) -> None:
-        numbers = block.numbers[self._index].take(train)
-        found = np.unique(numbers[~np.isnan(numbers)], return_counts=True)
-        for bucket, count in zip(*(part.tolist() for part in found), strict=True):
-            self._counts[bucket] = self._counts.get(bucket, 0) + count
-
-    def fit(self, offset: int, min_count: int) -> Field:
-        buckets = np.array(sorted(self._counts))
-        counts = np.array([0, *(self._counts[bucket] for bucket in buckets)], np.int64)
-        strings = pl.Series([f"{bucket:.0f}" for bucket in buckets], dtype=pl.String)
-        fitted = fit_strings(
-            self._name, offset, min_count, strings, counts, kind="bucket_log2"
-        )
-        self.vocabulary, self._ids = fitted.vocabulary, fitted.ids
-        self._buckets = buckets
-        return fitted.field
-
-    def write(self, block: Block, ids: np.ndarray, values: np.ndarray | None) -> None:
-        numbers = block.numbers[self._index]
-        place = np.minimum(
-            np.searchsorted(self._buckets, numbers), len(self._buckets) - 1
-        )
-        known = self._buckets[place] == numbers
-        unknown = self._ids[0] + np.where(np.isnan(numbers), MISSING, UNSEEN)
-        ids[:, 0] = np.where(known, self._ids.take(place + 1), unknown)
-
-    def unseen(self, block: Block) -> None:
-        return None
-
-
-class QuantileBuckets:
-    """A numeric column in buckets of about equally many training rows; see `Encoder`.
-
-    The edges are quantiles of at most a million training rows, evenly spaced in the file;
-    edges that fall together are one. Ids rise with the bucket.
-    """
-
-    vocabulary: Vocabulary | None = None
-
-    def __init__(self, name: str, index: int, buckets: int, train_rows: int):
-        self._name, self._index, self._buckets = name, index, buckets
-        self._every = -(-train_rows // _QUANTILE_SAMPLE) or 1
-        self._seen = 0
-        self._sample: list[np.ndarray] = []
-
-    def count(self, block: Block, train: np.ndarray) -> None:
-        numbers = block.numbers[self._index].take(train)[
-            -self._seen % self._every :: self._every
-        ]
-        self._seen += len(train)
-        self._sample.append(numbers[~np.isnan(numbers)])
-
-    def fit(self, offset: int, min_count: int) -> Field:
-        sample = np.concatenate(self._sample) if self._sample else np.zeros(0)
-        if not sample.size:
-            raise always_missing(self._name)
-        ranks = np.linspace(0, 1, self._buckets + 1)[1:-1]
-        edges = np.unique(np.quantile(sample, ranks, method="higher"))
-        self._edges = edges[edges > np.min(sample)]
-        self._first = offset
-        boundaries = tuple(self._edges.tolist())
-        return Field(
-            name=self._name,
-            kind="bucket_quantile",
-            vocab_size=FIRST + len(boundaries) + 1,
-            offset=offset,
-            vocabulary_crc32=zlib.crc32(repr(boundaries).encode()),
-            boundaries=boundaries,
-        )
-
-    def write(self, block: Block, ids: np.ndarray, values: np.ndarray | None) -> None:
-        numbers = block.numbers[self._index]
-        bucket = FIRST + np.searchsorted(self._edges, numbers, side="right")
-        ids[:, 0] = self._first + np.where(np.isnan(numbers), MISSING, bucket)
-
-    def unseen(self, block: Block) -> None:
-        return None
-
-
 class Dense:
-    """Numeric columns kept as numbers, standardised; see `Encoder` for count and fit."""
+    """The dense columns of a preparation: told all training rows, then fitted."""
 
     def __init__(self, names: Sequence[str], indices: Sequence[int]):
         self._names, self._indices = list(names), list(indices)
@@ -191,56 +92,14 @@ class Dense:
         return np.ascontiguousarray(columns.T, np.float32)
 
 
-def log2_buckets(numbers: np.ndarray) -> np.ndarray:
-    """The published Criteo rule: floor(log(x)^2) for x > 2, else x without fraction.
-
-    From the winners of the Kaggle challenge of 2014; the benchmarks since have kept it.
-    Different numbers collide: 1, 3 and 4 are all 1, and 2 and 5 are both 2.
-    """
-    large = np.floor(np.square(np.log(np.maximum(numbers, 1))))
-    return np.where(numbers > 2, large, np.trunc(numbers) + 0.0)
-
-
 def signed_log1p(numbers: np.ndarray) -> np.ndarray:
     """sign(x) log(1 + |x|)."""
     return np.copysign(np.log1p(np.abs(numbers)), numbers)
 
 
-def kinds(layout: formats.Layout, numeric_as: Sequence[str]) -> tuple[str, ...]:
-    """How each numeric column is kept.
-
-    Args:
-        layout: the columns.
-        numeric_as: 'KIND' for all columns, or 'NAME:KIND' for one.
-
-    Raises:
-        InputError: no such kind or numeric column.
-    """
-    names = [column.name for column in layout.columns if column.kind == "numeric"]
-    chosen = dict.fromkeys(names, "dense")
-    # Without numeric columns there is nothing that the default could mean.
-    given = [setting for setting in numeric_as if names or setting != "dense"]
-    for name, kind in layout.settings("numeric", "numeric_as", given).items():
-        if kind not in KINDS:
-            raise InputError(f"--numeric_as: {kind!r} is none of {', '.join(KINDS)}.")
-        chosen[name] = kind
-    return tuple(chosen.values())
-
-
-def prepare(numbers: np.ndarray, kinds: Sequence[str]) -> np.ndarray:
-    """The numbers, float64 [columns, N], as the encoders of these kinds want them."""
-    for row, kind in zip(numbers, kinds, strict=True):
-        row[:] = _PREPARE[kind](row)
-    return numbers
-
-
-_PREPARE = {
-    "dense": signed_log1p,
-    "bucket_log2": log2_buckets,
-    "bucket_quantile": lambda numbers: numbers,
-}
-
-
 def _round(numbers: np.ndarray) -> np.ndarray:
     """The numbers with 12 significant digits."""
     return np.array([float(f"{number:.12g}") for number in numbers])
+
+
+KIND = Kind("numeric", None, prepare=signed_log1p)

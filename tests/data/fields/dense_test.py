@@ -5,102 +5,23 @@ import pytest
 
 pytest.importorskip("polars", reason="needs the extra 'data'")
 
-from afm_jax.data import formats
-from afm_jax.data.fields import numeric
-from afm_jax.data.fields.codes import Block
+import columns as column_files
+
+from afm_jax.data.fields.dense import Dense, signed_log1p
 from afm_jax.errors import InputError
 from afm_jax.features import DenseColumn
 
 NAN = np.nan
 
 
-def block(*columns):
-    numbers = np.array(columns, np.float64)
-    rows = numbers.shape[1]
-    return Block(
-        times=np.zeros(0),
-        labels=np.zeros(rows, np.float32),
-        numbers=numbers,
-        codes=np.zeros((0, rows), np.uint32),
-        values=np.zeros(0),
-        many=(),
-    )
-
-
-def written(encoder, rows):
-    ids = np.full((len(rows.labels), 1), -1, np.int32)
-    encoder.write(rows, ids, None)
-    return ids[:, 0].tolist()
-
-
-def test_log2_buckets_are_the_published_rule():
-    numbers = [-3, -1.5, 0, 1, 2, 2.5, 3, 4, 5, 100, 1382, 1e18]
-    expected = [
-        (math.floor(math.log(x) ** 2) if x > 2 else int(x)) for x in map(float, numbers)
-    ]
-    assert numeric.log2_buckets(np.array(numbers, float)).tolist() == expected
-    assert expected[3] == expected[6] == expected[7] == 1  # 1, 3 and 4 collide
-    assert expected[4] == expected[8] == 2  # 2 and 5 collide
-    assert np.isnan(numeric.log2_buckets(np.array([NAN]))).all()
+def block(*numbers):
+    return column_files.block(len(numbers[0]), numbers=numbers)
 
 
 def test_signed_log1p_is_odd_and_keeps_small_numbers():
     numbers = np.array([0, 1e-12, 1, 1382, -3])
     expected = [0, 1e-12, math.log(2), math.log(1383), -math.log(4)]
-    np.testing.assert_allclose(numeric.signed_log1p(numbers), expected, rtol=1e-12)
-
-
-def test_log2_ids_are_missing_unseen_then_buckets_by_count():
-    encoder = numeric.Log2Buckets("n", 0)
-    rows = block(numeric.log2_buckets(np.array([0, 1, 3, 4, 50, NAN, -2, 50, 7])))
-    encoder.count(rows, np.arange(7))
-    field = encoder.fit(20, 1)
-    # Of training: bucket 1 three times, then -2, 0 and 15 (of 50) once, as text.
-    assert encoder.vocabulary.values.to_list() == ["1", "-2", "0", "15"]
-    assert (field.kind, field.vocab_size) == ("bucket_log2", 6)
-    assert written(encoder, rows) == [24, 22, 22, 22, 25, 20, 23, 25, 21]
-
-
-def test_rare_log2_buckets_are_unseen():
-    encoder = numeric.Log2Buckets("n", 0)
-    rows = block([1.0, 1, 9, 16, 300])
-    encoder.count(rows, np.arange(4))
-    assert encoder.fit(0, 2).vocab_size == 3
-    assert written(encoder, rows) == [2, 2, 1, 1, 1]
-
-
-@pytest.mark.parametrize("parts", [1, 4])
-def test_quantile_buckets_hold_about_equally_many_training_rows(parts):
-    numbers = np.random.default_rng(0).lognormal(size=4000)
-    encoder = numeric.QuantileBuckets("n", 0, 8, 4000)
-    for part in np.array_split(numbers, parts):
-        encoder.count(block(part), np.arange(len(part)))
-    field = encoder.fit(10, 1)
-    assert field.vocab_size == 2 + 8
-    assert len(field.boundaries) == 7
-    ids = written(encoder, block([*numbers, NAN, -1e9, 1e9]))
-    counts = np.bincount(np.array(ids[:-3]) - 12, minlength=8)
-    assert counts.tolist() == [500] * 8
-    assert ids[-3:] == [10, 12, 19]
-
-
-def test_quantile_edges_that_fall_together_are_one():
-    encoder = numeric.QuantileBuckets("n", 0, 10, 100)
-    rows = block([0.0] * 70 + [1] * 20 + [2] * 5 + [NAN] * 5)
-    encoder.count(rows, np.arange(100))
-    field = encoder.fit(0, 1)
-    assert field.boundaries == (1.0,)
-    assert written(encoder, rows) == [2] * 70 + [3] * 25 + [0] * 5
-
-
-def test_quantiles_of_many_rows_are_those_of_a_sample_spread_over_them(monkeypatch):
-    monkeypatch.setattr(numeric, "_QUANTILE_SAMPLE", 1000)
-    numbers = np.arange(10000.0)
-    encoder = numeric.QuantileBuckets("n", 0, 4, 10000)
-    for part in np.array_split(numbers, 7):
-        encoder.count(block(part), np.arange(len(part)))
-    assert sum(len(part) for part in encoder._sample) == 1000
-    np.testing.assert_allclose(encoder.fit(0, 1).boundaries, [2500, 5000, 7500], atol=9)
+    np.testing.assert_allclose(signed_log1p(numbers), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("parts", [1, 3, 50])
@@ -109,7 +30,7 @@ def test_dense_columns_are_standardised_by_the_training_rows(parts):
     numbers = rng.normal([[1e6], [-3], [0]], [[1], [5], [1e-3]], (3, 400))
     numbers[1, rng.random(400) < 0.3] = NAN
     train = np.arange(300)
-    dense = numeric.Dense(["a", "b", "c"], [2, 0, 1])
+    dense = Dense(["a", "b", "c"], [2, 0, 1])
     ordered = numbers[[1, 2, 0]]
     for part in np.array_split(train, parts):
         dense.count(block(*ordered[:, part]), np.arange(len(part)))
@@ -143,7 +64,7 @@ def test_the_blocks_in_which_rows_come_do_not_show():
     numbers = np.random.default_rng(0).normal(3, 2, 1000)
     found = set()
     for parts in range(1, 20):
-        dense = numeric.Dense(["a"], [0])
+        dense = Dense(["a"], [0])
         for part in np.array_split(numbers, parts):
             dense.count(block(part), np.arange(len(part)))
         found.add(dense.fit())
@@ -151,7 +72,7 @@ def test_the_blocks_in_which_rows_come_do_not_show():
 
 
 def test_a_column_missing_only_past_training_has_no_missing_column():
-    dense = numeric.Dense(["a"], [0])
+    dense = Dense(["a"], [0])
     rows = block([1.0, 3, NAN])
     dense.count(rows, np.arange(2))
     assert [column.transform for column in dense.fit()] == ["log1p"]
@@ -161,7 +82,7 @@ def test_a_column_missing_only_past_training_has_no_missing_column():
 def test_a_constant_column_becomes_zero():
     # Sums of such numbers are rounded, so that their deviation is not exactly 0.
     for value in (5.0, *np.log1p([0.1, 1, 3, 7])):
-        dense = numeric.Dense(["a"], [0])
+        dense = Dense(["a"], [0])
         for rows in (700, 300):
             dense.count(block(np.append(np.full(rows, value), NAN)), np.arange(rows))
         assert dense.fit()[0] == DenseColumn("a", "log1p", value, 1.0, value, value)
@@ -172,7 +93,7 @@ def test_a_constant_column_becomes_zero():
 
 def test_numbers_are_clipped_to_the_training_range_and_ten_deviations():
     rows = block([0.0] * 9_999 + [1.0] + [-5.0, 0.5, 70.0])
-    dense = numeric.Dense(["a"], [0])
+    dense = Dense(["a"], [0])
     dense.count(rows, np.arange(10_000))
     (column,) = dense.fit()
     assert column.low == 0
@@ -182,7 +103,7 @@ def test_numbers_are_clipped_to_the_training_range_and_ten_deviations():
 
 
 def test_a_column_whose_deviation_is_too_small_for_a_number_becomes_zero():
-    dense = numeric.Dense(["a"], [0])
+    dense = Dense(["a"], [0])
     rows = block([1e-200, 3e-200, 2e-200])
     dense.count(rows, np.arange(3))
     assert dense.fit()[0].std == 1
@@ -190,49 +111,7 @@ def test_a_column_whose_deviation_is_too_small_for_a_number_becomes_zero():
 
 
 def test_a_column_without_training_values_is_an_error():
-    rows = block([NAN, NAN, 1])
-    for encoder in (
-        numeric.Log2Buckets("n", 0),
-        numeric.QuantileBuckets("n", 0, 4, 2),
-    ):
-        encoder.count(rows, np.arange(2))
-        with pytest.raises(InputError, match="'n' is missing in every training row"):
-            encoder.fit(0, 1)
-    dense = numeric.Dense(["n"], [0])
-    dense.count(rows, np.arange(2))
+    dense = Dense(["n"], [0])
+    dense.count(block([NAN, NAN, 1]), np.arange(2))
     with pytest.raises(InputError, match="'n' is missing in every training row"):
         dense.fit()
-
-
-LAYOUT = formats.Layout(
-    "",
-    (
-        *(formats.Column(name, "numeric") for name in "ab"),
-        formats.Column("c", "categorical"),
-    ),
-)
-
-
-def test_kinds_are_for_all_columns_or_for_one():
-    kinds = ["a:bucket_quantile", "bucket_log2"]
-    assert numeric.kinds(LAYOUT, kinds) == ("bucket_quantile", "bucket_log2")
-    assert numeric.kinds(LAYOUT, ["b:bucket_log2"]) == ("dense", "bucket_log2")
-    assert numeric.kinds(LAYOUT, ["dense"]) == ("dense", "dense")
-
-
-@pytest.mark.parametrize(
-    ("numeric_as", "told"),
-    [
-        ("log2", "'log2' is none of dense, bucket_log2, bucket_quantile"),
-        ("c:dense", "no numeric column 'c'; there are a, b"),
-    ],
-)
-def test_kinds_that_do_not_exist_are_an_error(numeric_as, told):
-    with pytest.raises(InputError, match=told):
-        numeric.kinds(LAYOUT, [numeric_as])
-
-
-def test_numbers_are_prepared_for_their_kind():
-    numbers = np.array([[5.0], [5.0], [5.0]])
-    kinds = ("bucket_quantile", "bucket_log2", "dense")
-    assert numeric.prepare(numbers, kinds).ravel().tolist() == [5, 2, math.log1p(5)]
