@@ -148,7 +148,7 @@ def kinds() -> Mapping[str, Kind]:
 
 def options() -> tuple[Option, ...]:
     """The options of all kinds."""
-    numeric = ", ".join(name for name, kind in kinds().items() if kind.prepare)
+    numeric = ", ".join(_numeric_kinds())
     shared = (
         Option("min_count", 1, "Values with fewer training rows count as unseen.", 1),
         Option(
@@ -158,6 +158,12 @@ def options() -> tuple[Option, ...]:
         ),
     )
     return (*shared, *(each for kind in kinds().values() for each in kind.options))
+
+
+def _numeric_kinds() -> list[str]:
+    """The kinds that numbers may become, that of columns that no option names first."""
+    names = [name for name, kind in kinds().items() if kind.column == "numeric"]
+    return sorted(names, key=lambda name: name != DEFAULTS["numeric"].kind)
 
 
 def choose(layout: Layout, options: Mapping[str, Any]) -> dict[str, Choice]:
@@ -171,7 +177,7 @@ def choose(layout: Layout, options: Mapping[str, Any]) -> dict[str, Choice]:
         InputError: an option names a column or a kind that does not exist.
     """
     chosen = {column.name: DEFAULTS[column.kind] for column in layout.columns}
-    numeric = [name for name, kind in kinds().items() if kind.prepare]
+    numeric = _numeric_kinds()
     # Without numeric columns there is nothing that the default could mean.
     given = [
         setting

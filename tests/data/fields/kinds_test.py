@@ -32,7 +32,7 @@ def test_kinds_are_for_all_columns_or_for_one():
 @pytest.mark.parametrize(
     ("numeric_as", "told"),
     [
-        ("log2", "'log2' is none of bucket_log2, bucket_quantile, dense"),
+        ("log2", "'log2' is none of dense, bucket_log2, bucket_quantile"),
         ("c:dense", "no numeric column 'c'; there are a, b"),
     ],
 )
