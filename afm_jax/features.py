@@ -8,7 +8,7 @@ share. A field has one slot, or several if it is multi-valued.
 import dataclasses
 import json
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -21,6 +21,9 @@ MISSING = 0
 
 UNSEEN = 1
 """The second id of every field: a value unseen or rare in the training split."""
+
+FIRST = 2
+"""The first id of a field that stands for a value of its own."""
 
 
 class Features(NamedTuple):
@@ -58,13 +61,52 @@ class Batch(NamedTuple):
     unique_ids: Array | None = None
 
 
+class Rows(NamedTuple):
+    """N encoded rows of data: of a split, or a block of one.
+
+    Attributes:
+        ids: int32 [N, S], global feature ids.
+        values: float32 [N, S] or None (all ones).
+        dense: float32 [N, D].
+        labels: float32 [N], 0 or 1, or real numbers.
+        weights: float32 [N] above 0, how much each row counts, or None (all ones).
+        numbers: int64 [N], the number of each row in its source, from 0 over all files
+            in the order of `Schema.source_rows`; None where it is not known.
+    """
+
+    ids: np.ndarray
+    values: np.ndarray | None
+    dense: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray | None = None
+    numbers: np.ndarray | None = None
+
+    def take(self, positions: np.ndarray) -> "Rows":
+        """The rows at int positions, [n...]; every array becomes [n..., its own axes]."""
+        return Rows(*_each(lambda column: column.take(positions, axis=0), self))
+
+    def slice(self, start: int, stop: int) -> "Rows":
+        """The rows from `start` to before `stop`, not copied."""
+        return Rows(*_each(lambda column: column[start:stop], self))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["Rows"]) -> "Rows":
+        """The rows of all parts, which must have the same columns."""
+        return cls(*_each(lambda *pieces: np.concatenate(pieces), *parts))
+
+
+def _each(change: Callable[..., np.ndarray], *parts: Rows) -> Any:
+    columns = zip(*parts, strict=True)
+    return (None if column[0] is None else change(*column) for column in columns)
+
+
 @dataclasses.dataclass(frozen=True)
 class Field:
-    """A categorical column, or a numeric one cut into buckets.
+    """A column whose values have feature ids.
 
     Attributes:
         name: the column's name.
-        kind: 'categorical', 'multi_valued', 'bucket_log2' or 'bucket_quantile'.
+        kind: such as 'categorical'; the name of a file in `afm_jax.data.fields`.
         vocab_size: number of ids of this field, MISSING and UNSEEN included.
         offset: the field's first global id.
         slots: ids per row; above 1 for multi-valued fields only.
@@ -211,18 +253,11 @@ class Schema:
         What only one of them tells, as stores of an older version tell less, does not
         count.
         """
-        options = self.options.keys() & other.options.keys()
-        one, two = (
-            dataclasses.asdict(
-                dataclasses.replace(
-                    schema,
-                    source_rows={},
-                    label_mean=None,
-                    options={name: schema.options[name] for name in options},
-                )
-            )
-            for schema in (self, other)
-        )
+        both = self.options.keys() & other.options.keys()
+        one, two = dataclasses.asdict(self), dataclasses.asdict(other)
+        for plain in one, two:
+            del plain["source_rows"], plain["label_mean"]
+            plain["options"] = {name: plain["options"][name] for name in both}
         # As JSON, which has no tuples.
         return json.dumps(one, sort_keys=True) == json.dumps(two, sort_keys=True)
 

@@ -1,18 +1,44 @@
-"""Folders that are there whole or not at all, and what killed programs leave behind."""
+"""Files and folders that are there whole or not at all, and who may write into them."""
 
 import contextlib
 import ctypes
 import fcntl
+import logging
 import os
 import pathlib
 import shutil
 import uuid
 from collections.abc import Iterator
+from typing import BinaryIO
 
 from afm_jax.errors import InputError
 
 _APART = ".incomplete."
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux
+
+_log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def written(path: pathlib.Path) -> Iterator[BinaryIO]:
+    """A file to fill, which takes the place of `path` once it is whole.
+
+    Whatever happens until then, a file that was there stays as it is.
+
+    Raises:
+        OSError: it cannot be written; names `path`.
+    """
+    temporary = path.with_suffix(".tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+        temporary.replace(path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise
 
 
 @contextlib.contextmanager
@@ -138,3 +164,27 @@ def made(folder: pathlib.Path) -> Iterator[None]:
         with contextlib.suppress(OSError):  # Not empty, or never made.
             for path in missing:
                 path.rmdir()
+
+
+@contextlib.contextmanager
+def held(folder: pathlib.Path) -> Iterator[None]:
+    """Keeps other processes from holding the folder.
+
+    The lock goes with the process, however it ends. Where the file system has no locks,
+    a line in the log says so.
+
+    Raises:
+        InputError: another process holds it.
+        OSError: it cannot be opened.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"{folder} is in use by another process.") from None
+        except OSError:
+            _log.warning("%s cannot be locked: use it from one process.", folder)
+        yield
+    finally:
+        os.close(handle)

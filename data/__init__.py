@@ -22,7 +22,7 @@ MOVED: Mapping[str, str] = {
     "data.raw_builder": "afm_jax.data.preparation.raw_builder",
     "data.readers": "afm_jax.data.formats",
     "data.records": "afm_jax.data.store.record_writer",
-    "data.rows": "afm_jax.data.store.rows",
+    "data.rows": "afm_jax.features",
     "data.signals": "experiments.cli.signals",
     "data.sources": "afm_jax.data.formats.sources",
     "data.spill": "afm_jax.data.preparation.spill",

@@ -19,6 +19,7 @@ from typing import Any
 
 from absl import flags
 
+from afm_jax.data import fields
 from afm_jax.data.store import writer
 from afm_jax.errors import InputError, install
 from experiments.cli import program
@@ -75,22 +76,18 @@ _UPGRADE = flags.DEFINE_bool(
 )
 flags.mark_flag_as_required("data_dir", flag_values=FLAGS)
 
+_ALSO = {
+    "min_count": " If not given, 1, for criteo 10 and for avazu 2, as in the BARS benchmarks x4_001, for synthetic 10.",
+}
+"""What to add to the help of an option, since it depends on the data set."""
+
 # The options of the preparation, passed on as they are if given.
-flags.DEFINE_integer(
-    "min_count",
-    None,
-    "values with fewer training rows count as unseen; 1 if not given, for criteo 10 and for avazu 2, as in the BARS benchmarks x4_001, for synthetic 10",
-    flag_values=FLAGS,
-)
-flags.DEFINE_list(
-    "numeric_as",
-    None,
-    "How numbers are kept: dense (standardised logarithms; the default), min_max (as they are, the training rows' smallest at 0 and largest at 1), bucket_log2 or bucket_quantile. KIND holds for all columns, COLUMN:KIND for one.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_integer(
-    "buckets", None, "of bucket_quantile; 20 if not given", flag_values=FLAGS
-)
+for _option in fields.options():
+    _define = (
+        flags.DEFINE_integer if isinstance(_option.default, int) else flags.DEFINE_list
+    )
+    _more = _ALSO.get(_option.name, "")
+    _define(_option.name, None, _option.help + _more, flag_values=FLAGS)
 flags.DEFINE_enum(
     "split",
     None,
@@ -129,12 +126,6 @@ flags.DEFINE_string(
     "csv, parquet: between the values of a multi-valued column; | if not given",
     flag_values=FLAGS,
 )
-flags.DEFINE_list(
-    "max_slots",
-    None,
-    "Keep the first N items of each list of a multi-valued column; N for all such columns, or COLUMN:N for one. If not given, a column has as many slots as the longest list of a training row has items.",
-    flag_values=FLAGS,
-)
 flags.DEFINE_string(
     "time", None, "csv, parquet: the column for --split=time", flag_values=FLAGS
 )
@@ -149,9 +140,9 @@ flags.DEFINE_list(
 )
 
 _OPTIONS = (
-    *("min_count", "numeric_as", "buckets", "split", "fractions", "seed", "label"),
-    *("categorical", "numeric", "multi_valued", "separator", "max_slots", "time"),
-    *("field_sizes", "field_names", "rows"),
+    *(option.name for option in fields.options()),
+    *("split", "fractions", "seed", "label", "categorical", "numeric"),
+    *("multi_valued", "separator", "time", "field_sizes", "field_names", "rows"),
 )
 _NUMBERS = {"fractions": float, "field_sizes": int, "rows": int}
 

@@ -15,9 +15,9 @@ from flax import linen as nn
 from afm_jax import models
 from afm_jax.data import synthetic
 from afm_jax.data.loader import Loader
-from afm_jax.data.store.reader import Rows, Store, open_store
+from afm_jax.data.store.reader import Store, open_store
 from afm_jax.errors import InputError, did_you_mean
-from afm_jax.features import Features, Schema
+from afm_jax.features import Features, Rows, Schema
 from afm_jax.training import evaluation, leaves, loop, state
 from afm_jax.training.checkpoints import Checkpoints
 from afm_jax.training.dataset import Dataset

@@ -2,9 +2,7 @@
 
 import contextlib
 import errno
-import fcntl
 import json
-import logging
 import os
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,8 +12,6 @@ from afm_jax import files
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
 from afm_jax.training import best, checked_items, loop, metrics_log
-
-_log = logging.getLogger(__name__)
 
 CONFIG = "config.json"
 _SCHEMA = "schema.json"
@@ -51,11 +47,9 @@ def held(workdir: pathlib.Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(files.made(workdir))
-            handle = os.open(workdir, os.O_RDONLY)
+            stack.enter_context(files.held(workdir))
         except OSError as error:
             raise InputError(f"--workdir={workdir}: {error.strerror}.") from None
-        stack.callback(os.close, handle)
-        _lock(handle, workdir)
         before, checkpoints = _description(workdir), _checkpoints(workdir)
         try:
             yield
@@ -216,27 +210,8 @@ def write_text(path: pathlib.Path, text: str) -> None:
     Raises:
         OSError: it cannot be written; names the file.
     """
-    _write(path, text.encode("utf-8"))
-
-
-def _write(path: pathlib.Path, data: bytes) -> None:
-    temporary = path.with_suffix(".tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from None
-
-
-def _lock(handle: int, workdir: pathlib.Path) -> None:
-    """The lock goes with the process, however it ends; some file systems have none."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(f"{workdir} is in use by another process.") from None
-    except OSError:
-        _log.warning("%s cannot be locked: train in it once at a time.", workdir)
+    with files.written(path) as file:
+        file.write(text.encode("utf-8"))
 
 
 def _checkpoints(workdir: pathlib.Path) -> list[int]:
@@ -254,7 +229,8 @@ def _put_back(workdir: pathlib.Path, description: Mapping[str, bytes]) -> None:
         (workdir / name).unlink()
     for name, data in description.items():
         if found.get(name) != data:
-            _write(workdir / name, data)
+            with files.written(workdir / name) as file:
+                file.write(data)
 
 
 def _may_become(name: str, value: Any, saved: Mapping[str, Any]) -> bool:

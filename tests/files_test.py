@@ -3,7 +3,8 @@ import sys
 
 import pytest
 
-from afm_jax.files import cleared, made
+from afm_jax.errors import InputError
+from afm_jax.files import cleared, held, made, written
 
 
 @pytest.fixture
@@ -71,3 +72,44 @@ def test_a_process_that_was_killed_is_not_at_work(folder):
     assert worker.returncode == -9
     with cleared(folder, "half.*"):
         assert names(folder) == ["whole"]
+
+
+def test_a_file_is_as_it_was_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "file.json"
+    path.write_text("old")
+
+    def write_half():
+        with written(path) as file:
+            file.write(b"ne")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["file.json"]
+    with written(path) as file:
+        file.write(b"new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert names(tmp_path) == ["file.json"]
+
+
+def test_a_file_that_cannot_be_written_is_named(small_disk):
+    path = small_disk / "file.json"
+    path.write_text("old")
+    with pytest.raises(OSError, match="No space") as full, written(path) as file:
+        file.write(bytes(2 << 20))
+    assert full.value.filename == str(path)
+    assert path.read_text() == "old"
+    assert names(small_disk) == ["file.json"]
+
+
+def test_a_folder_is_held_once_and_let_go(tmp_path):
+    with (
+        held(tmp_path),
+        pytest.raises(InputError, match="is in use by another process"),
+        held(tmp_path),
+    ):
+        pass
+    with held(tmp_path):
+        pass

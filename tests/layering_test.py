@@ -38,7 +38,7 @@ OPTIONAL = {
     "array_record",
 }
 NEED_AN_EXTRA = (
-    *(f"afm_jax.data.{room}." for room in ("formats", "fields", "preparation")),
+    *(f"afm_jax.data.{room}." for room in ("formats", "preparation")),
     *(f"afm_jax.data.store.{file}" for file in ("record_writer", "upgrade")),
     "data.",
 )

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from afm_jax.data.permutation import permute
-from afm_jax.data.store.reader import Rows
 from afm_jax.errors import InputError
-from afm_jax.features import Batch, Features
+from afm_jax.features import Batch, Features, Rows
 
 AHEAD = 3
 """Batches that `Loader.batches` may have ready before they are asked for."""

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from afm_jax import files
 from afm_jax.errors import InputError, install
 
 _log = logging.getLogger(__name__)
@@ -56,9 +57,8 @@ class MetricsLog:
             _check(path, self.checksums, written)
         elif written:
             _log.info("%s is gone: going on without its first lines.", path)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_bytes(b"".join(line.text for line in lines))
-        temporary.replace(path)
+        with files.written(path) as file:
+            file.writelines(line.text for line in lines)
         self._file = path.open("ab")
         self._events = _open_events(workdir, step)
 
@@ -99,10 +99,8 @@ def write_logits(workdir: pathlib.Path, split: str, logits: np.ndarray) -> None:
     """
     path = logits_file(workdir, split)
     path.parent.mkdir(exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
+    with files.written(path) as file:
         np.save(file, np.asarray(logits, np.float32))
-    temporary.replace(path)
 
 
 def read_logits(workdir: pathlib.Path, split: str, num_rows: int) -> np.ndarray | None:

@@ -10,8 +10,7 @@ import numpy as np
 from flax import linen as nn
 
 from afm_jax import models
-from afm_jax.data.store.reader import Rows
-from afm_jax.features import Batch, Features
+from afm_jax.features import Batch, Features, Rows
 from afm_jax.ops import metrics
 from afm_jax.training import steps
 from afm_jax.training.devices import Devices

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from afm_jax.data.loader import Loader
-from afm_jax.data.store.reader import Rows
+from afm_jax.features import Rows
 from experiments.benchmark import timing, workload
 
 

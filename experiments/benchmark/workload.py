@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from afm_jax.data.store.reader import Rows
+from afm_jax.features import Rows
 
 NUM_FIELDS = 26
 NUM_DENSE = 13

@@ -17,8 +17,9 @@ import polars as pl
 
 from afm_jax import files
 from afm_jax.data import synthetic
+from afm_jax.data.fields import hash_buckets
 from afm_jax.data.preparation import encoding
-from afm_jax.data.store import arrays
+from afm_jax.data.store import arrays, writer
 from afm_jax.data.store.reader import open_store
 from data import prepare
 from experiments.cli import program
@@ -311,6 +312,23 @@ def test_numbers_alone_are_cut_into_buckets_or_refused(tmp_path, capsys):
     assert [field.kind for field in open_store(data_dir, "csv").schema.fields] == [
         "bucket_quantile"
     ]
+
+
+def test_hash_buckets_need_no_vocabulary(tmp_path):
+    source, data_dir = tmp_path / "rows.csv", tmp_path / "data"
+    source.write_text("\n".join(csv_lines()))
+    assert run(source, data_dir, *CSV, "--hash_buckets=city:8") == 0
+    assert writer.verify(data_dir, "csv")["checksums"]
+    found = open_store(data_dir, "csv")
+    assert [(f.name, f.kind, f.vocab_size) for f in found.schema.fields] == [
+        ("city", "hash_buckets", 10)
+    ]
+    train = found.splits["train"]
+    cities = [line.split(",")[1] for line in csv_lines()[1:]]
+    hashes = hash_buckets.fnv1a(pl.Series(cities))[train.numbers]
+    np.testing.assert_array_equal(train.ids[:, 0], 2 + hashes % np.uint64(8))
+    vocabularies = data_dir / "csv" / "2.0.0" / encoding.VOCABULARIES_FILE
+    assert pl.read_parquet(vocabularies).is_empty()
 
 
 def test_an_interrupt_leaves_no_store(tmp_path, monkeypatch):

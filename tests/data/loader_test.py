@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from afm_jax.data.loader import AHEAD, Loader
-from afm_jax.data.store.reader import Rows
 from afm_jax.errors import InputError
+from afm_jax.features import Rows
 
 N = 1_003
 

@@ -9,9 +9,9 @@ import programs
 import pytest
 
 from afm_jax.data import synthetic
-from afm_jax.data.store.reader import Rows, Store
+from afm_jax.data.store.reader import Store
 from afm_jax.errors import InputError
-from afm_jax.features import Field, Schema
+from afm_jax.features import Field, Rows, Schema
 from afm_jax.ops import metrics
 from afm_jax.training import loop, metrics_log
 from afm_jax.training.checkpoints import Checkpoints

@@ -7,8 +7,8 @@ import pytest
 
 from afm_jax import models
 from afm_jax.data.loader import Loader
-from afm_jax.data.store.reader import Rows
 from afm_jax.errors import InputError
+from afm_jax.features import Rows
 from afm_jax.ops import losses
 from afm_jax.training import feed, optimizers, steps
 from afm_jax.training.devices import Devices

@@ -1,35 +1,21 @@
 """Rows as codes and numbers: what the kinds of fields count and encode."""
 
-import bisect
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
-import polars as pl
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
-class Dictionary:
-    """Codes 1, 2, ... for strings in the order in which they are met; 0 is none.
+class Coder(Protocol):
+    """Gives codes to the texts of a column; may be used from several threads."""
 
-    May be used from several threads; the order is then any.
-    """
+    def codes(self, strings: "pl.Expr") -> "pl.Expr":
+        """UInt32 codes from 1 on; a null gets 0."""
 
-    def __init__(self) -> None:
-        self._categories = pl.Categories.random("afm_jax")
-        # Categories live as long as a series of them.
-        self._alive = pl.Series([], dtype=pl.Categorical(self._categories))
-
-    def codes(self, strings: pl.Expr) -> pl.Expr:
-        """UInt32 codes; a null gets 0."""
-        return (strings.cast(self._alive.dtype).to_physical() + 1).fill_null(0)
-
-    def strings(self) -> pl.Series:
-        """The strings met so far: that of code c is at c - 1."""
-        # Categories has no length, and its to_series goes through Python objects.
-        size = bisect.bisect_left(
-            range(1 << 32), True, key=lambda code: code not in self._categories
-        )
-        codes = pl.Series(np.arange(size, dtype=np.uint32))
-        return codes.cat.to(self._alive.dtype).cast(pl.String)
+    def strings(self) -> "pl.Series":
+        """The texts met so far, that of code c at c - 1; none if they are not kept."""
 
 
 class Many(NamedTuple):
@@ -64,3 +50,9 @@ class Block(NamedTuple):
     codes: np.ndarray
     values: np.ndarray
     many: tuple[Many, ...]
+
+    def write_values(self, index: int, values: np.ndarray | None) -> None:
+        """Writes the values of a categorical column into float32 [N, 1], ones so far."""
+        if values is not None and self.values.size:
+            # Nothing is there to be weighed where the column is missing.
+            values[:, 0] = np.where(self.codes[index] > 0, self.values[index], 1)

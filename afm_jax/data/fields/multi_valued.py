@@ -1,13 +1,15 @@
-"""The encoder of columns of lists of strings."""
+"""A column of lists of texts, which takes several slots."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from afm_jax.data import formats
-from afm_jax.data.fields import encoders
-from afm_jax.data.fields.codes import Block, Dictionary
+from afm_jax.data.fields import Given, Kind, Option
+from afm_jax.data.fields.codes import Block
+from afm_jax.data.fields.vocabulary import Vocabulary, fit_strings, warn_of_two_forms
+from afm_jax.data.formats import Layout
 from afm_jax.errors import InputError
 from afm_jax.features import Field
 
@@ -21,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class MultiValued:
-    """A column of lists of strings; see `encoders.Encoder`.
+    """A column of lists of strings; see `fields.Encoder`.
 
     It has as many slots as the longest list of a training row has items, but at most
     `max_slots`, if that is given. Of longer lists the first items are kept; the others
@@ -29,22 +31,16 @@ class MultiValued:
     have the id of missing and value 0; an empty list is missing with value 1.
     """
 
-    vocabulary: encoders.Vocabulary | None = None
+    vocabulary: Vocabulary | None = None
 
-    def __init__(
-        self,
-        name: str,
-        index: int,
-        dictionary: Dictionary,
-        max_slots: int | None = None,
-    ):
-        self._name, self._index, self._max_slots = name, index, max_slots
-        self._strings = encoders.values_of(name, dictionary)
-        self._counts = np.zeros(len(self._strings) + 1, np.int64)
+    def __init__(self, given: Given):
+        self._given, self._max_slots = given, given.setting
+        warn_of_two_forms(given.name, given.strings)
+        self._counts = np.zeros(len(given.strings) + 1, np.int64)
         self._rows = np.zeros(1, np.int64)  # how many have lists of 0, 1, ... items
 
     def count(self, block: Block, train: np.ndarray) -> None:
-        many = block.many[self._index]
+        many = block.many[self._given.index]
         chosen = np.zeros(len(many.lengths), bool)
         chosen[train] = True
         kept = np.repeat(chosen, many.lengths)
@@ -57,23 +53,18 @@ class MultiValued:
         rows[: len(self._rows)] += self._rows
         self._rows = rows
 
-    def fit(self, offset: int, min_count: int) -> Field:
+    def fit(self, offset: int) -> Field:
         longest = len(self._rows) - 1
         self._slots = max(1, min(longest, self._max_slots or longest))
         self._warn_of_empty_slots()
-        self._fitted = encoders.fit_strings(
-            self._name,
-            offset,
-            min_count,
-            self._strings,
-            self._counts,
-            slots=self._slots,
+        self._fitted = fit_strings(
+            self._given, offset, self._given.strings, self._counts, slots=self._slots
         )
         self.vocabulary = self._fitted.vocabulary
         return self._fitted.field
 
     def write(self, block: Block, ids: np.ndarray, values: np.ndarray | None) -> None:
-        many = block.many[self._index]
+        many = block.many[self._given.index]
         starts = np.cumsum(many.lengths) - many.lengths
         ids[:] = self._fitted.ids[0]
         for slot in range(self._slots):
@@ -87,7 +78,7 @@ class MultiValued:
     def unseen(self, block: Block) -> np.ndarray | None:
         if self._slots > 1:
             return None
-        many = block.many[self._index]
+        many = block.many[self._given.index]
         codes = np.zeros(len(many.lengths), np.uint32)
         starts = np.cumsum(many.lengths) - many.lengths
         there = many.lengths > 0
@@ -105,30 +96,40 @@ class MultiValued:
         typical = int(np.searchsorted(np.cumsum(self._rows), 0.9 * rows))
         _log.warning(
             "Column %r: the longest training list has %d items, and 9 of 10 have at most %d. Every row takes %d slots, which makes %.0f MB for the training rows, and %.2g%% of the slots are filled. --max_slots=%s:N keeps the first N items of a list.",
-            self._name,
+            self._given.name,
             lengths[-1],
             typical,
             self._slots,
             rows * self._slots * _SLOT_BYTES / 1e6,
             100 * filled,
-            self._name,
+            self._given.name,
         )
 
 
-def slot_limits(layout: formats.Layout, max_slots: Sequence[str]) -> dict[str, int]:
-    """How many items of a list are kept, for multi-valued columns by name.
-
-    Args:
-        layout: the columns.
-        max_slots: 'N' for all multi-valued columns, or 'NAME:N' for one.
+def _slot_limits(layout: Layout, options: Mapping[str, Any]) -> dict[str, int]:
+    """How many items of a list are kept, for the columns that --max_slots names.
 
     Raises:
         InputError: no such multi-valued column, or no number from 1 on.
     """
-    limits = layout.settings("multi_valued", "max_slots", max_slots)
+    limits = layout.settings("multi_valued", "max_slots", options["max_slots"])
     for name, limit in limits.items():
         if not limit.isdecimal() or int(limit) < 1:
             raise InputError(
                 f"--max_slots: {limit!r} for {name}, expected a whole number from 1 on."
             )
     return {name: int(limit) for name, limit in limits.items()}
+
+
+KIND = Kind(
+    "multi_valued",
+    MultiValued,
+    options=(
+        Option(
+            "max_slots",
+            (),
+            "Keep the first N items of each list of a multi-valued column. N sets all such columns, and COLUMN:N sets one. If not given, a column has as many slots as the longest list of a training row has items.",
+        ),
+    ),
+    settings=_slot_limits,
+)

@@ -26,14 +26,13 @@ from afm_jax.data.store import reader, record_writer, version_1, writer
 from afm_jax.data.store.reader import (
     SCHEMA_FILE,
     SPLITS,
-    Rows,
     Store,
     check_name,
     store_folder,
 )
 from afm_jax.data.store.writer import Block
 from afm_jax.errors import InputError
-from afm_jax.features import Schema
+from afm_jax.features import Rows, Schema
 
 BLOCK_ROWS = 8192
 BLOCKS_PER_SHARD = 512

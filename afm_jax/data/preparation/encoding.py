@@ -6,19 +6,21 @@ Vocabularies, scales, buckets and numbers of slots come from the training rows o
 import dataclasses
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from afm_jax.data import formats
-from afm_jax.data.fields import encoders, multi_valued, numeric
+from afm_jax.data import fields
+from afm_jax.data.fields import Encoder
 from afm_jax.data.fields.codes import Block
+from afm_jax.data.fields.dense import Dense
 from afm_jax.data.preparation.spill import Spill, Stored, ordered_map
 from afm_jax.data.progress import Advance, silent
 from afm_jax.data.store import writer
-from afm_jax.data.store.reader import SPLITS, Rows, UnseenValues
+from afm_jax.data.store.reader import SPLITS, UnseenValues
 from afm_jax.errors import InputError
-from afm_jax.features import DenseColumn, Field
+from afm_jax.features import DenseColumn, Field, Rows
 
 VOCABULARIES_FILE = "vocabularies.parquet"
 UNSEEN_FILE = "unseen.parquet"
@@ -39,8 +41,8 @@ class Encoding:
 
     fields: tuple[Field, ...]
     dense_columns: tuple[DenseColumn, ...]
-    by_field: tuple[encoders.Encoder, ...]
-    dense: numeric.Dense
+    by_field: tuple[Encoder, ...]
+    dense: Dense
     weighted: bool
 
     def rows(self, block: Block) -> tuple[Rows, dict[int, np.ndarray]]:
@@ -98,22 +100,16 @@ def read_vocabularies(path: pathlib.Path) -> dict[str, list[str]]:
 def fit(
     spill: Spill,
     assigned: Sequence[np.ndarray],
-    kinds: Sequence[str],
-    *,
-    min_count: int,
-    buckets: int,
-    max_slots: Mapping[str, int],
+    chosen: Mapping[str, fields.Choice],
+    options: Mapping[str, Any],
 ) -> Encoding:
     """Fits vocabularies, scales, buckets and numbers of slots on the training rows.
 
     Args:
         spill: the rows.
-        assigned: their splits, from `assign`.
-        kinds: of the numeric columns.
-        min_count: values with fewer training rows count as unseen.
-        buckets: how many quantile buckets.
-        max_slots: for multi-valued columns, by name, how many items are kept; all if
-            a column is not there.
+        assigned: their splits, from `splits.assign`.
+        chosen: what each column becomes.
+        options: of the preparation.
 
     Raises:
         InputError: no training row, a column without a value in any, or no field.
@@ -121,14 +117,11 @@ def fit(
     train_rows = sum(int(np.count_nonzero(part == 0)) for part in assigned)
     if not train_rows:
         raise InputError("No training rows.")
-    fitted = _make_encoders(spill, kinds, buckets, max_slots, train_rows)
+    fitted, dense = _make_encoders(spill, chosen, options, train_rows)
     if not fitted:
         raise InputError(
             "There is no field to embed: name a categorical or multi-valued column, or cut numbers into buckets by --numeric_as."
         )
-    numbers = _numeric(spill.layout)
-    kept = [i for i, kind in enumerate(kinds) if kind in numeric.DENSE_KINDS]
-    dense = numeric.Dense([numbers[i] for i in kept], kept, [kinds[i] for i in kept])
     loaded = ordered_map(Stored.load, spill.blocks)
     for block, part in zip(loaded, assigned, strict=True):
         train = np.flatnonzero(part == 0)
@@ -136,12 +129,39 @@ def fit(
             encoder.count(block, train)
         dense.count(block, train)
     dense_columns = dense.fit()
-    fields: list[Field] = []
+    made: list[Field] = []
     for encoder in fitted:
-        offset = fields[-1].offset + fields[-1].vocab_size if fields else 0
-        fields.append(encoder.fit(offset, min_count))
-    weighted = spill.weighted or any(field.slots > 1 for field in fields)
-    return Encoding(tuple(fields), dense_columns, tuple(fitted), dense, weighted)
+        offset = made[-1].offset + made[-1].vocab_size if made else 0
+        made.append(encoder.fit(offset))
+    weighted = spill.weighted or any(field.slots > 1 for field in made)
+    return Encoding(tuple(made), dense_columns, tuple(fitted), dense, weighted)
+
+
+def _make_encoders(
+    spill: Spill,
+    chosen: Mapping[str, fields.Choice],
+    options: Mapping[str, Any],
+    train_rows: int,
+) -> tuple[list[Encoder], Dense]:
+    """The encoders of the fields, in the order of the columns, and of the dense columns."""
+    made: list[Encoder] = []
+    dense: dict[str, int] = {}
+    met: dict[str, int] = {}
+    for name, column in spill.layout.columns:
+        index = met.get(column, 0)
+        met[column] = index + 1
+        kind, setting = chosen[name]
+        make = fields.kinds()[kind].encoder
+        if make is None:
+            dense[name] = index
+            continue
+        coder = spill.dictionaries.get(name)
+        texts = coder.strings() if coder else pl.Series(dtype=pl.String)
+        made.append(
+            make(fields.Given(name, index, setting, options, train_rows, texts))
+        )
+    kinds = [chosen[name].kind for name in dense]
+    return made, Dense(list(dense), list(dense.values()), kinds)
 
 
 def encode(
@@ -184,35 +204,3 @@ def _of_split(
         there = found[place[found[:, 0]] >= 0]
         moved[index] = np.stack([place[there[:, 0]], there[:, 1]], axis=1)
     return writer.Block(split, rows.take(chosen), moved)
-
-
-def _numeric(layout: formats.Layout) -> list[str]:
-    return [column.name for column in layout.columns if column.kind == "numeric"]
-
-
-def _make_encoders(
-    spill: Spill,
-    kinds: Sequence[str],
-    buckets: int,
-    max_slots: Mapping[str, int],
-    train_rows: int,
-) -> list[encoders.Encoder]:
-    """The encoders of the fields, in the order of the columns."""
-    made: list[encoders.Encoder] = []
-    met: dict[str, int] = {}
-    for name, kind in spill.layout.columns:
-        index = met.get(kind, 0)
-        met[kind] = index + 1
-        if kind == "categorical":
-            made.append(encoders.Categorical(name, index, spill.dictionaries[name]))
-        elif kind == "multi_valued":
-            made.append(
-                multi_valued.MultiValued(
-                    name, index, spill.dictionaries[name], max_slots.get(name)
-                )
-            )
-        elif kinds[index] == "bucket_log2":
-            made.append(numeric.Log2Buckets(name, index))
-        elif kinds[index] == "bucket_quantile":
-            made.append(numeric.QuantileBuckets(name, index, buckets, train_rows))
-    return made

@@ -7,10 +7,10 @@ import functools
 import logging
 import pathlib
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from afm_jax.data.fields import multi_valued, numeric
+from afm_jax.data import fields
 from afm_jax.data.formats import csv, libfm, parquet, sources
 from afm_jax.data.preparation import encoding, splits
 from afm_jax.data.preparation.builder import BlockBuilder, Encoded
@@ -19,10 +19,7 @@ from afm_jax.errors import InputError
 from afm_jax.features import Schema
 
 DEFAULTS: Mapping[str, Any] = {
-    "min_count": 1,
-    "numeric_as": ("dense",),
-    "buckets": 20,
-    "max_slots": (),
+    **{option.name: option.default for option in fields.options()},
     "split": None,
     "fractions": None,
     "seed": 0,
@@ -42,10 +39,9 @@ DEFAULTS: Mapping[str, Any] = {
 
 _log = logging.getLogger(__name__)
 
-_FOR_ALL = (
-    *("min_count", "numeric_as", "buckets", "max_slots"),
-    *("split", "fractions", "seed"),
-)
+_LEAST = {**{option.name: option.least for option in fields.options()}, "seed": 0}
+
+_FOR_ALL = (*(option.name for option in fields.options()), "split", "fractions", "seed")
 
 
 class RawBuilder(BlockBuilder):
@@ -75,12 +71,8 @@ class RawBuilder(BlockBuilder):
         reader = self.reader.open_reader([file.path for file in files], options)
         if reader.names is not None:
             sources.require_one_table(files, reader.names)
-        kinds = numeric.kinds(reader.layout, options["numeric_as"])
-        max_slots = multi_valued.slot_limits(reader.layout, options["max_slots"])
-        if "buckets" in self.options and "bucket_quantile" not in kinds:
-            raise InputError(
-                "--buckets has no meaning without --numeric_as=bucket_quantile."
-            )
+        chosen = fields.choose(reader.layout, options)
+        self._refuse_idle_options({choice.kind for choice in chosen.values()})
         if "seed" in self.options and options["split"] == "time":
             raise InputError("--seed has no meaning for --split=time.")
         options.update(_how_to_split(files, options))
@@ -88,20 +80,14 @@ class RawBuilder(BlockBuilder):
             files,
             reader,
             folder / "scratch",
-            functools.partial(numeric.prepare, kinds=kinds),
+            functools.partial(fields.prepare, layout=reader.layout, chosen=chosen),
+            coders=fields.coders(chosen),
             advance=self.advance,
         )
         assigned = splits.assign(
             spilled, options["split"], options["fractions"], options["seed"]
         )
-        fitted = encoding.fit(
-            spilled,
-            assigned,
-            kinds,
-            min_count=options["min_count"],
-            buckets=options["buckets"],
-            max_slots=max_slots,
-        )
+        fitted = encoding.fit(spilled, assigned, chosen, options)
         fitted.save_vocabularies(folder)
         schema = Schema(
             dataset=self.name,
@@ -126,12 +112,21 @@ class RawBuilder(BlockBuilder):
         options = {**DEFAULTS, **self.defaults, **self.options}
         if options["split"] not in (None, "random", "time"):
             raise InputError(f"split is {options['split']!r}, expected random or time.")
-        for name, least in (("min_count", 1), ("buckets", 2), ("seed", 0)):
-            if options[name] < least:
+        for name, least in _LEAST.items():
+            if isinstance(options[name], int) and options[name] < least:
                 raise InputError(
                     f"--{name}={options[name]}, expected at least {least}."
                 )
         return options
+
+    def _refuse_idle_options(self, used: Collection[str]) -> None:
+        """Raises InputError for a given option of a kind that no column has."""
+        for name, kind in fields.kinds().items():
+            for option in kind.options:
+                if option.name in self.options and name not in used:
+                    raise InputError(
+                        f"--{option.name} has no meaning without --numeric_as={name}."
+                    )
 
 
 def _how_to_split(

@@ -6,18 +6,20 @@ on these codes, many times faster than on text. Memory holds the distinct string
 few chunks.
 """
 
+import bisect
 import collections
 import concurrent.futures
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import polars as pl
 
 from afm_jax.data import formats
-from afm_jax.data.fields.codes import Block, Dictionary, Many
+from afm_jax.data.fields.codes import Block, Coder, Many
 from afm_jax.data.formats import sources, text
 from afm_jax.data.progress import Advance, silent
 
@@ -25,6 +27,31 @@ WORKERS = min(8, os.cpu_count() or 1)
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
+
+
+class Dictionary:
+    """Codes 1, 2, ... for strings in the order in which they are met; 0 is none.
+
+    May be used from several threads; the order is then any.
+    """
+
+    def __init__(self) -> None:
+        self._categories = pl.Categories.random("afm_jax")
+        # Categories live as long as a series of them.
+        self._alive = pl.Series([], dtype=pl.Categorical(self._categories))
+
+    def codes(self, strings: pl.Expr) -> pl.Expr:
+        """UInt32 codes; a null gets 0."""
+        return (strings.cast(self._alive.dtype).to_physical() + 1).fill_null(0)
+
+    def strings(self) -> pl.Series:
+        """The strings met so far: that of code c is at c - 1."""
+        # Categories has no length, and its to_series goes through Python objects.
+        size = bisect.bisect_left(
+            range(1 << 32), True, key=lambda code: code not in self._categories
+        )
+        codes = pl.Series(np.arange(size, dtype=np.uint32))
+        return codes.cat.to(self._alive.dtype).cast(pl.String)
 
 
 class Stored(NamedTuple):
@@ -63,7 +90,7 @@ class Spill(NamedTuple):
     Attributes:
         layout: the columns.
         blocks: the blocks in the order of the rows.
-        dictionaries: the strings of each categorical or multi-valued column, by name.
+        dictionaries: the coder of each categorical or multi-valued column, by name.
         checksums: checksum of each file, by its path below the folder of all files.
         source_rows: rows of each file, by the same path, in the order of the rows.
         weighted: whether any value is not 1.
@@ -71,7 +98,7 @@ class Spill(NamedTuple):
 
     layout: formats.Layout
     blocks: list[Stored]
-    dictionaries: Mapping[str, Dictionary]
+    dictionaries: Mapping[str, Coder]
     checksums: Mapping[str, str]
     source_rows: Mapping[str, int]
     weighted: bool
@@ -83,6 +110,7 @@ def spill(
     folder: pathlib.Path,
     prepare_numbers: Callable[[np.ndarray], np.ndarray],
     *,
+    coders: Mapping[str, Coder] = MappingProxyType({}),
     advance: Advance = silent,
 ) -> Spill:
     """Reads all files and stores their rows.
@@ -92,6 +120,7 @@ def spill(
         reader: how.
         folder: where the blocks go; made if need be.
         prepare_numbers: applied to the float64 [numeric columns, N] of each block.
+        coders: of columns that are not to get a `Dictionary`, by name.
         advance: told how many megabytes have been read.
 
     Raises:
@@ -99,7 +128,7 @@ def spill(
     """
     folder.mkdir(parents=True, exist_ok=True)
     dictionaries = {
-        column.name: Dictionary()
+        column.name: coders.get(column.name) or Dictionary()
         for column in reader.layout.columns
         if column.kind != "numeric"
     }
@@ -173,7 +202,7 @@ def _tasks(
 def _block(
     frame: pl.DataFrame,
     layout: formats.Layout,
-    dictionaries: Mapping[str, Dictionary],
+    dictionaries: Mapping[str, Coder],
     prepare_numbers: Callable[[np.ndarray], np.ndarray],
 ) -> Block:
     rows = frame.height
@@ -219,7 +248,7 @@ def _matrix(frame: pl.LazyFrame, rows: int, dtype: Any) -> np.ndarray:
     return matrix
 
 
-def _many(frame: pl.DataFrame, name: str, dictionary: Dictionary) -> Many:
+def _many(frame: pl.DataFrame, name: str, dictionary: Coder) -> Many:
     lengths = frame[name].list.len().fill_null(0)
     full = lengths > 0
     items = frame[name].filter(full).explode().to_frame()

@@ -5,6 +5,6 @@ makes one of records of version 1.
 """
 
 from afm_jax.data.store.reader import Store, open_store
-from afm_jax.data.store.rows import Rows
+from afm_jax.features import Rows
 
 __all__ = ["Rows", "Store", "open_store"]

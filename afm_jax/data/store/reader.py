@@ -14,9 +14,9 @@ import numpy as np
 
 from afm_jax import files
 from afm_jax.data.store import arrays, version_1
-from afm_jax.data.store.rows import OPTIONAL, Rows, columns
+from afm_jax.data.store.columns import OPTIONAL, columns
 from afm_jax.errors import InputError, did_you_mean
-from afm_jax.features import MISSING, UNSEEN, Schema
+from afm_jax.features import MISSING, UNSEEN, Rows, Schema
 
 VERSION = "2.0.0"
 """Version of the layout of a prepared store."""

@@ -24,10 +24,9 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from tensorflow_datasets.core import example_serializer, naming
 from tensorflow_datasets.proto import tf_example_pb2
 
-from afm_jax.data.store import reader
-from afm_jax.data.store.rows import OPTIONAL, Rows
+from afm_jax.data.store.columns import OPTIONAL, columns
 from afm_jax.errors import InputError
-from afm_jax.features import Schema
+from afm_jax.features import Rows, Schema
 
 # TFDS reads records one by one, which a larger group would slow down.
 _ARRAY_RECORD = "group_size:1,uncompressed"
@@ -96,18 +95,18 @@ def read(folder: pathlib.Path, split: str, schema: Schema) -> Iterator[Rows]:
 
 def _rows(block: Mapping[str, np.ndarray], schema: Schema, told: str) -> Rows:
     count = len(block["labels"])
-    columns: dict[str, np.ndarray | None] = {}
-    for name, (dtype, shape) in reader.columns(schema).items():
+    found: dict[str, np.ndarray | None] = {}
+    for name, (dtype, shape) in columns(schema).items():
         array = np.asarray(block.get(name, ()), dtype)
         if not array.size and name in OPTIONAL:
-            columns[name] = None
+            found[name] = None
             continue
         if array.size != count * int(np.prod(shape)):
             raise InputError(
                 f"{told}: {array.size} {name}, but the schema asks for {[count, *shape]}."
             )
-        columns[name] = array.reshape(count, *shape)
-    return Rows(**columns)  # type: ignore[arg-type]
+        found[name] = array.reshape(count, *shape)
+    return Rows(**found)  # type: ignore[arg-type]
 
 
 @dataclasses.dataclass

@@ -31,7 +31,7 @@ def map_split(
         folder: of the store.
         split: its name.
         num_rows: rows of the split.
-        columns: dtype and shape of one row of each column; see `rows.columns`.
+        columns: dtype and shape of one row of each column; see `columns.columns`.
 
     Raises:
         InputError: there are no arrays, or they are damaged.

@@ -11,9 +11,10 @@ import numpy as np
 
 from afm_jax.data.progress import Advance, silent
 from afm_jax.data.store import arrays, reader, version_1
-from afm_jax.data.store.reader import SPLITS, Rows, UnseenValues
+from afm_jax.data.store.columns import columns
+from afm_jax.data.store.reader import SPLITS, UnseenValues
 from afm_jax.errors import InputError
-from afm_jax.features import MISSING, UNSEEN, Schema
+from afm_jax.features import MISSING, UNSEEN, Rows, Schema
 
 _CHECKED_ROWS = 1 << 16
 
@@ -82,7 +83,7 @@ class _Writer:
 
     def __init__(self, folder: pathlib.Path, schema: Schema):
         self._folder, self._schema = folder, schema
-        self._columns = reader.columns(schema)
+        self._columns = columns(schema)
         # The first id of the field of each slot.
         self._first = np.array(
             [schema.fields[index].offset for index in schema.slot_fields], np.int32
@@ -192,7 +193,7 @@ def check_rows(rows: Rows, schema: Schema, told: str) -> None:
             that is not finite, or a weight that is not above 0.
     """
     count = len(rows.labels)
-    for name, (_, shape) in reader.columns(schema).items():
+    for name, (_, shape) in columns(schema).items():
         array = getattr(rows, name)
         if array is not None and array.shape != (count, *shape):
             raise InputError(

@@ -5,15 +5,13 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from afm_jax.data.store.reader import Rows, Store
+from afm_jax.data.store.reader import Store
 from afm_jax.data.synthetic.planted import NUM_DENSE, VOCAB_SIZES, RawRows, draw, plant
 from afm_jax.errors import InputError
-from afm_jax.features import MISSING, UNSEEN, DenseColumn, Field, Schema
+from afm_jax.features import FIRST, MISSING, UNSEEN, DenseColumn, Field, Rows, Schema
 
 ROWS = {"train": 200_000, "validation": 25_000, "test": 25_000}
 MIN_COUNT = 10
-
-_FIRST = 2  # the first id of a field that stands for a value of its own
 
 
 def make(
@@ -107,16 +105,16 @@ def _fit_fields(
         kept = kept[kept > 0]
         lookup = np.full(size + 1, UNSEEN, np.int64)
         lookup[0] = MISSING
-        lookup[kept] = _FIRST + np.arange(len(kept))
+        lookup[kept] = FIRST + np.arange(len(kept))
         others = np.flatnonzero((everywhere > 0) & (lookup == UNSEEN))
         others = others[np.argsort(names[others])]
-        lookup[others] = _FIRST + len(kept) + np.arange(len(others))
+        lookup[others] = FIRST + len(kept) + np.arange(len(others))
         lookups.append(lookup)
         fields.append(
             Field(
                 name=f"C{index + 1}",
                 kind="categorical",
-                vocab_size=_FIRST + len(kept),
+                vocab_size=FIRST + len(kept),
                 offset=offset,
                 vocabulary_crc32=zlib.crc32(
                     b"".join(bytes(name) + b"\0" for name in names[kept])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from afm_jax import models
-from afm_jax.data.store.reader import Rows
+from afm_jax.features import Rows
 from afm_jax.training import optimizers
 from experiments import startup
 from experiments.benchmark import evaluation, step, timing

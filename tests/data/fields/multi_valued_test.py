@@ -3,36 +3,29 @@ import pytest
 
 pytest.importorskip("polars", reason="needs the extra 'data'")
 
-import polars as pl
+from columns import block, coded, given
 
-from afm_jax.data import formats
-from afm_jax.data.fields import multi_valued
-from afm_jax.data.fields.codes import Block, Dictionary, Many
+from afm_jax.data import fields, formats
+from afm_jax.data.fields.codes import Many
+from afm_jax.data.fields.multi_valued import MultiValued
 from afm_jax.errors import InputError
 
 
 def encoded(lists, train, values=(), min_count=1, max_slots=None):
     """Field, vocabulary, ids and values of lists, of which `train` are for training."""
-    dictionary, lengths = Dictionary(), [len(words) for words in lists]
-    words = pl.DataFrame({"w": [word for words in lists for word in words]})
-    codes = words.cast(pl.String).select(dictionary.codes(pl.col("w")))["w"].to_numpy()
-    values = np.array(values, np.float32)
-    none = np.zeros((0, len(lists)))
-    rows = Block(
-        times=none,
-        labels=np.zeros(len(lists)),
-        numbers=none,
-        codes=none,
-        values=none,
-        many=(Many(np.array(lengths, np.int32), codes, values),),
+    lengths = np.array([len(words) for words in lists], np.int32)
+    words, codes = coded([word for words in lists for word in words])
+    many = Many(lengths, codes, np.array(values, np.float32))
+    rows = block(len(lists), many=(many,))
+    encoder = MultiValued(
+        given("m", words=words, setting=max_slots, min_count=min_count)
     )
-    encoder = multi_valued.MultiValued("m", 0, dictionary, max_slots)
     encoder.count(rows, np.array(train))
-    field = encoder.fit(10, min_count)
+    field = encoder.fit(10)
     ids = np.full((len(lists), field.slots), -1, np.int32)
-    given = np.ones((len(lists), field.slots), np.float32)
-    encoder.write(rows, ids, given)
-    return field, encoder.vocabulary.values.to_list(), ids.tolist(), given.tolist()
+    weights = np.ones((len(lists), field.slots), np.float32)
+    encoder.write(rows, ids, weights)
+    return field, encoder.vocabulary.values.to_list(), ids.tolist(), weights.tolist()
 
 
 def test_lists_fill_slots_and_the_rest_is_missing_with_value_0():
@@ -83,21 +76,32 @@ def test_lists_of_like_lengths_are_not_told(caplog, longest):
     assert warnings(caplog, [["a"]] * 99 + [["b"] * 32]) == []
 
 
+def limits(layout, max_slots):
+    """What --max_slots sets for each multi-valued column."""
+    options = {option.name: option.default for option in fields.options()}
+    chosen = fields.choose(layout, {**options, "max_slots": max_slots})
+    return {
+        name: choice.setting
+        for name, choice in chosen.items()
+        if choice.kind == "multi_valued"
+    }
+
+
 def test_max_slots_are_of_all_multi_valued_columns_or_of_one():
     kinds = {"c": "categorical", "m": "multi_valued", "n:x": "multi_valued"}
     layout = formats.Layout("", tuple(formats.Column(*item) for item in kinds.items()))
-    assert multi_valued.slot_limits(layout, []) == {}
-    assert multi_valued.slot_limits(layout, ["n:x:4", "9"]) == {"m": 9, "n:x": 4}
-    for given, told in [
+    assert limits(layout, []) == {"m": None, "n:x": None}
+    assert limits(layout, ["n:x:4", "9"]) == {"m": 9, "n:x": 4}
+    for setting, told in [
         ("0", "'0' for m, expected a whole number from 1 on"),
         ("m:2.5", "'2.5' for m"),
         ("-1", "'-1' for m"),
         ("c:3", "--max_slots=c:3: no multi_valued column 'c'; there are m, n:x"),
     ]:
         with pytest.raises(InputError, match=told):
-            multi_valued.slot_limits(layout, [given])
+            limits(layout, [setting])
     with pytest.raises(InputError, match="no multi_valued columns; there are none"):
-        multi_valued.slot_limits(formats.Layout("", ()), ["3"])
+        limits(formats.Layout("", ()), ["3"])
 
 
 def test_lists_keep_their_values():

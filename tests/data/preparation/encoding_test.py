@@ -7,14 +7,17 @@ pytest.importorskip("polars", reason="needs the extra 'data'")
 
 import polars as pl
 
-from afm_jax.data import formats
-from afm_jax.data.fields import numeric
+from afm_jax.data import fields, formats
+from afm_jax.data.fields.bucket_log2 import log2_buckets
+from afm_jax.data.fields.dense import signed_log1p
 from afm_jax.data.formats import csv, sources
 from afm_jax.data.preparation import encoding, spill, splits
-from afm_jax.data.store.reader import Rows
 from afm_jax.errors import InputError
+from afm_jax.features import Rows
 
 OPTIONS = {
+    **{option.name: option.default for option in fields.options()},
+    "buckets": 4,
     "label": "y",
     "categorical": ("c",),
     "numeric": ("n", "k"),
@@ -39,30 +42,29 @@ def table(rng, rows):
     )
 
 
+def read(files, options, tmp_path):
+    """The rows of the files as codes, and what each column becomes."""
+    reader = csv.open_reader([file.path for file in files], options)
+    chosen = fields.choose(reader.layout, options)
+    prepare = functools.partial(fields.prepare, layout=reader.layout, chosen=chosen)
+    coders = fields.coders(chosen)
+    folder = tmp_path / "scratch"
+    return spill.spill(files, reader, folder, prepare, coders=coders), chosen
+
+
 def prepared(
     tmp_path,
     how,
     numeric_as=("k:bucket_log2",),
     min_count=2,
-    max_slots=None,
     **options,
 ):
     """Schema-like encoding, and the rows of each split, of the CSV files in a folder."""
     files = sources.find(tmp_path / "raw", to_split=how is not None)
-    given = {**OPTIONS, **options}
-    reader = csv.open_reader([file.path for file in files], given)
-    kinds = numeric.kinds(reader.layout, numeric_as)
-    prepare = functools.partial(numeric.prepare, kinds=kinds)
-    spilled = spill.spill(files, reader, tmp_path / "scratch", prepare)
+    given = {**OPTIONS, "numeric_as": numeric_as, "min_count": min_count, **options}
+    spilled, chosen = read(files, given, tmp_path)
     assigned = splits.assign(spilled, how, (0.7, 0.2, 0.1), 5)
-    fitted = encoding.fit(
-        spilled,
-        assigned,
-        kinds,
-        min_count=min_count,
-        buckets=4,
-        max_slots=max_slots or {},
-    )
+    fitted = encoding.fit(spilled, assigned, chosen, given)
     found = {}
     for block in encoding.encode(spilled, assigned, fitted):
         found.setdefault(block.split, []).append(block.rows)
@@ -83,7 +85,7 @@ def small_chunks(monkeypatch):
 
 def by_hand(train, rows):
     """The features of rows, straight from the definition, one row at a time."""
-    log = [numeric.signed_log1p(np.array(x)) for x in train["n"] if x is not None]
+    log = [signed_log1p(np.array(x)) for x in train["n"] if x is not None]
     mean, std = np.mean(log), np.std(log)
 
     def vocabulary(values, min_count=2):
@@ -92,19 +94,19 @@ def by_hand(train, rows):
         order = sorted(kept, key=lambda value: (-values.count(value), str(value)))
         return {value: 2 + index for index, value in enumerate(order)}
 
-    buckets = numeric.log2_buckets(np.array(train["k"], float)).astype(int)
+    buckets = log2_buckets(np.array(train["k"], float)).astype(int)
     k = vocabulary(buckets.tolist())
     c = vocabulary(x for x in train["c"] if x)
     m = vocabulary(x for items in train["m"] for x in items.split("|") if x)
     at_c = 2 + len(k)
     at_m = at_c + 2 + len(c)
     for row in rows.iter_rows(named=True):
-        bucket = int(numeric.log2_buckets(np.array(float(row["k"]))))
+        bucket = int(log2_buckets(np.array(float(row["k"]))))
         items = [at_m + m.get(item, 1) for item in row["m"].split("|") if item]
         ids = [k.get(bucket, 1), at_c + (c.get(row["c"], 1) if row["c"] else 0)]
         values = [1, 1, *([1] * len(items) or [1])]
         items = (items + [at_m] * 3)[:3]
-        dense = 0 if row["n"] is None else numeric.signed_log1p(np.array(row["n"]))
+        dense = 0 if row["n"] is None else signed_log1p(np.array(row["n"]))
         dense = min(max(dense, min(log)), max(log))
         dense = [0 if row["n"] is None else (dense - mean) / std, row["n"] is None]
         yield [*ids, *items], (values + [0] * 3)[:5], dense, row["y"]
@@ -166,14 +168,10 @@ def test_values_without_an_id_have_numbers_that_tell_them_apart(tmp_path):
     train, validation = table(rng, 300), table(rng, 80)
     write(tmp_path, train=train, val=validation)
     files = sources.find(tmp_path / "raw", to_split=False)
-    reader = csv.open_reader([file.path for file in files], OPTIONS)
-    kinds = numeric.kinds(reader.layout, ())
-    prepare = functools.partial(numeric.prepare, kinds=kinds)
-    spilled = spill.spill(files, reader, tmp_path / "scratch", prepare)
+    given = {**OPTIONS, "min_count": 9}
+    spilled, chosen = read(files, given, tmp_path)
     assigned = splits.assign(spilled, None, None, None)
-    fitted = encoding.fit(
-        spilled, assigned, kinds, min_count=9, buckets=4, max_slots={}
-    )
+    fitted = encoding.fit(spilled, assigned, chosen, given)
     fitted.save_vocabularies(tmp_path)
     others = pl.read_parquet(tmp_path / encoding.UNSEEN_FILE).filter(field="c")["value"]
     raw = {"train": train["c"], "validation": validation["c"]}

@@ -9,7 +9,6 @@ pytest.importorskip("polars", reason="needs the extra 'data'")
 import polars as pl
 
 from afm_jax.data import formats
-from afm_jax.data.fields.codes import Dictionary
 from afm_jax.data.formats import sources
 from afm_jax.data.preparation import spill
 from afm_jax.errors import InputError
@@ -128,7 +127,7 @@ def test_the_first_error_of_a_file_is_told(tmp_path):
 
 
 def test_a_dictionary_gives_a_string_one_code_in_all_threads():
-    dictionary = Dictionary()
+    dictionary = spill.Dictionary()
     words = pl.Series("w", [f"w{i % 1000}" for i in range(5000)] + [None])
     codes = {}
 

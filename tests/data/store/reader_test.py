@@ -13,10 +13,10 @@ pytest.importorskip("tensorflow_datasets", reason="needs the extra 'data'")
 from afm_jax.data import synthetic
 from afm_jax.data.preparation import builder
 from afm_jax.data.store import arrays, reader, writer
-from afm_jax.data.store.reader import Rows, names, open_store, store_folder
+from afm_jax.data.store.reader import names, open_store, store_folder
 from afm_jax.data.store.writer import Block
 from afm_jax.errors import InputError
-from afm_jax.features import UNSEEN, DenseColumn, Field, Schema
+from afm_jax.features import UNSEEN, DenseColumn, Field, Rows, Schema
 from data.synthetic import synthetic_dataset_builder
 
 SCHEMA = Schema(

@@ -12,10 +12,10 @@ pytest.importorskip("tensorflow_datasets", reason="needs the extra 'data'")
 
 from afm_jax.data.preparation import builder
 from afm_jax.data.store import reader, upgrade, writer
-from afm_jax.data.store.reader import Rows, open_store, store_folder
+from afm_jax.data.store.reader import open_store, store_folder
 from afm_jax.data.store.writer import Block
 from afm_jax.errors import InputError
-from afm_jax.features import Field, Schema
+from afm_jax.features import Field, Rows, Schema
 
 STORED = pathlib.Path(__file__).parents[2] / "stored" / "afm_jax_0.1.0.tar.gz"
 """A store and a run that version 0.1.0 made, of a small CSV with all kinds of columns."""

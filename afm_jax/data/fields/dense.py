@@ -1,0 +1,116 @@
+"""Numbers that stay numbers, on a common scale: by default, standardised logarithms."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from afm_jax.data.fields import Kind
+from afm_jax.data.fields.codes import Block
+from afm_jax.data.fields.vocabulary import always_missing
+from afm_jax.features import DenseColumn
+
+_MOST_DEVIATIONS = 10.0
+"""A number that is further from the mean counts as this far. Of a column that is 0 but in
+a few rows the rest would otherwise be hundreds of deviations away, and outweigh all else
+in its row."""
+
+
+class Dense:
+    """The dense columns of a preparation: told all training rows, then fitted.
+
+    A column of kind 'dense' gets mean 0 and standard deviation 1 on the training rows. One
+    of kind 'min_max' gets their smallest number at 0 and their largest at 1.
+    """
+
+    def __init__(
+        self, names: Sequence[str], indices: Sequence[int], kinds: Sequence[str]
+    ):
+        self._names, self._indices = list(names), list(indices)
+        self._min_max = np.array([kind == "min_max" for kind in kinds], bool)
+        self._count = np.zeros(len(names))
+        self._mean = np.zeros(len(names))
+        self._squares = np.zeros(len(names))  # sum of squared distances to the mean
+        self._low = np.full(len(names), np.inf)
+        self._high = np.full(len(names), -np.inf)
+        self._missing = np.zeros(len(names), bool)
+
+    def count(self, block: Block, train: np.ndarray) -> None:
+        """Merges the means and squares of blocks (Chan, Golub and LeVeque 1979)."""
+        numbers = block.numbers[self._indices].take(train, axis=1)
+        there = ~np.isnan(numbers)
+        count = there.sum(axis=1)
+        self._missing |= count < len(train)
+        low = numbers.min(axis=1, initial=np.inf, where=there)
+        high = numbers.max(axis=1, initial=-np.inf, where=there)
+        self._low = np.minimum(self._low, low)
+        self._high = np.maximum(self._high, high)
+        mean = np.where(there, numbers, 0).sum(axis=1) / np.maximum(count, 1)
+        apart = np.where(there, numbers - mean[:, None], 0)
+        total = np.maximum(self._count + count, 1)
+        step = mean - self._mean
+        self._mean += step * count / total
+        self._squares += np.square(apart).sum(axis=1)
+        self._squares += np.square(step) * self._count * count / total
+        self._count += count
+
+    def fit(self) -> tuple[DenseColumn, ...]:
+        """The columns of numbers, then those that tell where numbers are missing.
+
+        A number that is missing in no training row has no such column.
+        """
+        for name, count in zip(self._names, self._count, strict=True):
+            if not count:
+                raise always_missing(name)
+        # Rounded, so that it does not show in which blocks the rows came.
+        self._mean = _round(self._mean)
+        self._std = _round(np.sqrt(self._squares / self._count))
+        # A constant column becomes 0, whatever the sums were rounded to.
+        constant = self._low == self._high
+        self._mean = np.where(constant | self._min_max, self._low, self._mean)
+        self._std = np.where(self._min_max, self._high - self._low, self._std)
+        self._std[constant | (self._std == 0)] = 1.0
+        self._low = np.maximum(self._low, self._mean - _MOST_DEVIATIONS * self._std)
+        self._high = np.minimum(self._high, self._mean + _MOST_DEVIATIONS * self._std)
+        constants = (self._mean, self._std, self._low, self._high)
+        columns = [
+            DenseColumn(name, "min_max" if min_max else "log1p", *numbers)
+            for name, min_max, *numbers in zip(
+                self._names,
+                self._min_max,
+                *(each.tolist() for each in constants),
+                strict=True,
+            )
+        ]
+        return (
+            *columns,
+            *(
+                DenseColumn(name, "missing")
+                for name, missing in zip(self._names, self._missing, strict=True)
+                if missing
+            ),
+        )
+
+    def encode(self, block: Block) -> np.ndarray:
+        """The columns of `fit`, float32 [N, D]."""
+        numbers = np.clip(
+            block.numbers[self._indices], self._low[:, None], self._high[:, None]
+        )
+        numbers -= self._mean[:, None]
+        numbers /= self._std[:, None]
+        missing = np.isnan(numbers)
+        numbers[missing] = 0
+        columns = np.concatenate([numbers, missing[self._missing]])
+        return np.ascontiguousarray(columns.T, np.float32)
+
+
+def signed_log1p(numbers: np.ndarray) -> np.ndarray:
+    """sign(x) log(1 + |x|)."""
+    return np.copysign(np.log1p(np.abs(numbers)), numbers)
+
+
+def _round(numbers: np.ndarray) -> np.ndarray:
+    """The numbers with 12 significant digits."""
+    return np.array([float(f"{number:.12g}") for number in numbers])
+
+
+KIND = Kind("numeric", None, prepare=signed_log1p)
