@@ -1,6 +1,7 @@
 """Imports go one way, and optional packages only inside functions."""
 
 import ast
+import functools
 import pathlib
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -70,6 +71,7 @@ def may_import(here, there):
     return any(line.index(there) <= line.index(here) for line in lines)
 
 
+@functools.cache
 def tree_of(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 
