@@ -1,17 +1,23 @@
-# `make train`, `make test` and `make quick` set up a virtual environment and need git and Python only.
+# `make train`, `make check` and `make test` set up a virtual environment and need git and Python only.
 
 PYTHON ?= python3
 # Another Python gets an environment of its own: an old one would be taken as it is.
 VENV ?= .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 EXTRAS ?= data,plots,test,lint
 
-# What another jax may break: operations, parameters, steps, devices, checkpoints, a program.
-QUICK = tests/layering_test.py tests/ops tests/modules tests/models/contract_test.py \
-	$(addprefix tests/training/,$(addsuffix _test.py,checkpoints evaluation optimizers \
-	devices state steps)) tests/experiments/train_test.py \
-	-k 'not contract_test and not devices_test or afm_deep'
+PYTEST = $(VENV)/bin/python -m pytest --numprocesses=auto --dist=loadfile
 
-.PHONY: setup train test quick lint clean
+# What a person waits for: formulas, parameters, the contract of four models.
+CHECK = tests/layering_test.py tests/errors_test.py tests/ops tests/modules \
+	tests/models/contract_test.py -k 'not contract_test or afm or nfm or xdeepfm'
+
+# What another jax may break: formulas, parameters, one model, devices, checkpoints, a program.
+QUICK = tests/ops tests/modules tests/models/contract_test.py \
+	$(addprefix tests/training/,$(addsuffix _test.py,checkpoints devices state steps)) \
+	tests/experiments/train_test.py -k '(not contract_test and not devices_test or afm_deep) \
+	and (not train_test or evaluate_agrees)'
+
+.PHONY: setup train check test quick lint clean
 
 setup: $(VENV)/ready
 
@@ -25,11 +31,14 @@ $(VENV)/ready: setup.cfg pyproject.toml
 train: setup
 	$(VENV)/bin/python -m experiments.train --model=afm_deep
 
+check: lint
+	$(PYTEST) $(CHECK)
+
 test: setup
-	$(VENV)/bin/python -m pytest --numprocesses=auto --dist=loadfile
+	$(PYTEST)
 
 quick: setup
-	$(VENV)/bin/python -m pytest --numprocesses=auto --dist=loadfile $(QUICK)
+	$(PYTEST) $(QUICK)
 
 lint: setup
 	$(VENV)/bin/ruff format --check .

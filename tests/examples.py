@@ -2,8 +2,11 @@
 
 import dataclasses
 import functools
+import math
 
 import jax
+import jax.extend.random
+import jax.numpy as jnp
 import numpy as np
 
 from afm_jax import models
@@ -118,12 +121,50 @@ def random_variables(model, features, *, seed=0, stddev=0.5):
         shapes["params"],
     )
 
-    @jax.jit  # A draw that is not asked for is not compiled, and each takes long.
-    def others(key):
-        variables = model.init(key, features)
-        return {name: each for name, each in variables.items() if name != "params"}
+    rest = [name for name in shapes if name != "params"]
+    if not rest:
+        return {"params": params}
+    others = initial_variables(
+        model,
+        features,
+        lambda variables: {name: variables[name] for name in rest},
+        seed=seed,
+    )
+    return {**others, "params": params}
 
-    return {**others(jax.random.key(seed)), "params": params}
+
+def initial_variables(model, features, choose=lambda variables: variables, *, seed=0):
+    """What `choose` takes of the variables that the model starts with.
+
+    Compiling the draws takes longer than all else in `model.init`: a draw that is not
+    chosen is not compiled, and the bits are those of `_HASH`, which compile fast.
+    """
+    key = jax.random.key(seed, impl=_HASH)
+    return jax.jit(lambda key: choose(model.init(key, features)))(key)
+
+
+def _mixed(bits):
+    """Each of these 32 bits depends on all: lowbias32, github.com/skeeto/hash-prospector."""
+    bits = (bits ^ (bits >> 16)) * jnp.uint32(0x7FEB352D)
+    bits = (bits ^ (bits >> 15)) * jnp.uint32(0x846CA68B)
+    return bits ^ (bits >> 16)
+
+
+def _hashed(key, shape):
+    """32 bits for each place of the shape."""
+    places = jnp.arange(1, 1 + math.prod(shape), dtype=jnp.uint32)
+    return _mixed(_mixed(places * jnp.uint32(0x9E3779B9)) + key).reshape(shape)
+
+
+_HASH = jax.extend.random.define_prng_impl(
+    key_shape=(1,),
+    seed=lambda seed: _mixed(jnp.asarray(seed).astype(jnp.uint32).reshape(1)),
+    split=lambda key, shape: _hashed(_mixed(key + 1), (*shape, 1)),
+    random_bits=lambda key, width, shape: _hashed(key, shape).astype(f"uint{width}"),
+    fold_in=lambda key, data: _mixed(key + _mixed(data + 1)),
+    name="hash of a counter",
+)
+"""Keys whose draws compile in half the time of jax's own, for tests alone."""
 
 
 def random_state(model, tx, features, *, stddev=0.5):

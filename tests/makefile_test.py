@@ -1,5 +1,6 @@
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -8,7 +9,26 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 
 
-@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+needs_make = pytest.mark.skipif(
+    not shutil.which("make"), reason="make is not installed"
+)
+
+
+def commands_of(*arguments):
+    """What make would run."""
+    # A make that runs the tests hands its own variables down.
+    handed_down = ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "PYTHON", "VENV")
+    done = subprocess.run(
+        ["make", "--dry-run", "--directory", str(ROOT), *arguments],
+        env={k: v for k, v in os.environ.items() if k not in handed_down},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    return done.stdout
+
+
+@needs_make
 @pytest.mark.parametrize(
     ("arguments", "environment"),
     [
@@ -19,16 +39,16 @@ ROOT = pathlib.Path(__file__).parents[1]
     ],
 )
 def test_every_python_has_an_environment_of_its_own(arguments, environment):
-    # A make that runs the tests hands its own variables down.
-    handed_down = ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "PYTHON", "VENV")
-    done = subprocess.run(
-        ["make", "--dry-run", "--directory", str(ROOT), "test", *arguments],
-        env={k: v for k, v in os.environ.items() if k not in handed_down},
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    assert f"{environment}/bin/python -m pytest " in done.stdout
+    commands = commands_of("test", *arguments)
+    assert f"{environment}/bin/python -m pytest " in commands
+
+
+@needs_make
+@pytest.mark.parametrize("part", ["check", "quick"])
+def test_a_part_of_the_tests_is_of_files_that_there_are(part):
+    paths = re.findall(r"\btests/[\w/.]+", commands_of(part))
+    assert len(paths) > 4
+    assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
 def write_program(path, text):

@@ -187,7 +187,7 @@ def command(*arguments):
     )
 
 
-def test_the_command_prepares_a_file_and_tells_a_mistake(tmp_path):
+def test_the_command_prepares_a_file_and_tells_a_mistake(tmp_path, capsys):
     good, bad = tmp_path / "rows.txt.gz", tmp_path / "bad.txt"
     good.write_bytes(gzip.compress("\n".join(criteo_lines()).encode()))
     bad.write_text(changed(criteo_lines(), 3, "0"))
@@ -205,10 +205,10 @@ def test_the_command_prepares_a_file_and_tells_a_mistake(tmp_path):
         "vocab_size": 26 * 3,
         "data_dir": str(tmp_path / "data"),
     }
-    done = command(f"--source={bad}", *flags, "--name=other")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
-        f"{bad} line 3: 1 column, expected 40 (label, 13 numbers, 26 categories).\n"
+    assert run(bad, tmp_path / "data", *flags[1:], "--name=other") == 2
+    assert capsys.readouterr() == (
+        "",
+        f"{bad} line 3: 1 column, expected 40 (label, 13 numbers, 26 categories).\n",
     )
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["criteo"]
 

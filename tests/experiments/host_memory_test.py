@@ -5,6 +5,7 @@ import pathlib
 import re
 import subprocess
 import sys
+from typing import NamedTuple
 
 import jax
 import pytest
@@ -37,44 +38,56 @@ KEEP = "from experiments import host_memory; host_memory.keep_freed()\n"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
 
 
-def stdout_of(code, **environment):
+class Seen(NamedTuple):
+    returned: list[int]
+    """MB of 128 in small blocks, and in one, that a process returns when it frees them."""
+    smaps: str
+
+
+def see(prepare, **environment):
+    """What a process does that has prepared itself so."""
+    show = "print(open('/proc/self/smaps').read())"
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", prepare + PROBE + show],
         cwd=ROOT,
         env={**os.environ, "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu", **environment},
         capture_output=True,
         text=True,
         check=True,
     )
-    return done.stdout
+    returned, _, smaps = done.stdout.partition("\n")
+    return Seen([int(text) for text in returned.split()], smaps)
 
 
-def returned(prepare, **environment):
-    """MB of 128 in small blocks, and in one, that a process returns when it frees them."""
-    return [int(text) for text in stdout_of(prepare + PROBE, **environment).split()]
+@pytest.fixture(scope="module")
+def kept():
+    return see(KEEP)
 
 
-def test_freed_memory_is_kept():
-    assert max(returned(KEEP)) < 8
+@pytest.fixture(scope="module")
+def left_alone():
+    return see(KEEP, **{host_memory.SWITCH: "0"})
+
+
+def test_freed_memory_is_kept(kept):
+    assert max(kept.returned) < 8
 
 
 def test_imports_leave_the_allocator_alone():
-    assert min(returned(IMPORTS)) > 120
+    assert min(see(IMPORTS).returned) > 120
 
 
-def test_the_switch_leaves_the_allocator_alone():
-    assert min(returned(KEEP, **{host_memory.SWITCH: "0"})) > 120
+def test_the_switch_leaves_the_allocator_alone(left_alone):
+    assert min(left_alone.returned) > 120
 
 
 @pytest.mark.skipif(
     not SMAPS.exists() or "VmFlags" not in SMAPS.read_text(),
     reason="the kernel does not tell",
 )
-def test_the_heap_is_asked_to_be_in_large_pages():
-    code = KEEP + "print(open('/proc/self/smaps').read())"
-    for switch, asked in (("1", True), ("0", False)):
-        smaps = stdout_of(code, **{host_memory.SWITCH: switch})
-        heaps = re.findall(r"\[heap\]\n.*?VmFlags: ([^\n]*)", smaps, re.DOTALL)
+def test_the_heap_is_asked_to_be_in_large_pages(kept, left_alone):
+    for seen, asked in ((kept, True), (left_alone, False)):
+        heaps = re.findall(r"\[heap\]\n.*?VmFlags: ([^\n]*)", seen.smaps, re.DOTALL)
         assert any("hg" in flags.split() for flags in heaps) == asked
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import runpy
 import shlex
 import signal
 import subprocess
@@ -13,6 +14,9 @@ import sys
 import time
 
 import pytest
+
+from experiments import train
+from experiments.cli import program
 
 ROOT = pathlib.Path(__file__).parents[2]
 FM = (
@@ -84,32 +88,47 @@ def test_evaluate_agrees_with_train(fm_run):
     assert found["best_possible"] == trained["best_possible"]["test"]
 
 
-@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGHUP])
-def test_what_asks_to_stop_saves_and_the_printed_command_goes_on(tmp_path, kind):
-    workdir = tmp_path / "a run"
-    arguments = ("experiments.train", f"--workdir={workdir}", *FM)
+def stopped(workdir, kind, *arguments):
+    """Stops a run of this command once it has evaluated; the arguments that go on."""
+    metrics = workdir / "metrics.jsonl"
+    size = metrics.stat().st_size if metrics.exists() else 0
     # A process inherits what is ignored, as SIGHUP is where the tests run under nohup.
     before = signal.signal(kind, signal.SIG_DFL)
-    process = start(*arguments, "--epochs=50", "--patience=0")
+    process = start(*arguments)
     signal.signal(kind, before)
-    metrics = workdir / "metrics.jsonl"
-    while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
+    while process.poll() is None and not (
+        metrics.exists() and metrics.stat().st_size > size
+    ):
         time.sleep(0.05)
     process.send_signal(kind)
     code, out, err = finish(process)
     assert code == 130, err
     assert not out
+    assert int(re.search(r"after (?:step|epoch) (\d+)", err).group(1)) > 0
     hint = re.search(
         r"Go on with: (python -m experiments\.train .*)$", err, re.MULTILINE
     )
-    stopped_at = int(re.search(r"after (?:step|epoch) (\d+)", err).group(1))
-    assert stopped_at > 0
-    epochs = 1 + json.loads(metrics.read_text().splitlines()[-1])["epoch"]
     _, _, *printed = shlex.split(hint[1])
+    return printed
+
+
+def test_what_asks_to_stop_saves_and_the_printed_command_goes_on(tmp_path):
+    workdir = tmp_path / "a run"
+    flags = (f"--workdir={workdir}", *FM, "--epochs=50", "--patience=0")
+    printed = stopped(workdir, signal.SIGTERM, "experiments.train", *flags)
+    printed = stopped(workdir, signal.SIGHUP, *printed)
+    last = (workdir / "metrics.jsonl").read_text().splitlines()[-1]
+    epochs = 1 + json.loads(last)["epoch"]
     result = result_of(start(*printed, f"--epochs={epochs}"))
     assert result["epochs"] == epochs
     config = json.loads((workdir / "config.json").read_text())
     assert (config["model"], config["log_every"], config["patience"]) == ("fm", 20, 0)
+
+
+def told(capsys, *arguments):
+    """Exit code, stdout and stderr of training in this process."""
+    code = program.run(train.main, train.FLAGS, ["train", *arguments])
+    return code, *capsys.readouterr()
 
 
 @pytest.mark.parametrize(
@@ -133,28 +152,22 @@ def test_what_asks_to_stop_saves_and_the_printed_command_goes_on(tmp_path, kind)
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(arguments, words, tmp_path, capsys):
-    from experiments import train
-    from experiments.cli import program
-
-    workdir = f"--workdir={tmp_path}/run"
-    code = program.run(train.main, train.FLAGS, ["train", workdir, *arguments])
-    out, err = capsys.readouterr()
+    code, out, err = told(capsys, f"--workdir={tmp_path}/run", *arguments)
     assert (code, out) == (2, "")
     assert words in err
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "run").exists()
 
 
-def test_a_workdir_in_use_is_refused(fm_run):
-    code, out, err = finish(start("experiments.train", f"--workdir={fm_run[0]}"))
+def test_a_workdir_in_use_is_refused(fm_run, capsys):
+    code, out, err = told(capsys, f"--workdir={fm_run[0]}")
     assert (code, out) == (2, "")
     assert "holds a run already" in err.splitlines()[-1]
 
 
-def test_resume_with_other_settings_is_refused(fm_run):
-    code, _, err = finish(
-        start("experiments.train", f"--workdir={fm_run[0]}", "--model=lr", "--resume")
-    )
+def test_resume_with_other_settings_is_refused(fm_run, capsys):
+    flags = (f"--workdir={fm_run[0]}", "--model=lr", "--resume")
+    code, _, err = told(capsys, *flags)
     assert code == 2
     assert "was trained with" in err.splitlines()[-1]
 
@@ -164,15 +177,12 @@ def readme_blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def test_the_readme_library_example_runs(tmp_path):
+def test_the_readme_library_example_runs(tmp_path, capsys):
     (example,) = readme_blocks("python")
     path = tmp_path / "example.py"
     path.write_text(example)
-    done = subprocess.run(
-        [sys.executable, str(path)], env=ENVIRONMENT, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout
+    runpy.run_path(str(path))
+    assert capsys.readouterr().out
 
 
 def test_the_readme_commands_run(real_data, tmp_path):

@@ -68,7 +68,9 @@ def test_uniform_attention_and_projection_onto_ones_leave_fm_over_the_number_of_
 @pytest.mark.parametrize("k", [1, 2, 7])
 def test_the_projection_starts_with_as_many_signs_of_each_kind(k):
     model, _, features = make("plain", embedding_dim=k)
-    kernel = model.init(jax.random.key(0), features)["params"]["output"]["kernel"]
+    kernel = examples.initial_variables(
+        model, features, lambda variables: variables["params"]["output"]["kernel"]
+    )
     assert kernel.shape == (k, 1)
     np.testing.assert_array_equal(np.abs(kernel), 1)
     assert float(kernel.sum()) == k % 2
@@ -76,7 +78,9 @@ def test_the_projection_starts_with_as_many_signs_of_each_kind(k):
 
 def test_the_projection_can_start_xavier_normal():
     model, _, features = make("plain", embedding_dim=2000, projection="xavier")
-    kernel = model.init(jax.random.key(0), features)["params"]["output"]["kernel"]
+    kernel = examples.initial_variables(
+        model, features, lambda variables: variables["params"]["output"]["kernel"]
+    )
     np.testing.assert_allclose(kernel.std(), np.sqrt(2 / 2001), rtol=0.05)
     assert abs(kernel.mean()) < 0.003
 
@@ -86,7 +90,7 @@ def test_the_sum_over_pairs_starts_as_fm_if_the_projection_is_onto_ones():
     model, _, features = make(
         "plain", pooling="sum", init_stddev=1e-3, projection="ones"
     )
-    params = model.init(jax.random.key(0), features)["params"]
+    params = examples.initial_variables(model, features)["params"]
     fm = models.make("fm", **examples.data_hyperparameters("plain"), embedding_dim=3)
     shared = {name: params[name] for name in ("embedding", "first_order")}
     table = shared["first_order"]["table"]
@@ -117,7 +121,7 @@ def test_attention_is_at_work():
 def test_attention_learns_from_the_initial_parameters():
     """No part of the attention network starts without gradient."""
     model, _, features = make("plain", init_stddev=1e-4)
-    params = model.init(jax.random.key(0), features)["params"]
+    params = examples.initial_variables(model, features)["params"]
 
     def objective(params):
         return jnp.square(model.apply({"params": params}, features) - 1).sum()

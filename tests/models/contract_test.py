@@ -6,6 +6,7 @@ import inspect
 import operator
 import re
 import typing
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import examples
@@ -29,6 +30,8 @@ class Case(NamedTuple):
     """A model with random parameters, the same for all tests, and features for it."""
 
     model: nn.Module
+    apply: Callable[..., jax.Array]
+    """The model's, compiled; 'full' as users compile it."""
     variables: dict[str, Any]
     features: Features
 
@@ -37,16 +40,13 @@ class Case(NamedTuple):
 def make_case(name, kind):
     model = examples.make_form(name, **examples.data_hyperparameters(kind))
     features = examples.random_features(kind)
-    return Case(model, examples.random_variables(model, features), features)
-
-
-@functools.cache
-def compiled(model):
-    return examples.optimized_jit(model.apply)
+    compile = jax.jit if kind == "plain" else examples.optimized_jit
+    variables = examples.random_variables(model, features)
+    return Case(model, compile(model.apply), variables, features)
 
 
 def logits_of(case, features):
-    return np.asarray(compiled(case.model)(case.variables, features))
+    return np.asarray(case.apply(case.variables, features))
 
 
 def dropout_rates(model):
@@ -60,15 +60,17 @@ def is_table(path):
 
 
 @functools.cache
-def eager_logits(name, kind):
-    case = make_case(name, kind)
-    return case.model.apply(case.variables, case.features)
+def eager_logits(name):
+    """Of the 'full' case, operation by operation; each of them is compiled alone."""
+    case = make_case(name, "full")
+    return np.asarray(case.model.apply(case.variables, case.features))
 
 
 @every_form
 @every_kind
 def test_logits_are_one_float32_a_row(name, kind):
-    case, logits = make_case(name, kind), eager_logits(name, kind)
+    case = make_case(name, kind)
+    logits = logits_of(case, case.features)
     assert logits.shape == (len(case.features.ids),)
     assert logits.dtype == jnp.float32
     assert np.isfinite(logits).all()
@@ -87,9 +89,8 @@ def test_an_option_that_there_is_not_is_refused(name):
 
 
 @every_form
-@every_kind
-def test_compiled_equals_eager(name, kind):
-    case, eager = make_case(name, kind), eager_logits(name, kind)
+def test_compiled_equals_eager(name):
+    case, eager = make_case(name, "full"), eager_logits(name)
     np.testing.assert_allclose(
         logits_of(case, case.features),
         eager,
@@ -102,20 +103,19 @@ def test_compiled_equals_eager(name, kind):
 @every_form
 def test_one_exported_program_computes_batches_of_any_size(name):
     case = make_case(name, "full")
-    rows = jax.export.symbolic_shape("rows")[0]
+    num_rows = jax.export.symbolic_shape("num_rows")[0]
     inputs = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct((rows, *leaf.shape[1:]), leaf.dtype),
+        lambda leaf: jax.ShapeDtypeStruct((num_rows, *leaf.shape[1:]), leaf.dtype),
         case.features,
     )
     exported = jax.export.export(jax.jit(case.model.apply))(case.variables, inputs)
-    many = examples.random_features("full", seed=3, num_rows=200)
-    expected = np.asarray(case.model.apply(case.variables, many))
-    for num_rows in (1, 3, 200):
-        features = jax.tree.map(operator.itemgetter(slice(num_rows)), many)
-        found = exported.call(case.variables, features)
+    order = np.random.default_rng(3).integers(len(case.features.ids), size=200)
+    for rows in (order[:1], order):
+        features = jax.tree.map(operator.itemgetter(rows), case.features)
+        expected = eager_logits(name)
         np.testing.assert_allclose(
-            found,
-            expected[:num_rows],
+            exported.call(case.variables, features),
+            expected[rows],
             rtol=1e-5,
             atol=1e-5 * max(1, np.abs(expected).max()),
         )
@@ -188,10 +188,25 @@ def test_no_values_are_values_of_one(name):
     )
 
 
-@functools.cache
-def gradient_of(name, kind):
-    """(parameters, other variables, features) -> the gradient of a squared loss."""
+@every_form
+@every_kind
+def test_every_parameter_has_a_name_and_counts(name, kind):
     case = make_case(name, kind)
+    before, rng = logits_of(case, case.features), np.random.default_rng(4)
+    leaves, treedef = jax.tree.flatten_with_path(case.variables["params"])
+    for i, (path, leaf) in enumerate(leaves):
+        where = jax.tree_util.keystr(path, simple=True, separator="/")
+        assert not re.search(r"(^|/)[A-Z]\w*_\d+(/|$)", where), f"{where} has no name"
+        others = [other for _, other in leaves]
+        others[i] = leaf + rng.normal(0, 0.5, leaf.shape).astype(np.float32)
+        changed = {**case.variables, "params": treedef.unflatten(others)}
+        assert (case.apply(changed, case.features) != before).any(), where
+
+
+@functools.cache
+def gradient_of(name):
+    """(parameters, other variables, features) -> the gradient of a squared loss."""
+    case = make_case(name, "full")
     labels = np.arange(len(case.features.ids)) % 2
 
     def loss(params, rest, features):
@@ -202,16 +217,13 @@ def gradient_of(name, kind):
 
 
 @every_form
-@every_kind
-def test_parameters_are_named_and_receive_gradient(name, kind):
-    case = make_case(name, kind)
+def test_parameters_receive_gradient(name):
+    case = make_case(name, "full")
     rest = dict(case.variables)
     params = rest.pop("params")
-    gradient = gradient_of(name, kind)
-    leaves = jax.tree.leaves_with_path(gradient(params, rest, case.features))
+    leaves = jax.tree.leaves_with_path(gradient_of(name)(params, rest, case.features))
     for path, leaf in leaves:
         where = jax.tree_util.keystr(path, simple=True, separator="/")
-        assert not re.search(r"(^|/)[A-Z]\w*_\d+(/|$)", where), f"{where} has no name"
         assert np.isfinite(leaf).all(), where
         assert (leaf != 0).any(), where
         if is_table(path):
@@ -219,14 +231,25 @@ def test_parameters_are_named_and_receive_gradient(name, kind):
             assert (np.delete(leaf, used, axis=0) == 0).all(), where
 
 
+@functools.cache
+def start(name):
+    """What the model gives its variables, with large tables of a deviation of 0.03."""
+    case = make_case(name, "full")
+    model = case.model.clone(vocab_size=20_000, init_stddev=0.03)
+    variables = examples.initial_variables(model, case.features)
+    return jax.tree.map(np.asarray, dict(variables))
+
+
 @every_form
 def test_every_parameter_learns_from_the_start_that_the_model_gives_it(name):
     case = make_case(name, "full")
-    init = jax.jit(case.model.init)
-    rest = dict(init(jax.random.key(0), case.features))
-    params = jax.tree.map(np.asarray, rest.pop("params"))
+    rest = jax.tree.map_with_path(
+        lambda path, leaf: leaf[: examples.VOCAB_SIZE] if is_table(path) else leaf,
+        start(name),
+    )
+    params = rest.pop("params")
     learned = jax.tree.map(lambda leaf: False, params)
-    gradient = gradient_of(name, "full")
+    gradient = gradient_of(name)
     for _ in range(4):
         slopes = jax.tree.map(np.asarray, gradient(params, rest, case.features))
         learned = jax.tree.map(lambda done, s: done or s.any(), learned, slopes)
@@ -254,21 +277,16 @@ def test_tables_alone_depend_on_the_vocabulary(name, kind):
 
 
 @every_form
-@every_kind
-def test_the_model_over_the_rows_of_a_batch_is_the_same_model(name, kind):
-    case = make_case(name, kind)
+def test_the_model_over_the_rows_of_a_batch_is_the_same_model(name):
+    case = make_case(name, "full")
     rows, positions = np.unique(case.features.ids, return_inverse=True)
-    small = case._replace(
-        model=case.model.clone(vocab_size=len(rows)),
-        variables=jax.tree.map_with_path(
-            lambda path, leaf: leaf[rows] if is_table(path) else leaf, case.variables
-        ),
+    small = case.model.clone(vocab_size=len(rows))
+    variables = jax.tree.map_with_path(
+        lambda path, leaf: leaf[rows] if is_table(path) else leaf, case.variables
     )
+    features = case.features._replace(ids=positions.astype(np.int32))
     np.testing.assert_allclose(
-        logits_of(small, case.features._replace(ids=positions.astype(np.int32))),
-        logits_of(case, case.features),
-        rtol=1e-6,
-        atol=1e-6,
+        small.apply(variables, features), eager_logits(name), rtol=1e-6, atol=1e-6
     )
 
 
@@ -278,7 +296,7 @@ def test_evaluation_is_not_random(name):
     with_key = case.model.apply(
         case.variables, case.features, rngs={"dropout": jax.random.key(0)}
     )
-    np.testing.assert_array_equal(with_key, eager_logits(name, "full"))
+    np.testing.assert_array_equal(with_key, eager_logits(name))
 
 
 @pytest.mark.parametrize(
@@ -318,17 +336,10 @@ def test_training_without_dropout_needs_no_key_and_changes_nothing(name):
 
 @every_model
 def test_tables_start_normal_with_init_stddev(name):
-    case = make_case(name, "full")
-    model = case.model.clone(vocab_size=20_000, init_stddev=0.03)
-
-    @jax.jit  # Of the tables alone: no other draw is compiled.
-    def tables(key):
-        leaves = jax.tree.leaves_with_path(model.init(key, case.features))
-        return [leaf for path, leaf in leaves if is_table(path)]
-
-    found = tables(jax.random.key(0))
-    assert found
-    for table in found:
+    leaves = jax.tree.leaves_with_path(start(name))
+    tables = [leaf for path, leaf in leaves if is_table(path)]
+    assert tables
+    for table in tables:
         # The standard error of the deviation of 20,000 draws is 0.5%.
         np.testing.assert_allclose(table.std(), 0.03, rtol=0.03)
 

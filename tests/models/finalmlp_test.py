@@ -104,7 +104,7 @@ def test_open_gates_without_fusion_leave_two_dnns():
 
 def test_gates_start_near_the_identity_and_learn():
     model, _, features = make("plain", first_gate_fields=(0,))
-    params = model.init(jax.random.key(0), features)["params"]
+    params = examples.initial_variables(model, features)["params"]
     params["embedding"]["table"] = examples.random_variables(model, features)["params"][
         "embedding"
     ]["table"]

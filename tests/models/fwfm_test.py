@@ -1,5 +1,4 @@
 import examples
-import jax
 import numpy as np
 import pytest
 import references
@@ -36,7 +35,9 @@ def test_equals_the_formula(kind):
 def test_starts_at_pair_weights_of_one_which_are_fm(kind):
     model, variables, features = make(kind)
     params = variables["params"]
-    start = model.init(jax.random.key(0), features)["params"]["pair_weights"]
+    start = examples.initial_variables(
+        model, features, lambda variables: variables["params"]["pair_weights"]
+    )
     np.testing.assert_array_equal(start, np.ones(6))
     fm = models.make("fm", **examples.data_hyperparameters(kind), embedding_dim=3)
     fm_params = {name: params[name] for name in ("embedding", "first_order")}

@@ -1,5 +1,4 @@
 import examples
-import jax
 import numpy as np
 import pytest
 import references
@@ -157,7 +156,7 @@ def test_the_layer_norm_of_a_field_is_one_from_the_start():
     model = models.make(
         "masknet", **examples.data_hyperparameters("plain"), block_dims=(8,)
     )
-    variables = model.init(jax.random.key(0), features)
+    variables = examples.initial_variables(model, features)
     _, found = model.apply(
         variables, features, capture_intermediates=True, mutable=["intermediates"]
     )

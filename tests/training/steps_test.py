@@ -287,7 +287,7 @@ def test_the_base_logit_is_added_to_every_logit_and_never_moves(table_update):
 
 def test_predict_is_the_model_without_dropout():
     batch, model = random_batch(), make_model("afm")
-    variables = model.init(jax.random.key(0), batch.features)
+    variables = examples.initial_variables(model, batch.features)
     features = Features(*batch.features)
     np.testing.assert_array_equal(
         steps.make_predict(model)(variables, features), model.apply(variables, features)
