@@ -16,9 +16,11 @@ from absl import flags
 from afm_jax.training import evaluation, steps
 from afm_jax.training.dataset import check_labels
 from afm_jax.training.devices import Devices
+from afm_jax.training.run.config import read_config
+from afm_jax.training.run.folder import Run
 from data import program
 from data.loader import Loader
-from experiments import runs, startup, workdirs
+from experiments import runs, startup
 
 FLAGS = flags.FlagValues()
 
@@ -58,7 +60,7 @@ def main() -> dict[str, Any]:
     """Evaluates as the flags say; returns the metrics."""
     startup.prepare()
     workdir = pathlib.Path(_WORKDIR.value)
-    config = workdirs.read_config(workdir)
+    config = read_config(Run(workdir))
     dataset = _DATASET.value or config["dataset"]
     store = runs.open_data(dataset, _DATA_DIR.value or config["data_dir"])
     split = _SPLIT.value or ("test" if "test" in store.splits else "validation")

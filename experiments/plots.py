@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from afm_jax.errors import InputError, install
-from afm_jax.training import metrics_log
-from experiments.report import Run
+from afm_jax.training.run.folder import Run
+from experiments import report
 
 FILES = ("metrics.png", "learning_curves.png", "cost.png")
 """What `draw` draws."""
@@ -27,7 +27,7 @@ def check() -> None:
 def draw(
     folder: pathlib.Path,
     summary: Mapping[str, Any],
-    compared: Mapping[str, Sequence[Run]],
+    compared: Mapping[str, Sequence[report.Run]],
 ) -> None:
     """Draws the pictures of `FILES`.
 
@@ -133,7 +133,7 @@ def _cost(figure: Any, summary: Any, compared: Any) -> None:
 
 def _curve(workdir: pathlib.Path, metric: str) -> tuple[list[int], list[float | None]]:
     """Epochs and values of a validation metric, from what the run wrote down."""
-    lines = metrics_log.read_metrics(workdir)
+    lines = Run(workdir).read_metrics()
     evaluated = [line for line in lines if line.get("validation")]
     return (
         [line["epoch"] for line in evaluated],

@@ -15,13 +15,13 @@ from flax import linen as nn
 from afm_jax import models
 from afm_jax.errors import InputError, did_you_mean
 from afm_jax.features import Features, Schema
-from afm_jax.training import evaluation, leaves, loop, state
-from afm_jax.training.checkpoints import Checkpoints
+from afm_jax.training import evaluation, leaves, state
 from afm_jax.training.dataset import Dataset
+from afm_jax.training.run.config import read_config
+from afm_jax.training.run.folder import Run
 from data import synthetic
 from data.loader import Loader
 from data.store import Rows, Store, open_store
-from experiments import workdirs
 
 _log = logging.getLogger(__name__)
 
@@ -189,7 +189,8 @@ def restore(
     Raises:
         InputError: there is no such checkpoint, or it is of another schema.
     """
-    config = workdirs.read_config(workdir)
+    run = Run(workdir)
+    config = read_config(run)
     model = make_model(config["model"], config["set"], schema)
     example = dict(jax.eval_shape(model.init, jax.random.key(0), features))
     fields = {
@@ -197,8 +198,8 @@ def restore(
         "model_state": example,
         "base_logit": state.NO_BASE_LOGIT,
     }
-    with Checkpoints(
-        workdir / loop.CHECKPOINTS, schema, read_only=True, monitor=config["monitor"]
+    with run.open_checkpoints(
+        schema, monitor=config["monitor"], read_only=True
     ) as checkpoints:
         step, fields = checkpoints.restore_fields(
             fields, checkpoints.best_step() if step is None else step

@@ -18,14 +18,15 @@ from absl import flags
 from afm_jax.errors import InputError
 from afm_jax.ops import losses
 from afm_jax.training import (
-    best,
     feed,
     loop,
     optimizers,
     progress,
-    steps,
 )
 from afm_jax.training.devices import DEVICE_MAPS, TABLE_SHARDINGS, Devices
+from afm_jax.training.run import best
+from afm_jax.training.run.folder import Run
+from afm_jax.training.task import COMPUTE_DTYPES, TABLE_UPDATES, Task
 from data import program, signals
 from experiments import resuming, runs, startup, workdirs
 
@@ -103,13 +104,13 @@ _LOSS = _enum(
 _TABLE_UPDATE = _enum(
     "table_update",
     "rows",
-    steps.TABLE_UPDATES,
+    TABLE_UPDATES,
     "'rows' updates the rows of the batch; 'dense' whole tables.",
 )
 _COMPUTE_DTYPE = _enum(
     "compute_dtype",
     "float32",
-    steps.COMPUTE_DTYPES,
+    COMPUTE_DTYPES,
     "'bfloat16' rounds the operands of hidden layers' products and of cross matrices; all else stays float32.",
 )
 _DEVICE_MAP = _enum(
@@ -215,11 +216,23 @@ def run() -> dict[str, Any]:
         attention_l2=_ATTENTION_L2.value,
         clip_norm=_CLIP_NORM.value,
     )
-    options = progress.Options(
-        epochs=_EPOCHS.value,
+    task = Task(
+        model,
         loss=_LOSS.value,
+        optimizer=tx,
+        learning_rate=learning_rate,
         table_update=_TABLE_UPDATE.value,
         compute_dtype=_COMPUTE_DTYPE.value,
+    )
+    run = Run(_workdir())
+    devices.check_batch_size(_BATCH_SIZE.value)
+    tables = {}
+    if _INIT_FROM.value is not None and not (_RESUME.value and run.steps()):
+        other = pathlib.Path(_INIT_FROM.value.replace("{seed}", str(_SEED.value)))
+        features = splits["train"].batch(0, 0).features
+        tables = runs.tables_for(model, other, schema, features)
+    options = progress.Options(
+        epochs=_EPOCHS.value,
         monitor=_MONITOR.value,
         patience=_PATIENCE.value,
         plateau_factor=_PLATEAU_FACTOR.value,
@@ -228,39 +241,28 @@ def run() -> dict[str, Any]:
         log_every=_LOG_EVERY.value,
         base_logit=_BASE_LOGIT.value,
         seed=_SEED.value,
+        tables=tables,
     )
-    workdir = _workdir()
-    devices.check_batch_size(_BATCH_SIZE.value)
-    tables = {}
-    if _INIT_FROM.value is not None and not (
-        _RESUME.value and workdirs.has_checkpoint(workdir)
-    ):
-        other = pathlib.Path(_INIT_FROM.value.replace("{seed}", str(_SEED.value)))
-        features = splits["train"].batch(0, 0).features
-        tables = runs.tables_for(model, other, schema, features)
     rows = _EPOCHS.value * splits["train"].num_rows
-    with workdirs.held(workdir):
-        resume = _RESUME.value and workdirs.is_run(workdir)
-        workdirs.start(workdir, config(), schema, resume=resume)
+    with workdirs.held(run.path):
+        resume = _RESUME.value and run.exists()
+        workdirs.start(run.path, config(), schema, resume=resume)
         with (
             signals.stop_requested() as stop,
             program.progress("Training", rows) as advance,
         ):
             try:
                 result = loop.train_and_evaluate(
-                    model,
-                    tx,
-                    learning_rate,
-                    devices,
+                    task,
                     dataset,
-                    workdir,
+                    devices,
+                    run,
                     options,
-                    tables=tables,
                     stop_requested=stop.is_set,
                     advance=advance,
                 )
             except loop.Interrupted as interrupted:
-                command = resuming.command(workdir)
+                command = resuming.command(run.path)
                 print(f"{interrupted} Go on with: {command}", file=sys.stderr)
                 raise KeyboardInterrupt from None
         result = {
@@ -270,9 +272,9 @@ def run() -> dict[str, Any]:
             "test": result.pop("test"),
             "best_possible": runs.best_possible(store, _LOSS.value),
             **result,
-            "workdir": str(workdir),
+            "workdir": str(run.path),
         }
-        workdirs.finish(workdir, result)
+        workdirs.finish(run.path, result)
     return result
 
 

@@ -34,7 +34,8 @@ def test_a_run_is_over_after_its_epochs_or_its_patience(progress, over):
 
 def test_a_metric_that_is_not_measured_cannot_be_monitored():
     with pytest.raises(InputError, match="not measured"):
-        Options(epochs=1, loss="squared_error", monitor="log_loss")
+        Options(epochs=1, monitor="log_loss").check_monitor("squared_error")
+    Options(epochs=1, monitor="rmse").check_monitor("squared_error")
 
 
 def test_without_patience_only_epochs_count():

@@ -1,4 +1,4 @@
-"""What a run writes down: metrics.jsonl, TensorBoard events, and its last logits."""
+"""What a run writes down while it trains: lines of metrics, and TensorBoard events."""
 
 import itertools
 import json
@@ -9,8 +9,6 @@ import zlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from afm_jax.errors import InputError, install
 
 _log = logging.getLogger(__name__)
@@ -20,7 +18,7 @@ METRICS = "metrics.jsonl"
 
 
 class MetricsLog:
-    """Appends lines to `metrics.jsonl` in a folder, and the same to TensorBoard.
+    """Appends lines to `METRICS` in a folder, and the same to TensorBoard.
 
     Lines hold nothing that depends on the clock, so that a run that was killed and
     resumed leaves the file that it would have left otherwise.
@@ -85,33 +83,6 @@ class MetricsLog:
         finally:
             if self._events is not None:
                 self._events.close()
-
-
-def logits_file(workdir: pathlib.Path, split: str) -> pathlib.Path:
-    """Where a run leaves its logits on a split: float32 [N], row by row."""
-    return workdir / "logits" / f"{split}.npy"
-
-
-def write_logits(workdir: pathlib.Path, split: str, logits: np.ndarray) -> None:
-    """Writes `logits_file`: whole or, if the process is killed, not at all.
-
-    Four bytes a row: for a few million rows less than one checkpoint of their tables.
-    """
-    path = logits_file(workdir, split)
-    path.parent.mkdir(exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        np.save(file, np.asarray(logits, np.float32))
-    temporary.replace(path)
-
-
-def read_logits(workdir: pathlib.Path, split: str, num_rows: int) -> np.ndarray | None:
-    """What `write_logits` wrote, or None if it is not there, damaged, or of other rows."""
-    try:
-        logits = np.load(logits_file(workdir, split))
-    except (FileNotFoundError, EOFError, ValueError):
-        return None
-    return logits if logits.shape == (num_rows,) else None
 
 
 def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:

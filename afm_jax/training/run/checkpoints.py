@@ -15,8 +15,9 @@ from absl import logging as absl_logging
 
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
-from afm_jax.training import checked_items, leaves
-from afm_jax.training.best import Best
+from afm_jax.training import leaves
+from afm_jax.training.run import checked_items
+from afm_jax.training.run.best import Best
 from afm_jax.training.state import ADDED
 
 T = TypeVar("T")
