@@ -65,7 +65,8 @@ def main() -> dict[str, Any]:
     store = runs.open_data(dataset, _DATA_DIR.value or config["data_dir"])
     split = _SPLIT.value or ("test" if "test" in store.splits else "validation")
     rows = runs.rows_of(store, dataset, split)
-    check_labels(rows.labels, split, loss=config["loss"])
+    loss = runs.loss_of(config)
+    check_labels(rows.labels, split, loss=loss)
     groups = runs.groups(store, [split], _GROUP_FIELD.value)
     devices = Devices(store.schema.vocab_size)
     devices.check_batch_size(_BATCH_SIZE.value)
@@ -82,13 +83,13 @@ def main() -> dict[str, Any]:
         metrics = evaluation.evaluate(
             functools.partial(predict, devices.place_whole(variables)),
             batches,
-            loss=config["loss"],
+            loss=loss,
             groups=groups.get(split),
         )
     best = None
     if split in store.probabilities:
         best = evaluation.best_possible(
-            store.probabilities[split], rows.labels, loss=config["loss"]
+            store.probabilities[split], rows.labels, loss=loss
         )
     return {
         "model": config["model"],

@@ -16,7 +16,7 @@ from typing import Any
 from absl import flags
 
 from afm_jax.errors import InputError
-from afm_jax.ops import losses
+from afm_jax.ops import losses, metrics
 from afm_jax.training import (
     feed,
     loop,
@@ -24,7 +24,6 @@ from afm_jax.training import (
     progress,
 )
 from afm_jax.training.devices import DEVICE_MAPS, TABLE_SHARDINGS, Devices
-from afm_jax.training.run import best
 from afm_jax.training.run.folder import Run
 from afm_jax.training.task import COMPUTE_DTYPES, TABLE_UPDATES, Task
 from data import program, signals
@@ -66,7 +65,12 @@ _OPTIMIZER = _enum(
     "optimizer",
     "adam",
     optimizers.OPTIMIZERS,
-    "With row updates Adam is lazy: rows that do not occur rest.",
+    "The optimizer, one of ours or of optax's. With row updates Adam is lazy: table rows that do not occur rest.",
+)
+_OPTIMIZER_SET = _strings(
+    "optimizer_set",
+    [],
+    "Number of the optimizer, name=value, such as b2=0.99; repeatable.",
 )
 _LEARNING_RATE = _float(
     "learning_rate", 3e-3, "Learning rate per step.", lower_bound=0.0
@@ -101,6 +105,7 @@ _LOSS = _enum(
     losses.names(),
     "The loss; squared_error is on -1/1 as in the AFM paper.",
 )
+_LOSS_SET = _strings("loss_set", [], "Number of the loss, name=value; repeatable.")
 _TABLE_UPDATE = _enum(
     "table_update",
     "rows",
@@ -129,7 +134,10 @@ _DATA_PLACEMENT = _enum(
     "Training rows on the host, read ahead, or all on the device; auto: on a device with the memory.",
 )
 _MONITOR = _enum(
-    "monitor", "auc", best.MONITORS, "The validation metric that tells the best epoch."
+    "monitor",
+    "auc",
+    metrics.DIRECTIONS,
+    "The validation metric that tells the best epoch.",
 )
 _PATIENCE = _integer(
     "patience",
@@ -215,10 +223,11 @@ def run() -> dict[str, Any]:
         l2=_L2.value,
         attention_l2=_ATTENTION_L2.value,
         clip_norm=_CLIP_NORM.value,
+        numbers=runs.read_settings("optimizer_set", _OPTIMIZER_SET.value),
     )
     task = Task(
         model,
-        loss=_LOSS.value,
+        loss=runs.loss_of(config()),
         optimizer=tx,
         learning_rate=learning_rate,
         table_update=_TABLE_UPDATE.value,
@@ -270,7 +279,7 @@ def run() -> dict[str, Any]:
             "dataset": _DATASET.value,
             "validation": result.pop("validation"),
             "test": result.pop("test"),
-            "best_possible": runs.best_possible(store, _LOSS.value),
+            "best_possible": runs.best_possible(store, task.made_loss),
             **result,
             "workdir": str(run.path),
         }

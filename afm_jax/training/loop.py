@@ -75,8 +75,8 @@ def train_and_evaluate(
             checkpoints are of another model or schema or of more epochs.
         Interrupted: see `stop_requested`.
     """
-    options.check_monitor(task.loss)
-    dataset.check_labels(task.loss)
+    options.check_monitor(task.made_loss, groups="validation" in dataset.groups)
+    dataset.check_labels(task.made_loss)
     for split in dataset.splits.values():
         devices.check_batch_size(split.batch_size)
     # Its shapes alone: a state on the host would double what a run holds.
@@ -96,7 +96,7 @@ def train_and_evaluate(
             task, dataset, devices, state, divergence, placement=options.data_placement
         )
         with contextlib.closing(
-            run.open_metrics_log(states.steps_made(state), written=progress.lines)
+            run.open_metrics_log(step=states.steps_made(state), written=progress.lines)
         ) as log:
             save = functools.partial(_save, checkpoints, devices, progress, log)
             losses = CheckLosses(divergence)
@@ -150,7 +150,9 @@ def _start(
         found, placed, saved = checkpoints.restore(example, place=devices.place_leaf)
         _log.info("Going on from step %d.", found)
         return devices.join_placed(placed), Progress(**saved)
-    base = dataset.best_constant(task.loss) if options.base_logit == "auto" else 0.0
+    base = (
+        dataset.best_constant(task.made_loss) if options.base_logit == "auto" else 0.0
+    )
     state = devices.create_state(
         task.model,
         task.tx,

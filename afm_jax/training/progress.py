@@ -6,7 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from afm_jax.errors import InputError, check_one_of
-from afm_jax.training.run.best import MONITORS
+from afm_jax.ops import metrics as metrics_table
+from afm_jax.ops.losses import Loss
 
 BASE_LOGITS = ("auto", "0")
 
@@ -17,7 +18,7 @@ class Options:
 
     Attributes:
         epochs: passes over the training rows, at most.
-        monitor: the validation metric that tells the best epoch, of `best.MONITORS`.
+        monitor: the validation metric that tells the best epoch, of `ops.metrics.DIRECTIONS`.
         patience: stop after so many evaluations in a row that are not the best so far;
             0 never stops early.
         plateau_factor: what the learning rate is multiplied by after each such
@@ -48,6 +49,7 @@ class Options:
 
     def __post_init__(self) -> None:
         check_one_of("base_logit", self.base_logit, BASE_LOGITS)
+        check_one_of("monitor", self.monitor, metrics_table.DIRECTIONS)
         for name, least in (
             *(("epochs", 1), ("log_every", 1)),
             *(("patience", 0), ("checkpoint_every", 0)),
@@ -57,10 +59,22 @@ class Options:
                     f"{name} must be {least} or more, found {getattr(self, name)}."
                 )
 
-    def check_monitor(self, loss: str) -> None:
-        """Raises InputError if the monitored metric is not measured under this loss."""
-        if self.monitor == "log_loss" and loss == "squared_error":
-            raise InputError("monitor='log_loss' is not measured under squared_error.")
+    def check_monitor(self, loss: Loss, *, groups: bool) -> None:
+        """Raises InputError if the monitored metric is not measured.
+
+        Args:
+            loss: the loss to train with.
+            groups: whether the validation rows are in groups.
+        """
+        metric = metrics_table.METRICS[self.monitor]
+        if metric.needs_probabilities and not loss.probabilities:
+            raise InputError(
+                f"monitor={self.monitor!r} is not measured under {loss.name}."
+            )
+        if metric.needs_groups and not groups:
+            raise InputError(
+                f"monitor={self.monitor!r} needs the groups of the validation rows; name a group field."
+            )
 
 
 @dataclasses.dataclass
@@ -85,7 +99,8 @@ class Progress:
     ) -> bool:
         """Counts an epoch; False if it has the metric, and does not beat the best."""
         self.epochs += 1
-        found, sign = metrics[monitor] if metrics else None, MONITORS[monitor]
+        found = metrics[monitor] if metrics else None
+        sign = metrics_table.DIRECTIONS[monitor]
         if found is None:
             return True
         if self.best is None or sign * found > sign * self.best:

@@ -11,7 +11,6 @@ from flax import linen as nn
 
 from afm_jax.errors import check_one_of
 from afm_jax.features import Array, Batch, Features
-from afm_jax.ops import losses
 from afm_jax.training import rowwise, table_rows
 from afm_jax.training.state import (
     TrainState,
@@ -90,7 +89,6 @@ def _update(
     axis_name: str | None,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """The gradient of the mean loss, what the optimizer makes of it, the new state."""
-    loss = losses.make(task.loss)
     joined = state.scalar_tables is not None
     state = split_scalar_tables(state)
     key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
@@ -109,7 +107,7 @@ def _update(
             rngs={"dropout": key},
             mutable=list(state.model_state),
         )
-        each = loss(logits + state.base_logit, jnp.asarray(batch.labels))
+        each = task.made_loss(logits + state.base_logit, jnp.asarray(batch.labels))
         total = jnp.sum(each * batch.weights)
         # A batch of padding alone has no loss and no gradient.
         return total / jnp.maximum(weight, 1e-12), model_state

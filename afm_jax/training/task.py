@@ -20,7 +20,8 @@ class Task:
 
     Attributes:
         model: a model of `afm_jax.models`, over the vocabulary of the data.
-        loss: the name of a loss, see `ops.losses`.
+        loss: the name of a loss of `ops.losses`; a `losses.Loss`; or any function
+            (logits [B], labels [B]) -> losses [B], whose logits then are log odds.
         optimizer: the name of an optimizer, see `training.optimizers`, which then takes
             `learning_rate`; or an optax transformation. If `table_update` is 'rows', it
             must treat a table row as if there were no others; the first step raises
@@ -39,14 +40,14 @@ class Task:
     """
 
     model: nn.Module
-    loss: str = "sigmoid_cross_entropy"
+    loss: str | losses.Loss | losses.Function = "sigmoid_cross_entropy"
     optimizer: str | optax.GradientTransformation = "adam"
     learning_rate: float | optax.Schedule | None = None
     table_update: str = "rows"
     compute_dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        losses.make(self.loss)
+        _ = self.made_loss
         check_one_of("table_update", self.table_update, TABLE_UPDATES)
         check_one_of("compute_dtype", self.compute_dtype, COMPUTE_DTYPES)
         if isinstance(self.optimizer, str):
@@ -55,6 +56,11 @@ class Task:
                     f"optimizer={self.optimizer!r} needs a learning_rate; give one, or an optax transformation that has its own."
                 )
             _ = self.tx
+
+    @functools.cached_property
+    def made_loss(self) -> losses.Loss:
+        """The loss, and what the logits mean that it trains."""
+        return losses.make(self.loss)
 
     @functools.cached_property
     def tx(self) -> optax.GradientTransformation:

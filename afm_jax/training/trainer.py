@@ -143,7 +143,9 @@ class Trainer:
         except evaluation.NotFiniteError as error:
             raise self._divergence.of_logits(str(error), split, state) from None
         groups = self.dataset.groups.get(split)
-        return columns[0], evaluation.metrics_of(*columns, groups, loss=self._task.loss)
+        return columns[0], evaluation.metrics_of(
+            *columns, groups, loss=self._task.made_loss
+        )
 
     def _rows(self, first: int, last: int) -> int:
         """Rows that the steps `first` to `last` - 1 train on, all of one epoch."""

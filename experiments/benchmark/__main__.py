@@ -171,7 +171,7 @@ def _run(suite: str) -> list[dict[str, Any]]:
             folder=_peers_dir(),
             **window,
         )
-    settings = runs.hyperparameters(_SET.value)
+    settings = runs.read_settings("set", _SET.value)
     for name in _MODELS.value:
         models.make(name, vocab_size=1, **settings)
     if suite == "evaluation":

@@ -20,6 +20,7 @@ CONFIG = {
     **{"loss": "squared_error", "monitor": "rmse", "epochs": 3},
     **{"compute_dtype": "float32", "attention_l2": 0.0, "table_sharding": "replicated"},
     **{"base_logit": "auto", "untrained_rows": "mean"},
+    **{"loss_set": [], "optimizer_set": ["b2=0.99"]},
     "schedule": "constant",
 }
 
@@ -42,6 +43,7 @@ def test_an_older_run_had_what_there_was_no_flag_for(started):
     later = {
         **{"monitor": "auc", "compute_dtype": "float32", "attention_l2": 0.0},
         **{"base_logit": "0", "untrained_rows": "keep"},
+        **{"loss_set": [], "optimizer_set": []},
     }
     older = {k: v for k, v in CONFIG.items() if k not in later}
     (started / "config.json").write_text(json.dumps(older))
@@ -222,7 +224,7 @@ def test_a_damaged_config_is_told_by_every_program(started, text, capsys):
     [
         *(("model", None), ("model", ["fm"]), ("dataset", None), ("loss", 1)),
         *(("set", None), ("set", "embedding_dim=4"), ("set", [3])),
-        *(("data_dir", 5), ("monitor", "acu"), ("monitor", [1])),
+        *(("data_dir", 5), ("monitor", "acu"), ("monitor", [1]), ("loss_set", "a=1")),
     ],
 )
 def test_a_config_with_a_value_of_another_kind_is_damaged(started, name, value):

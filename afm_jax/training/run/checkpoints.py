@@ -54,7 +54,7 @@ class Checkpoints:
             schema: what checkpoints carry and must agree with; None, if `read_only`,
                 for whatever they carry.
             read_only: to restore only; leaves the folder as it is.
-            monitor: the metric that tells the best checkpoint, of `best.MONITORS`.
+            monitor: the metric that tells the best checkpoint, of `ops.metrics.DIRECTIONS`.
 
         Raises:
             InputError: a file of this name, or `read_only` and there is no checkpoint.

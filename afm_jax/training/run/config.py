@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from afm_jax.errors import InputError
-from afm_jax.training.run.best import MONITORS
+from afm_jax.ops.metrics import DIRECTIONS
 from afm_jax.training.run.folder import Run
 
 NEEDED = ("model", "set", "dataset", "data_dir", "loss")
@@ -15,6 +15,7 @@ NEEDED = ("model", "set", "dataset", "data_dir", "loss")
 _FORMERLY = {
     **{"monitor": "auc", "compute_dtype": "float32", "attention_l2": 0.0},
     **{"base_logit": "0", "untrained_rows": "keep"},
+    **{"loss_set": [], "optimizer_set": []},
 }
 
 
@@ -49,11 +50,14 @@ def read_config(run: Run) -> dict[str, Any]:
 
 def _readable(config: Mapping[str, Any]) -> dict[str, bool]:
     """Which values of a config are such that one can look for what they name."""
-    settings, folder = config["set"], config["data_dir"]
-    texts = isinstance(settings, list) and all(isinstance(s, str) for s in settings)
+    folder = config["data_dir"]
     return {
         **{k: isinstance(config[k], str) for k in ("model", "dataset", "loss")},
-        "set": texts,
+        **{k: _are_texts(config[k]) for k in ("set", "loss_set", "optimizer_set")},
         "data_dir": folder is None or isinstance(folder, str),
-        "monitor": config["monitor"] in list(MONITORS),  # A dict would hash it.
+        "monitor": config["monitor"] in list(DIRECTIONS),  # A dict would hash it.
     }
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)

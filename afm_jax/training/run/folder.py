@@ -16,6 +16,7 @@ EVALUATED = ("validation", "test")
 """The splits whose logits a run leaves."""
 
 _CONFIG, _SCHEMA, _RESULT = "config.json", "schema.json", "result.json"
+_METRICS = "metrics.jsonl"
 _CHECKPOINTS, _EVENTS, _LOGITS = "checkpoints", "events", "logits"
 
 
@@ -47,11 +48,11 @@ class Run:
     @property
     def metrics(self) -> pathlib.Path:
         """The lines of `MetricsLog`."""
-        return self.path / metrics_log.METRICS
+        return self.path / _METRICS
 
     @property
     def events(self) -> pathlib.Path:
-        """The folder of TensorBoard events."""
+        """What TensorBoard's files of events begin with."""
         return self.path / _EVENTS
 
     @property
@@ -91,14 +92,14 @@ class Run:
         )
 
     def open_metrics_log(
-        self, step: int, *, written: Sequence[int] | None
+        self, *, step: int, written: Sequence[int] | None = None
     ) -> MetricsLog:
         """See `MetricsLog`."""
-        return MetricsLog(self.path, step=step, written=written)
+        return MetricsLog(self.metrics, self.events, step=step, written=written)
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """See `metrics_log.read_metrics`."""
-        return metrics_log.read_metrics(self.path)
+        return metrics_log.read_metrics(self.metrics)
 
     def write_logits(self, split: str, logits: np.ndarray) -> None:
         """Writes `logits(split)`: whole or, if the process is killed, not at all.
