@@ -57,6 +57,36 @@ def test_gradient_of_sigmoid_cross_entropy_is_probability_minus_label():
     np.testing.assert_allclose(gradient, jax.nn.sigmoid(logits) - labels, rtol=1e-6)
 
 
+def test_focal_by_hand():
+    # sigmoid(log 3) = 3/4; a label of probability 3/4 counts (1/4)^2, one of 1/4 (3/4)^2.
+    logits = np.full(2, np.log(3.0), np.float32)
+    np.testing.assert_allclose(
+        losses.focal(logits, np.array([1.0, 0.0])),
+        [np.log(4 / 3) / 16, 9 * np.log(4) / 16],
+        rtol=1e-6,
+    )
+
+
+def test_focal_without_gamma_is_cross_entropy_and_numbers_reach_it():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 4, 200).astype(np.float32)
+    labels = rng.integers(0, 2, 200).astype(np.float32)
+    expected = losses.sigmoid_cross_entropy(logits, labels)
+    found = losses.make("focal", gamma=0)(logits, labels)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    by_default = losses.make("focal")(logits, labels)
+    np.testing.assert_array_equal(by_default, losses.focal(logits, labels, gamma=2.0))
+    with pytest.raises(errors.InputError, match="focal has no setting 'gama'"):
+        losses.make("focal", gama=2)
+
+
+def test_focal_has_a_finite_value_and_gradient_far_out():
+    logits, labels = jnp.array([90.0, 90.0, -90.0]), jnp.array([1.0, 0.0, 1.0])
+    np.testing.assert_allclose(losses.focal(logits, labels), [0.0, 90.0, 90.0])
+    gradient = jax.grad(lambda z: losses.focal(z, labels).sum())(logits)
+    np.testing.assert_allclose(gradient, [0.0, 1.0, -1.0], atol=1e-6)
+
+
 def test_squared_error_is_least_at_minus_one_and_one():
     z = jnp.linspace(-3, 3, 601)
     for label, target in ((0.0, -1.0), (1.0, 1.0)):
