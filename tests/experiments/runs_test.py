@@ -289,3 +289,19 @@ def test_init_from_a_run_that_does_not_serve_is_refused(fm_run, tmp_path):
     with pytest.raises(InputError, match="No run in /nowhere"):
         programs.run(train, *FM, "--init_from=/nowhere", workdir)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_with_numbers_of_loss_and_optimizer_is_evaluated_and_resumed(tmp_path):
+    flags = (
+        *("--model=lr", *SHORT, "--loss=focal", "--loss_set=gamma=0.5"),
+        *("--optimizer=rmsprop", "--optimizer_set=decay=0.5", "--learning_rate=0.01"),
+        *("--monitor=recall_at_precision", f"--workdir={tmp_path}"),
+    )
+    result = programs.run(train, *flags)
+    found = programs.run(evaluate, f"--workdir={tmp_path}", "--batch_size=256")
+    assert found["metrics"] == pytest.approx(result["test"], abs=1e-6)
+    assert found["best_possible"] == result["best_possible"]["test"]
+    with pytest.raises(InputError, match="was trained with --loss_set="):
+        programs.run(train, *flags, "--resume", "--loss_set=gamma=2")
+    longer = programs.run(train, *flags, "--resume", "--epochs=3")
+    assert longer["epochs"] == 3
