@@ -12,9 +12,12 @@ MOVED = {
     "afm_jax.ops.compressed": "afm_jax.ops.cin",
     "afm_jax.ops.fusion": "afm_jax.ops.bilinear_fusion",
     "afm_jax.ops.logarithmic": "afm_jax.ops.log_neurons",
+    "afm_jax.training.best": "afm_jax.training.run.best",
+    "afm_jax.training.checked_items": "afm_jax.training.run.checked_items",
+    "afm_jax.training.checkpoints": "afm_jax.training.run.checkpoints",
     "afm_jax.training.epochs": "afm_jax.training.trainer",
     "afm_jax.training.parallel": "afm_jax.training.devices",
-    "afm_jax.training.records": "afm_jax.training.metrics_log",
+    "afm_jax.training.records": "afm_jax.training.run.metrics_log",
     "afm_jax.training.rows": "afm_jax.training.table_rows",
     "afm_jax.training.updates": "afm_jax.training.feed",
 }

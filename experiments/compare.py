@@ -27,7 +27,7 @@ from absl import flags
 
 from afm_jax.data.store.reader import Store
 from afm_jax.errors import InputError, did_you_mean
-from afm_jax.training import metrics_log
+from afm_jax.training.run.folder import Run
 from experiments import plots, report, runs, startup, statistics, train, workdirs
 from experiments.cli import program
 from experiments.cli.progress import show_progress
@@ -133,17 +133,19 @@ def _compare(
 
 def _check_folder(workdir: pathlib.Path, entries: list[Entry]) -> None:
     """Raises InputError if the runs or the report could not be written, in the end."""
-    if workdirs.is_run(workdir):
+    if Run(workdir).exists():
         raise InputError(
             f"{workdir} holds a run of experiments.train; name another --workdir."
         )
     files = (*report.FILES, *(plots.FILES if _PLOTS.value else ()))
     names = [entry.name for entry in entries]
-    workdirs.check_paths(workdir, files=files, folders=names)
+    workdirs.check_paths(
+        [workdir / name for name in files], [workdir / name for name in names]
+    )
     for name in names:
         for folder in sorted((workdir / name).glob("seed_*")):
-            workdirs.check_paths(folder.parent, files=(), folders=[folder.name])
-            workdirs.check_paths(folder)
+            run = Run(folder)
+            workdirs.check_paths(run.files, [folder, *run.folders])
 
 
 def _entries() -> list[Entry]:
@@ -201,10 +203,10 @@ def _train_all(
             folder = _parse(entry, seed, workdir)
             title = f"{entry.name}, seed {seed}"
             result = workdirs.finished(folder, train.config(), store.schema)
-            logits = metrics_log.read_logits(folder, split, num_rows)
+            logits = Run(folder).read_logits(split, num_rows)
             if result is None or logits is None:
                 _log.info("Training %s.", title)
-                if (folder / workdirs.CONFIG).exists():
+                if Run(folder).config.exists():
                     _parse(entry, seed, workdir, "--resume")
                 try:
                     result = train.run()
@@ -215,7 +217,7 @@ def _train_all(
                     _log.info("The same command goes on with %s.", title)
                     raise
                 jax.clear_caches()  # Of no use to the next run, whatever it is.
-                logits = metrics_log.read_logits(folder, split, num_rows)
+                logits = Run(folder).read_logits(split, num_rows)
             rows = store.schema.rows["train"]
             run = report.Run(folder, seed, train.config(), result, logits, rows)
             compared[entry.name].append(run)

@@ -17,7 +17,9 @@ from afm_jax.data.loader import Loader
 from afm_jax.training import evaluation, steps
 from afm_jax.training.dataset import check_labels
 from afm_jax.training.devices import Devices
-from experiments import runs, startup, workdirs
+from afm_jax.training.run.config import read_config
+from afm_jax.training.run.folder import Run
+from experiments import runs, startup
 from experiments.cli import program
 
 FLAGS = flags.FlagValues()
@@ -58,12 +60,13 @@ def main() -> dict[str, Any]:
     """Evaluates as the flags say; returns the metrics."""
     startup.prepare()
     workdir = pathlib.Path(_WORKDIR.value)
-    config = workdirs.read_config(workdir)
+    config = read_config(Run(workdir))
     dataset = _DATASET.value or config["dataset"]
     store = runs.open_data(dataset, _DATA_DIR.value or config["data_dir"])
     split = _SPLIT.value or ("test" if "test" in store.splits else "validation")
     rows = runs.rows_of(store, dataset, split)
-    check_labels(rows.labels, split, loss=config["loss"])
+    loss = runs.loss_of(config)
+    check_labels(rows.labels, split, loss=loss)
     groups = runs.groups(store, [split], _GROUP_FIELD.value)
     devices = Devices(store.schema.vocab_size)
     devices.check_batch_size(_BATCH_SIZE.value)
@@ -80,13 +83,13 @@ def main() -> dict[str, Any]:
         metrics = evaluation.evaluate(
             functools.partial(predict, devices.place_whole(variables)),
             batches,
-            loss=config["loss"],
+            loss=loss,
             groups=groups.get(split),
         )
     best = None
     if split in store.probabilities:
         best = evaluation.best_possible(
-            store.probabilities[split], rows.labels, loss=config["loss"]
+            store.probabilities[split], rows.labels, loss=loss
         )
     return {
         "model": config["model"],

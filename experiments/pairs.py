@@ -25,7 +25,9 @@ from afm_jax.data.synthetic import planted
 from afm_jax.features import Batch, Schema
 from afm_jax.modules import pair_attention
 from afm_jax.ops import interactions
-from experiments import runs, startup, workdirs
+from afm_jax.training.run.config import read_config
+from afm_jax.training.run.folder import Run
+from experiments import runs, startup
 from experiments.cli import program
 
 FLAGS = flags.FlagValues()
@@ -52,7 +54,7 @@ def main() -> dict[str, Any]:
     """Looks at the run that the flags name; returns the pairs that count most."""
     startup.prepare()
     workdir = pathlib.Path(_WORKDIR.value)
-    config = workdirs.read_config(workdir)
+    config = read_config(Run(workdir))
     store = runs.open_data(config["dataset"], config["data_dir"])
     rows = runs.rows_of(store, config["dataset"], _SPLIT.value)
     loader = Loader(rows, _BATCH_SIZE.value, shuffle=False)

@@ -5,13 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from afm_jax.errors import InputError, install
-from afm_jax.training import metrics_log
-from experiments.report import Run
+from afm_jax.ops.metrics import METRICS
+from afm_jax.training.run.folder import Run
+from experiments import report
 
 FILES = ("metrics.png", "learning_curves.png", "cost.png")
 """What `draw` draws."""
 
-_TITLES = {"auc": "AUC", "log_loss": "log loss"}
+_TITLES = {name: METRICS[name].title for name in report.METRICS}
+_FIRST = next(iter(_TITLES))
 
 
 def check() -> None:
@@ -27,7 +29,7 @@ def check() -> None:
 def draw(
     folder: pathlib.Path,
     summary: Mapping[str, Any],
-    compared: Mapping[str, Sequence[Run]],
+    compared: Mapping[str, Sequence[report.Run]],
 ) -> None:
     """Draws the pictures of `FILES`.
 
@@ -50,10 +52,10 @@ def _figure(num_models: int) -> Any:
 
 
 def _metrics(figure: Any, summary: Any, compared: Any) -> None:
-    """Mean and standard deviation of AUC and log loss, with every seed as a dot."""
+    """Mean and standard deviation of the tested metrics, with every seed as a dot."""
     names = list(compared)
     for axes, (metric, title) in zip(
-        figure.subplots(1, 2, sharey=True), _TITLES.items(), strict=True
+        figure.subplots(1, len(_TITLES), sharey=True), _TITLES.items(), strict=True
     ):
         for place, name in enumerate(names):
             mean = summary["models"][name][metric]
@@ -79,9 +81,9 @@ def _metrics(figure: Any, summary: Any, compared: Any) -> None:
 
 
 def _learning_curves(figure: Any, summary: Any, compared: Any) -> None:
-    """Validation AUC and log loss by epoch, a line for each seed."""
+    """The tested metrics on validation by epoch, a line for each seed."""
     for axes, (metric, title) in zip(
-        figure.subplots(1, 2), _TITLES.items(), strict=True
+        figure.subplots(1, len(_TITLES)), _TITLES.items(), strict=True
     ):
         for place, (name, several) in enumerate(compared.items()):
             for run in several:
@@ -98,21 +100,21 @@ def _learning_curves(figure: Any, summary: Any, compared: Any) -> None:
 
 
 def _cost(figure: Any, summary: Any, compared: Any) -> None:
-    """AUC against training time and against the number of parameters."""
+    """The first metric against training time and the number of parameters."""
     from matplotlib import ticker
 
     left, right = figure.subplots(1, 2, sharey=True)
     for place, (name, model) in enumerate(summary["models"].items()):
-        auc, seconds = model["auc"], model["seconds"]
+        value, seconds = model[_FIRST], model["seconds"]
         spots = [(right, model["params"], None)]
         if seconds["mean"] is not None:
             spots.append((left, seconds["mean"], seconds["sd"]))
         for axes, x, spread in spots:
             axes.errorbar(
                 x,
-                auc["mean"],
+                value["mean"],
                 xerr=spread,
-                yerr=auc["sd"],
+                yerr=value["sd"],
                 fmt="o",
                 capsize=3,
                 color=_color(place),
@@ -120,7 +122,7 @@ def _cost(figure: Any, summary: Any, compared: Any) -> None:
             )
     left.set_xlabel("seconds in training steps")
     right.set_xlabel("parameters")
-    left.set_ylabel(f"{summary['split']} AUC")
+    left.set_ylabel(f"{summary['split']} {_TITLES[_FIRST]}")
     for axes, form in ((left, "{x:g}"), (right, ticker.EngFormatter(sep=""))):
         axes.set_xscale("log")
         axes.xaxis.set_minor_locator(ticker.LogLocator(subs=(2, 5)))
@@ -133,7 +135,7 @@ def _cost(figure: Any, summary: Any, compared: Any) -> None:
 
 def _curve(workdir: pathlib.Path, metric: str) -> tuple[list[int], list[float | None]]:
     """Epochs and values of a validation metric, from what the run wrote down."""
-    lines = metrics_log.read_metrics(workdir)
+    lines = Run(workdir).read_metrics()
     evaluated = [line for line in lines if line.get("validation")]
     return (
         [line["epoch"] for line in evaluated],

@@ -7,15 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from afm_jax.ops import metrics
 from experiments import statistics, workdirs
 
-METRICS = ("auc", "log_loss")
+METRICS = tuple(name for name, metric in metrics.METRICS.items() if metric.resampled)
 """The metrics whose differences are tested."""
 
 FILES = ("table.md", "results.jsonl")
 """What `write` writes."""
 
-_TITLES = {"auc": "AUC", "log_loss": "log loss", "rmse": "RMSE"}
 _UNDECIDED = "no difference shown"
 
 
@@ -67,13 +67,19 @@ def summarize(
 
     Returns:
         'dataset', 'split', 'rows', 'seeds' (how many), 'resamples', 'reference',
-        'models' (for each, 'auc', 'log_loss', 'rmse', 'seconds' and 'compile_seconds'
-        as {'mean', 'sd'}, 'params'), 'differences' (for each but the reference, for each of METRICS, see
+        'models' (for each, the metrics that tell which is better, such as 'auc', and
+        'seconds' and 'compile_seconds', as {'mean', 'sd'}; 'params'), 'differences' (for each but the reference, for each of METRICS, see
         `statistics.difference`; 'p_holm', corrected for the number of models;
         'verdict'; 'reason', see `reason`) and 'best_possible'. What there is not is None: the sd of one seed,
         the log loss of a regression.
     """
     first = compared[reference][0]
+    every = [run for several in compared.values() for run in several]
+    measured = [
+        name
+        for name in metrics.DIRECTIONS
+        if any(name in run.result[split] for run in every)
+    ]
     by_metric = _draws(compared, labels, resamples, advance)
     return {
         "dataset": first.config["dataset"],
@@ -82,15 +88,20 @@ def summarize(
         "seeds": len(compared[reference]),
         "resamples": resamples,
         "reference": reference,
-        "models": {name: _means(several, split) for name, several in compared.items()},
+        "models": {
+            name: _means(several, split, measured) for name, several in compared.items()
+        },
         "differences": _differences(compared, by_metric, split, reference),
         "best_possible": (first.result["best_possible"] or {}).get(split),
     }
 
 
-def _means(several: Sequence[Run], split: str) -> dict[str, Any]:
+def _means(
+    several: Sequence[Run], split: str, measured: Sequence[str]
+) -> dict[str, Any]:
     columns: dict[str, list[float | None]] = {
-        metric: [run.result[split][metric] for run in several] for metric in _TITLES
+        metric: [run.result[split].get(metric) for run in several]
+        for metric in measured
     }
     columns["seconds"] = [run.seconds for run in several]
     # None in results of older versions.
@@ -112,12 +123,12 @@ def _draws(
 ) -> dict[str, dict[str, np.ndarray]]:
     """For each metric and model, its values on resampled rows, [seeds, R]."""
     logits = [run.logits for several in compared.values() for run in several]
-    both = statistics.bootstrap(
+    by_metric = statistics.bootstrap(
         logits, labels, resamples=resamples, seed=0, advance=advance
     )
     return {
         metric: dict(zip(compared, np.split(draws, len(compared)), strict=True))
-        for metric, draws in zip(METRICS, both, strict=True)
+        for metric, draws in by_metric.items()
     }
 
 
@@ -131,7 +142,7 @@ def _differences(
     found: dict[str, dict[str, Any]] = {name: {} for name in others}
     for metric, draws in by_metric.items():
         values = {
-            name: [run.result[split][metric] for run in several]
+            name: [run.result[split].get(metric) for run in several]
             for name, several in compared.items()
         }
         tested = [
@@ -166,7 +177,8 @@ def verdict(
     """'better' or 'worse' if interval and corrected p both say so, and not of one seed."""
     if seeds < 2 or p_holm >= statistics.LEVEL or not found.leaves_out_zero:
         return _UNDECIDED
-    return "better" if (found.mean > 0) == (metric == "auc") else "worse"
+    better = found.mean * metrics.DIRECTIONS[metric] > 0
+    return "better" if better else "worse"
 
 
 def reason(found: statistics.Difference, p_holm: float, seeds: int) -> str | None:
@@ -205,6 +217,9 @@ def write(
 def table(summary: Mapping[str, Any]) -> str:
     """The summary as Markdown."""
     seeds, split, reference = (summary[k] for k in ("seeds", "split", "reference"))
+    first = next(iter(summary["models"].values()))
+    measured = [name for name in metrics.DIRECTIONS if name in first]
+    titles = [_title(name) for name in measured]
     chosen = (
         "the epoch of each run is the best on validation."
         if split == "test"
@@ -216,15 +231,15 @@ def table(summary: Mapping[str, Any]) -> str:
         f"Reported split: {split}, {summary['rows']:,} rows; {chosen}",
         "Mean ± standard deviation over seeds. Seconds are those in training steps; seconds of compilation are not among them.",
         "",
-        "| model | AUC | log loss | RMSE | parameters | seconds | compilation |",
-        "|---|---|---|---|---|---|---|",
+        _row(["model", *titles, "parameters", "seconds", "compilation"]),
+        "|---" * (len(titles) + 4) + "|",
     ]
     for name, model in summary["models"].items():
-        metrics = [_mean(model[metric], 5) for metric in _TITLES]
+        values = [_mean(model[metric], 5) for metric in measured]
         seconds = [_mean(model[kind], 1) for kind in ("seconds", "compile_seconds")]
-        lines.append(_row([name, *metrics, f"{model['params']:,}", *seconds]))
+        lines.append(_row([name, *values, f"{model['params']:,}", *seconds]))
     if summary["best_possible"]:
-        best = [_number(summary["best_possible"][metric], 5) for metric in _TITLES]
+        best = [_number(summary["best_possible"].get(metric), 5) for metric in measured]
         lines.append(_row(["best possible", *best, "", "", ""]))
     if summary["differences"]:
         lines += _difference_lines(summary, reference)
@@ -244,8 +259,8 @@ def _difference_lines(summary: Mapping[str, Any], reference: str) -> list[str]:
         f"95% intervals over rows ({summary['resamples']} paired resamples) and seeds; p two-sided, Holm-corrected for the number of models.",
         sure,
         "",
-        "| model | AUC | p | | log loss | p | |",
-        "|---|---|---|---|---|---|---|",
+        "| model |" + "".join(f" {_title(name)} | p | |" for name in METRICS),
+        "|---" * (1 + 3 * len(METRICS)) + "|",
     ]
     for name, by_metric in summary["differences"].items():
         cells = [name]
@@ -260,6 +275,10 @@ def _difference_lines(summary: Mapping[str, Any], reference: str) -> list[str]:
             cells += [f"{found['mean']:+.5f} [{ends}]", p, description]
         lines.append(_row(cells))
     return lines
+
+
+def _title(metric: str) -> str:
+    return metrics.METRICS[metric].title
 
 
 def _row(cells: Sequence[str]) -> str:

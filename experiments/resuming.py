@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from absl import flags
 
 from afm_jax.errors import InputError
+from afm_jax.training.run.config import read_config
+from afm_jax.training.run.folder import Run
 from experiments import workdirs
 from experiments.cli import program
 
@@ -25,9 +27,10 @@ def take_flags(
         InputError: the run's config is damaged, or the run cannot go on with a flag that
             was given.
     """
-    if not workdirs.is_run(workdir):
+    run = Run(workdir)
+    if not run.exists():
         return
-    saved = workdirs.read_config(workdir)
+    saved = read_config(run)
     names = tuple(names)
     for name in names:
         if flag_values[name].present or saved.get(name) is None:
@@ -35,7 +38,7 @@ def take_flags(
         try:
             program.set_flag(flag_values, name, saved[name])
         except InputError as error:
-            raise InputError(f"{workdir / workdirs.CONFIG}: {error}") from None
+            raise InputError(f"{run.config}: {error}") from None
     workdirs.check_config(workdir, {name: flag_values[name].value for name in names})
 
 

@@ -18,10 +18,12 @@ from afm_jax.data.loader import Loader
 from afm_jax.data.store.reader import Store, open_store
 from afm_jax.errors import InputError, did_you_mean
 from afm_jax.features import Features, Rows, Schema
-from afm_jax.training import evaluation, leaves, loop, state
-from afm_jax.training.checkpoints import Checkpoints
+from afm_jax.ops import losses
+from afm_jax.ops.losses import Loss
+from afm_jax.training import evaluation, leaves, state
 from afm_jax.training.dataset import Dataset
-from experiments import workdirs
+from afm_jax.training.run.config import read_config
+from afm_jax.training.run.folder import Run
 
 _log = logging.getLogger(__name__)
 
@@ -83,7 +85,7 @@ def log_if_capped(batch_size: int, loader: Loader, split: str) -> None:
         )
 
 
-def best_possible(store: Store, loss: str) -> dict[str, Any] | None:
+def best_possible(store: Store, loss: Loss) -> dict[str, Any] | None:
     """What a model that knows the truth would reach on the evaluated splits, if known."""
     found = {
         name: evaluation.best_possible(
@@ -99,10 +101,13 @@ def make_model(name: str, settings: Sequence[str], schema: Schema) -> nn.Module:
     """The model over the data's vocabulary, with hyperparameters from name=value texts.
 
     Raises:
-        InputError: as `hyperparameters` or `models.make`; or hyperparameters that do
+        InputError: as `read_settings`; a hyperparameter that the data decide; as `models.make`; or hyperparameters that do
             not fit one another or the data.
     """
-    values = hyperparameters(settings)
+    values = read_settings("set", settings)
+    for key in ("vocab_size", "slot_fields"):
+        if key in values:
+            raise InputError(f"--set={key}={values[key]}: {key} comes from the data.")
     slots = len(schema.slot_fields)
     if slots > len(schema.fields):
         values["slot_fields"] = schema.slot_fields
@@ -115,21 +120,28 @@ def make_model(name: str, settings: Sequence[str], schema: Schema) -> nn.Module:
     return model
 
 
-def hyperparameters(settings: Sequence[str]) -> dict[str, Any]:
-    """The hyperparameters that texts name=value set.
+def read_settings(flag: str, texts: Sequence[str]) -> dict[str, Any]:
+    """What the texts name=value of a repeatable flag set.
 
     Raises:
-        InputError: a text that is not name=value, or one that the data decides.
+        InputError: a text that is not name=value.
     """
     values = {}
-    for text in settings:
+    for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise InputError(f"--set={text}: expected --set=name=value.")
-        if key in ("vocab_size", "slot_fields"):
-            raise InputError(f"--set={text}: {key} comes from the data.")
+            raise InputError(f"--{flag}={text}: expected --{flag}=name=value.")
         values[key] = _value(value)
     return values
+
+
+def loss_of(config: Mapping[str, Any]) -> Loss:
+    """The loss that a run is trained with.
+
+    Raises:
+        InputError: there is none of this name, or it has no such number.
+    """
+    return losses.make(config["loss"], **read_settings("loss_set", config["loss_set"]))
 
 
 def dataset(
@@ -189,7 +201,8 @@ def restore(
     Raises:
         InputError: there is no such checkpoint, or it is of another schema.
     """
-    config = workdirs.read_config(workdir)
+    run = Run(workdir)
+    config = read_config(run)
     model = make_model(config["model"], config["set"], schema)
     example = dict(jax.eval_shape(model.init, jax.random.key(0), features))
     fields = {
@@ -197,8 +210,8 @@ def restore(
         "model_state": example,
         "base_logit": state.NO_BASE_LOGIT,
     }
-    with Checkpoints(
-        workdir / loop.CHECKPOINTS, schema, read_only=True, monitor=config["monitor"]
+    with run.open_checkpoints(
+        schema, monitor=config["monitor"], read_only=True
     ) as checkpoints:
         step, fields = checkpoints.restore_fields(
             fields, checkpoints.best_step() if step is None else step

@@ -5,26 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from afm_jax.ops import metrics
+
 LEVEL = 0.05
 """Chance of calling a model better or worse that is neither; intervals hold 1 - LEVEL."""
 
 _CHUNK = 2**16  # counts at a time: few enough to stay in a cache
-
-
-class Ranking(NamedTuple):
-    """What the AUC of one run needs to know of its scores, whatever the weights.
-
-    Attributes:
-        positives: the rows with label 1, int64 [P].
-        negatives: the rows with label 0 by rising score, int64 [Q].
-        below: for each positive row, how many negatives score lower, int64 [P].
-        not_above: for each positive row, how many score no higher, int64 [P].
-    """
-
-    positives: np.ndarray
-    negatives: np.ndarray
-    below: np.ndarray
-    not_above: np.ndarray
 
 
 class Difference(NamedTuple):
@@ -48,42 +34,6 @@ class Difference(NamedTuple):
         return self.low > 0 or self.high < 0
 
 
-def rank(scores: np.ndarray, labels: np.ndarray) -> Ranking:
-    """The ranking of real scores [N] with labels 0 or 1 [N]."""
-    order = np.argsort(scores)
-    positive = np.asarray(labels)[order] == 1
-    positives, negatives = order[positive], order[~positive]
-    lower = scores[negatives]
-    return Ranking(
-        positives,
-        negatives,
-        np.searchsorted(lower, scores[positives], "left"),
-        np.searchsorted(lower, scores[positives], "right"),
-    )
-
-
-def weighted_auc(ranking: Ranking, weights: np.ndarray) -> np.ndarray:
-    """Exact AUC, ties counted one half, under many weightings of the same rows.
-
-    No sorting: one gather and one running sum over the rows for each weighting.
-
-    Args:
-        ranking: of the N rows.
-        weights: real [R, N] >= 0, positive for a row of each label.
-
-    Returns:
-        float64 [R].
-    """
-    positive = np.take(weights, ranking.positives, axis=1)
-    negative = np.zeros((len(weights), len(ranking.negatives) + 1))
-    taken = np.take(weights, ranking.negatives, axis=1)
-    np.cumsum(taken, axis=1, out=negative[:, 1:])
-    beaten = np.take(negative, ranking.below, axis=1)
-    beaten += np.take(negative, ranking.not_above, axis=1)
-    wins = np.einsum("rp,rp->r", positive, beaten) / 2
-    return wins / (positive.sum(axis=1, dtype=np.float64) * negative[:, -1])
-
-
 def bootstrap(
     logits: Sequence[np.ndarray],
     labels: np.ndarray,
@@ -91,8 +41,8 @@ def bootstrap(
     resamples: int,
     seed: int,
     advance: Callable[[int], None] = lambda resamples: None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """AUC and log loss of several runs on resampled rows, the same rows for all runs.
+) -> dict[str, np.ndarray]:
+    """Metrics of several runs on resampled rows, the same rows for all runs.
 
     Args:
         logits: real [N] of each run.
@@ -103,7 +53,7 @@ def bootstrap(
         advance: called with the resamples that are done.
 
     Returns:
-        AUC and log loss in nats, float64 [runs, R] each.
+        For each metric that can be resampled, such as AUC, float64 [runs, R].
 
     Raises:
         ValueError: the labels are all the same.
@@ -111,19 +61,20 @@ def bootstrap(
     labels = np.asarray(labels, np.float64)
     if labels.min() == labels.max():
         raise ValueError("AUC needs rows of both labels")
-    rankings = [rank(scores, labels) for scores in logits]
-    losses = np.stack([np.logaddexp(0.0, z) - labels * z for z in logits], axis=1)
-    auc = np.empty((len(rankings), resamples))
-    log_loss = np.empty_like(auc)
+    measures = {
+        name: metric.resampled(logits, labels)
+        for name, metric in metrics.METRICS.items()
+        if metric.resampled is not None
+    }
+    draws = {name: np.empty((len(logits), resamples)) for name in measures}
     done = 0
     for counts in _counts(labels, resamples, seed):
         here = slice(done, done + len(counts))
-        for run, ranking in enumerate(rankings):
-            auc[run, here] = weighted_auc(ranking, counts)
-        log_loss[:, here] = (counts.astype(np.float64) @ losses / labels.size).T
+        for name, measure in measures.items():
+            draws[name][:, here] = measure(counts)
         done += len(counts)
         advance(len(counts))
-    return auc, log_loss
+    return draws
 
 
 def difference(

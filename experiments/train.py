@@ -16,16 +16,16 @@ from typing import Any
 from absl import flags
 
 from afm_jax.errors import InputError
-from afm_jax.ops import losses
+from afm_jax.ops import losses, metrics
 from afm_jax.training import (
-    best,
     feed,
     loop,
     optimizers,
     progress,
-    steps,
 )
 from afm_jax.training.devices import DEVICE_MAPS, TABLE_SHARDINGS, Devices
+from afm_jax.training.run.folder import Run
+from afm_jax.training.task import COMPUTE_DTYPES, TABLE_UPDATES, Task
 from experiments import resuming, runs, startup, workdirs
 from experiments.cli import program, signals
 from experiments.cli.progress import show_progress
@@ -66,7 +66,12 @@ _OPTIMIZER = _enum(
     "optimizer",
     "adam",
     optimizers.OPTIMIZERS,
-    "With row updates Adam is lazy: rows that do not occur rest.",
+    "The optimizer, one of ours or of optax's. With row updates Adam is lazy: table rows that do not occur rest.",
+)
+_OPTIMIZER_SET = _strings(
+    "optimizer_set",
+    [],
+    "Number of the optimizer, name=value, such as b2=0.99; repeatable.",
 )
 _LEARNING_RATE = _float(
     "learning_rate", 3e-3, "Learning rate per step.", lower_bound=0.0
@@ -101,16 +106,17 @@ _LOSS = _enum(
     losses.names(),
     "The loss; squared_error is on -1/1 as in the AFM paper.",
 )
+_LOSS_SET = _strings("loss_set", [], "Number of the loss, name=value; repeatable.")
 _TABLE_UPDATE = _enum(
     "table_update",
     "rows",
-    steps.TABLE_UPDATES,
+    TABLE_UPDATES,
     "'rows' updates the rows of the batch; 'dense' whole tables.",
 )
 _COMPUTE_DTYPE = _enum(
     "compute_dtype",
     "float32",
-    steps.COMPUTE_DTYPES,
+    COMPUTE_DTYPES,
     "'bfloat16' rounds the operands of hidden layers' products and of cross matrices; all else stays float32.",
 )
 _DEVICE_MAP = _enum(
@@ -129,7 +135,10 @@ _DATA_PLACEMENT = _enum(
     "Training rows on the host, read ahead, or all on the device; auto: on a device with the memory.",
 )
 _MONITOR = _enum(
-    "monitor", "auc", best.MONITORS, "The validation metric that tells the best epoch."
+    "monitor",
+    "auc",
+    metrics.DIRECTIONS,
+    "The validation metric that tells the best epoch.",
 )
 _PATIENCE = _integer(
     "patience",
@@ -215,12 +224,25 @@ def run() -> dict[str, Any]:
         l2=_L2.value,
         attention_l2=_ATTENTION_L2.value,
         clip_norm=_CLIP_NORM.value,
+        numbers=runs.read_settings("optimizer_set", _OPTIMIZER_SET.value),
     )
-    options = progress.Options(
-        epochs=_EPOCHS.value,
-        loss=_LOSS.value,
+    task = Task(
+        model,
+        loss=runs.loss_of(config()),
+        optimizer=tx,
+        learning_rate=learning_rate,
         table_update=_TABLE_UPDATE.value,
         compute_dtype=_COMPUTE_DTYPE.value,
+    )
+    run = Run(_workdir())
+    devices.check_batch_size(_BATCH_SIZE.value)
+    tables = {}
+    if _INIT_FROM.value is not None and not (_RESUME.value and run.steps()):
+        other = pathlib.Path(_INIT_FROM.value.replace("{seed}", str(_SEED.value)))
+        features = splits["train"].batch(0, 0).features
+        tables = runs.tables_for(model, other, schema, features)
+    options = progress.Options(
+        epochs=_EPOCHS.value,
         monitor=_MONITOR.value,
         patience=_PATIENCE.value,
         plateau_factor=_PLATEAU_FACTOR.value,
@@ -229,39 +251,28 @@ def run() -> dict[str, Any]:
         log_every=_LOG_EVERY.value,
         base_logit=_BASE_LOGIT.value,
         seed=_SEED.value,
+        tables=tables,
     )
-    workdir = _workdir()
-    devices.check_batch_size(_BATCH_SIZE.value)
-    tables = {}
-    if _INIT_FROM.value is not None and not (
-        _RESUME.value and workdirs.has_checkpoint(workdir)
-    ):
-        other = pathlib.Path(_INIT_FROM.value.replace("{seed}", str(_SEED.value)))
-        features = splits["train"].batch(0, 0).features
-        tables = runs.tables_for(model, other, schema, features)
     rows = _EPOCHS.value * splits["train"].num_rows
-    with workdirs.held(workdir):
-        resume = _RESUME.value and workdirs.is_run(workdir)
-        workdirs.start(workdir, config(), schema, resume=resume)
+    with workdirs.held(run.path):
+        resume = _RESUME.value and run.exists()
+        workdirs.start(run.path, config(), schema, resume=resume)
         with (
             signals.stop_requested() as stop,
             show_progress("Training", rows) as advance,
         ):
             try:
                 result = loop.train_and_evaluate(
-                    model,
-                    tx,
-                    learning_rate,
-                    devices,
+                    task,
                     dataset,
-                    workdir,
+                    devices,
+                    run,
                     options,
-                    tables=tables,
                     stop_requested=stop.is_set,
                     advance=advance,
                 )
             except loop.Interrupted as interrupted:
-                command = resuming.command(workdir)
+                command = resuming.command(run.path)
                 print(f"{interrupted} Go on with: {command}", file=sys.stderr)
                 raise KeyboardInterrupt from None
         result = {
@@ -269,11 +280,11 @@ def run() -> dict[str, Any]:
             "dataset": _DATASET.value,
             "validation": result.pop("validation"),
             "test": result.pop("test"),
-            "best_possible": runs.best_possible(store, _LOSS.value),
+            "best_possible": runs.best_possible(store, task.made_loss),
             **result,
-            "workdir": str(workdir),
+            "workdir": str(run.path),
         }
-        workdirs.finish(workdir, result)
+        workdirs.finish(run.path, result)
     return result
 
 

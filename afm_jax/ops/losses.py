@@ -1,13 +1,22 @@
-"""Losses of a logit and a 0/1 label, row by row; the mean over rows is the caller's."""
+"""Losses of a logit and a label, row by row, and what the logits mean that they train.
 
+The mean over rows is the caller's. A new loss is a function and an entry of `_LOSSES`, both
+in this file: what trains, evaluates, compares and draws reads the entry.
+"""
+
+import dataclasses
+import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
-from afm_jax import errors
+from afm_jax import errors, settings
 
-Loss = Callable[[jax.Array, jax.Array], jax.Array]
+Function = Callable[..., jax.Array]
 
 
 def sigmoid_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
@@ -51,50 +60,150 @@ def squared_error(logits: jax.Array, labels: jax.Array) -> jax.Array:
     return (logits - (2.0 * labels - 1.0)) ** 2
 
 
-_LOSSES: dict[str, Loss] = {
-    loss.__name__: loss for loss in (sigmoid_cross_entropy, squared_error)
-}
+def focal(logits: jax.Array, labels: jax.Array, gamma: float = 2.0) -> jax.Array:
+    """Cross-entropy that counts a row less, the surer the model is of its label.
+
+    -(1 - q)^gamma log(q), where q is the probability that the model gives to the label:
+    sigmoid(z) where y = 1 and 1 - sigmoid(z) where y = 0 (Lin et al. 2017, eq. 4). With
+    gamma = 0 it is the cross-entropy. Above 0, probabilities come out nearer to 1/2 than
+    they should be.
+
+    Args:
+        logits: float [B], z.
+        labels: float [B], y, 0 or 1.
+        gamma: how much less, >= 0.
+
+    Returns:
+        float [B].
+
+    Raises:
+        ValueError: shapes that differ.
+    """
+    _check_shapes(logits, labels)
+    signed = (2.0 * labels - 1.0) * logits
+    # 1 - q = sigmoid(-signed), whose power has a gradient wherever its logarithm has.
+    weights = jnp.exp(gamma * jax.nn.log_sigmoid(-signed))
+    return -weights * jax.nn.log_sigmoid(signed)
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """The probabilities of logits, float64 NumPy, exact for large |z| too."""
+    return np.exp(-np.logaddexp(0.0, -np.asarray(logits, np.float64)))
+
+
+def log_odds(probabilities: np.ndarray) -> np.ndarray:
+    """The inverse of `sigmoid`."""
+    return np.log(probabilities) - np.log1p(-probabilities)
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """A loss, and what the logits mean of a model that it trained.
+
+    By default the sigmoid of a logit predicts the probability of label 1.
+
+    Attributes:
+        name: its name.
+        function: (logits [B], labels [B]) -> losses [B], labels 0 or 1; arguments with
+            a default are numbers that a user may set.
+        probabilities: whether a prediction is a probability, of which log loss and
+            calibration can be measured.
+        predict: logits -> predictions, float64 NumPy.
+        target: labels -> what predictions should be, float64 NumPy.
+        output: true probabilities of label 1 -> the logits of a model that knows them.
+        constant: mean label -> the logit that fits best if all rows have the same; None
+            if there is no formula.
+    """
+
+    name: str
+    function: Function
+    probabilities: bool = True
+    predict: Callable[[np.ndarray], np.ndarray] = sigmoid
+    target: Callable[[np.ndarray], np.ndarray] = np.asarray
+    output: Callable[[np.ndarray], np.ndarray] = log_odds
+    constant: Callable[[float], float] | None = None
+
+    def __call__(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
+        """The losses of rows, [B]."""
+        return self.function(logits, labels)
+
+    def best_constant(self, mean_label: float, num_rows: int) -> float:
+        """The logit that fits labels best if it must be the same for every row.
+
+        Args:
+            mean_label: weighted mean of the labels, in [0, 1].
+            num_rows: their number, at least 1. Log odds of labels of one class would be
+                infinite; half a row of the other class keeps them finite.
+        """
+        share = mean_label
+        if self.probabilities:
+            half_a_row = 0.5 / num_rows
+            share = min(max(mean_label, half_a_row), 1.0 - half_a_row)
+        return (self.constant or functools.partial(_least, self.function))(share)
+
+
+_LOSSES = (
+    Loss(
+        "sigmoid_cross_entropy",
+        sigmoid_cross_entropy,
+        constant=lambda share: math.log(share) - math.log1p(-share),
+    ),
+    Loss(
+        "squared_error",
+        squared_error,
+        probabilities=False,
+        predict=lambda outputs: np.clip(outputs, -1.0, 1.0),
+        target=lambda labels: 2.0 * np.asarray(labels) - 1.0,
+        output=lambda probabilities: 2.0 * probabilities - 1.0,
+        constant=lambda share: 2.0 * share - 1.0,
+    ),
+    Loss("focal", focal),
+)
 
 
 def names() -> tuple[str, ...]:
     """Names that `make` knows."""
-    return tuple(_LOSSES)
+    return tuple(loss.name for loss in _LOSSES)
 
 
-def make(name: str) -> Loss:
-    """The loss of that name.
-
-    Raises:
-        InputError: no loss has this name.
-    """
-    if name not in _LOSSES:
-        raise errors.InputError(
-            f"Unknown loss {name!r}; choose from {names()}.{errors.did_you_mean(name, names())}"
-        )
-    return _LOSSES[name]
-
-
-def best_constant(name: str, mean_label: float, num_rows: int) -> float:
-    """The logit that fits labels best if it must be the same for every row.
-
-    The log odds of label 1 under 'sigmoid_cross_entropy'; the mean of the targets,
-    2 mean - 1, under 'squared_error'.
+def make(loss: str | Loss | Function, **numbers: Any) -> Loss:
+    """The loss of a name, or of a function, whose logits then are log odds.
 
     Args:
-        name: name of the loss.
-        mean_label: weighted mean of the labels, in [0, 1].
-        num_rows: their number, at least 1. Log odds of labels of one class would be
-            infinite; half a row of the other class keeps them finite.
+        loss: a name of `names()`; a Loss, which stays as it is; or any function (logits
+            [B], labels [B]) -> losses [B].
+        numbers: values for arguments of its function.
 
     Raises:
-        InputError: no loss has this name.
+        InputError: no loss has this name, or it has no such number.
     """
-    make(name)
-    if name == "squared_error":
-        return 2.0 * mean_label - 1.0
-    half_a_row = 0.5 / num_rows
-    share = min(max(mean_label, half_a_row), 1.0 - half_a_row)
-    return math.log(share) - math.log1p(-share)
+    if isinstance(loss, str):
+        found = {each.name: each for each in _LOSSES}
+        if loss not in found:
+            raise errors.InputError(
+                f"Unknown loss {loss!r}; choose from {names()}.{errors.did_you_mean(loss, names())}"
+            )
+        loss = found[loss]
+    elif not isinstance(loss, Loss):
+        loss = Loss(getattr(loss, "__name__", "loss"), loss)
+    if not numbers:
+        return loss
+    checked = settings.check(loss.name, loss.function, numbers)
+    return dataclasses.replace(
+        loss, function=functools.partial(loss.function, **checked)
+    )
+
+
+def _least(function: Function, share: float) -> float:
+    """Where the mean loss of equal logits has gradient 0, by bisection in [-40, 40]."""
+    labels = jnp.array([0.0, 1.0])
+    weights = jnp.array([1.0 - share, share])
+    slope = jax.grad(lambda z: weights @ function(jnp.full(2, z), labels))
+    low, high = -40.0, 40.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
+    return (low + high) / 2
 
 
 def _check_shapes(logits: jax.Array, labels: jax.Array) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
-from afm_jax.ops import losses
+from afm_jax.ops.losses import Loss
 from afm_jax.training.feed import Batches
 
 _BLOCK = 1 << 20
@@ -34,13 +34,13 @@ class Dataset(NamedTuple):
     counts: np.ndarray | None
     groups: Mapping[str, np.ndarray] = MappingProxyType({})
 
-    def check_labels(self, loss: str) -> None:
+    def check_labels(self, loss: Loss) -> None:
         """Raises InputError as `check_labels`, for every split."""
         for name, batches in self.splits.items():
             labels = np.asarray(batches.all_rows().labels)
             check_labels(labels, name, loss=loss)
 
-    def best_constant(self, loss: str) -> float:
+    def best_constant(self, loss: Loss) -> float:
         """The logit that fits the training labels best without their features."""
         rows = self.splits["train"].all_rows()
         total = positive = 0.0
@@ -49,16 +49,16 @@ class Dataset(NamedTuple):
             weights = np.asarray(rows.weights[part], np.float64)
             total += float(weights.sum())
             positive += float(weights @ np.asarray(rows.labels[part], np.float64))
-        return losses.best_constant(loss, positive / total, len(rows.labels))
+        return loss.best_constant(positive / total, len(rows.labels))
 
 
-def check_labels(labels: np.ndarray, split: str, *, loss: str) -> None:
+def check_labels(labels: np.ndarray, split: str, *, loss: Loss) -> None:
     """Raises InputError if a label is none that the loss is for: all need 0 or 1.
 
     Args:
         labels: real [N].
         split: name of the split, for the message.
-        loss: name of the loss, for the message.
+        loss: the loss, for the message.
     """
     for start in range(0, len(labels), _BLOCK):
         part = labels[start : start + _BLOCK]
@@ -66,5 +66,5 @@ def check_labels(labels: np.ndarray, split: str, *, loss: str) -> None:
         if wrong.size:
             at = int(wrong[0])
             raise InputError(
-                f"Row {start + at} (from 0) of the {split} split has the label {part[at]:g}; the loss {loss} needs labels 0 and 1: prepare the data with such labels."
+                f"Row {start + at} (from 0) of the {split} split has the label {part[at]:g}; the loss {loss.name} needs labels 0 and 1: prepare the data with such labels."
             )

@@ -132,8 +132,8 @@ class Devices(StateLayout):
         """The compiled step; it takes over the buffers of the state it is given.
 
         Args:
-            step: of `make_train_step(..., axis_name=self.axis_name)`, for a model over
-                `self.num_table_rows` ids.
+            step: of `make_train_step(..., num_table_rows=self.num_table_rows,
+                axis_name=self.axis_name)`.
             state: a state on these devices, for its shapes.
         """
         if not self._pmap:
@@ -154,7 +154,18 @@ class Devices(StateLayout):
         return first_metrics
 
     def compile_train_steps(self, step: Step, state: TrainState) -> Steps:
-        """As `compile_train_step`, many steps in one call; see `make_train_steps`."""
+        """As `compile_train_step`, many steps in one call; see `make_train_steps`.
+
+        Under 'pmap' a call makes one step: its source is a batch, placed.
+        """
+        if self._pmap:
+            one = self.compile_train_step(step, state)
+
+            def run(state, batch, first, last):
+                state, metrics = one(state, batch)
+                return state, metrics["loss"]
+
+            return run
 
         def place(batch):
             shardings = self._batch_shardings(batch)

@@ -9,7 +9,9 @@ from absl import logging
 
 from afm_jax.errors import InputError
 from afm_jax.features import Array, Batch
-from afm_jax.ops import losses, metrics
+from afm_jax.ops import losses
+from afm_jax.ops.losses import Loss
+from afm_jax.ops.metrics import DIRECTIONS, METRICS, Predicted
 
 _IN_FLIGHT = 2
 """Batches handed to the device whose logits are not fetched yet."""
@@ -23,7 +25,7 @@ def evaluate(
     predict: Callable[[Batch], jax.Array],
     batches: Iterable[Batch],
     *,
-    loss: str = "sigmoid_cross_entropy",
+    loss: str | Loss = "sigmoid_cross_entropy",
     groups: np.ndarray | None = None,
 ) -> dict[str, float | None]:
     """Metrics over all rows of the batches, padding left out.
@@ -31,7 +33,7 @@ def evaluate(
     Args:
         predict: as for `logits_of`.
         batches: as for `logits_of`.
-        loss: name of the loss the model was trained with.
+        loss: the loss the model was trained with, or its name.
         groups: integer [N], the group of each row in the order of the batches; None: no
             GAUC.
 
@@ -89,59 +91,57 @@ def metrics_of(
     weights: np.ndarray | None = None,
     groups: np.ndarray | None = None,
     *,
-    loss: str = "sigmoid_cross_entropy",
+    loss: str | Loss = "sigmoid_cross_entropy",
 ) -> dict[str, float | None]:
     """Metrics of logits, or of the outputs of a regression.
 
     Args:
-        logits: real [N]. Under 'squared_error' the prediction of 2 label - 1.
+        logits: real [N].
         labels: 0 or 1, [N].
         weights: real [N] >= 0 or None (all ones).
         groups: integer [N], as for `ops.metrics.gauc`, or None.
-        loss: name of the loss the model was trained with.
+        loss: the loss the model was trained with, or its name.
 
     Returns:
-        'auc' (None, and a warning, if there is one class only), 'log_loss' in nats,
-        'rmse' of probabilities against labels, 'calibration' (None without a positive)
-        and 'rows', the number of rows of positive weight. With groups also 'gauc' and
-        what it is a mean over: 'gauc_groups', the groups with both classes, and
-        'gauc_rows', the rows in them.
-        Under 'squared_error', 'log_loss' and 'calibration' are None and 'rmse' is that
-        of logits clipped to [-1, 1] against 2 label - 1, as the AFM paper's code has it.
+        The value of each metric of `ops.metrics`: 'auc' (None, and a warning, if there
+        is one class only), 'log_loss' in nats, 'rmse' of predictions against targets,
+        'calibration' (None without a positive), and so on; those of probabilities are
+        None where the loss predicts none. Then 'rows', the number of rows of positive
+        weight. With groups also the metrics within groups and what they are a mean
+        over: 'gauc', 'gauc_groups', the groups with both classes, and 'gauc_rows', the
+        rows in them.
+        Under 'squared_error' predictions are logits clipped to [-1, 1] and targets 2
+        label - 1, as the AFM paper's code has it.
 
     Raises:
         ValueError: shapes differ, a logit is NaN or infinite, a label is not 0 or 1, or
             no weight is positive.
         InputError: no such loss.
     """
-    losses.make(loss)
-    result: dict[str, float | None] = {"auc": metrics.auc(logits, labels, weights)}
-    if loss == "squared_error":
-        clipped, targets = np.clip(logits, -1.0, 1.0), 2.0 * np.asarray(labels) - 1.0
-        result["log_loss"] = None
-        result["rmse"] = metrics.rmse(clipped, targets, weights)
-        result["calibration"] = None
-    else:
-        probabilities = _sigmoid(logits)
-        result["log_loss"] = metrics.log_loss(logits, labels, weights)
-        result["rmse"] = metrics.rmse(probabilities, labels, weights)
-        result["calibration"] = metrics.calibration(probabilities, labels, weights)
-    result["rows"] = len(labels) if weights is None else int(np.count_nonzero(weights))
-    if groups is not None:
-        result["gauc"] = metrics.gauc(logits, labels, groups, weights)
-        result["gauc_groups"], result["gauc_rows"] = metrics.gauc_coverage(
-            labels, groups, weights
-        )
-    if result["auc"] is None:
-        logging.warning("The %d rows are all of one class: no AUC.", result["rows"])
-    return result
+    loss = losses.make(loss)
+    predicted = Predicted(
+        logits, labels, loss.predict(logits), loss.target(labels), weights, groups
+    )
+    rows = len(labels) if weights is None else int(np.count_nonzero(weights))
+    result: dict[str, float | None] = {}
+    within_groups: dict[str, float | None] = {}
+    for name, metric in METRICS.items():
+        if metric.needs_groups and groups is None:
+            continue
+        into = within_groups if metric.needs_groups else result
+        measured = loss.probabilities or not metric.needs_probabilities
+        into[name] = metric.measure(predicted) if measured else None
+        into.update(metric.counts(predicted))
+        if into[name] is None and measured and metric.without:
+            logging.warning("The %d rows are %s.", rows, metric.without)
+    return {**result, "rows": rows, **within_groups}
 
 
 def best_possible(
     probabilities: np.ndarray,
     labels: np.ndarray,
     *,
-    loss: str = "sigmoid_cross_entropy",
+    loss: str | Loss = "sigmoid_cross_entropy",
 ) -> dict[str, float | None]:
     """Metrics of a model that knows the true probability of every label.
 
@@ -151,7 +151,8 @@ def best_possible(
         loss: as in `metrics_of`.
 
     Returns:
-        'auc', 'log_loss' and 'rmse' as in `metrics_of`.
+        As `metrics_of`, of the metrics that tell which of two models is better, but for
+        those within groups.
 
     Raises:
         ValueError: as `metrics_of`, or a probability is not in (0, 1).
@@ -160,12 +161,9 @@ def best_possible(
     probabilities = np.asarray(probabilities, np.float64)
     if not np.all((probabilities > 0) & (probabilities < 1)):
         raise ValueError("expected probabilities in (0, 1)")
-    if loss == "squared_error":
-        outputs = 2.0 * probabilities - 1.0
-    else:
-        outputs = np.log(probabilities) - np.log1p(-probabilities)
-    result = metrics_of(outputs, labels, loss=loss)
-    return {name: result[name] for name in ("auc", "log_loss", "rmse")}
+    loss = losses.make(loss)
+    result = metrics_of(loss.output(probabilities), labels, loss=loss)
+    return {name: result[name] for name in DIRECTIONS if name in result}
 
 
 def _fetch(columns: tuple[Array, ...]) -> tuple[np.ndarray, ...]:
@@ -175,7 +173,3 @@ def _fetch(columns: tuple[Array, ...]) -> tuple[np.ndarray, ...]:
         raise ValueError(f"{logits.size} logits for {others[0].size} labels")
     real = others[1] > 0
     return logits[real], *(other[real] for other in others)
-
-
-def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    return np.exp(-np.logaddexp(0.0, -np.asarray(logits, np.float64)))

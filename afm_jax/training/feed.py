@@ -1,9 +1,13 @@
-"""The updates of an epoch, many in one call, from rows on the host or the device."""
+"""What the calls of an epoch are fed with: batches read ahead, or rows on the device.
+
+A feed knows no model: it hands out batches on devices, and says how many updates to make
+with them in one compiled call.
+"""
 
 import concurrent.futures
 import contextlib
 from collections.abc import Callable, Generator
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -11,18 +15,17 @@ import numpy as np
 
 from afm_jax.errors import InputError, check_one_of
 from afm_jax.features import Array, Batch
-from afm_jax.training import steps, table_rows
+from afm_jax.training import table_rows
 from afm_jax.training.devices import Devices
-from afm_jax.training.state import TrainState
 
 PLACEMENTS = ("auto", "host", "device")
 
 _SHARE = 1 / 4
-"""Of a device's memory, what training rows may take for 'auto' to put them there."""
-
+"""Largest share of a device's memory that training rows may fill for 'auto' to put
+them there."""
 
 _STACK_STEPS, _STACK_NUMBERS = 8, 1 << 21
-"""Steps of a call with rows on the host, and numbers in their batches: at most."""
+"""The most steps of a call with rows on the host, and the most numbers in their batches."""
 
 
 class Batches(Protocol):
@@ -97,27 +100,33 @@ class ResidentEpoch(NamedTuple):
 
 
 class Call(NamedTuple):
-    """Some updates in one go.
+    """Updates to make in one go, those of `first` to `last` - 1 of the source's steps.
 
     Attributes:
-        steps: how many.
-        run: state -> (state, losses), on the device; entries of `losses` that are of no
-            step of this call are 0.
-        losses_from: the step within the epoch of the first entry of `losses`.
+        source: batches on the devices, as `Devices.compile_train_steps` takes them.
+        first: the first step, counted within the source.
+        last: the end of the steps, likewise.
+        offset: the step within the epoch of the source's step 0.
     """
 
-    steps: int
-    run: Callable[[TrainState], tuple[TrainState, jax.Array]]
-    losses_from: int
+    source: Any
+    first: int
+    last: int
+    offset: int
+
+    @property
+    def steps(self) -> int:
+        """How many updates."""
+        return self.last - self.first
 
 
 class Feed(Protocol):
-    """The updates of any epoch."""
+    """The batches of any epoch."""
 
     def calls(
         self, epoch: int, first_step: int, pause: Callable[[int], int]
     ) -> Generator[Call, None, None]:
-        """What is to be called, in this order, from a step of an epoch to its end.
+        """What to call, in this order, from a step of an epoch to its end.
 
         Args:
             epoch: from 0.
@@ -128,25 +137,17 @@ class Feed(Protocol):
 
 
 def make(
-    placement: str,
-    step: steps.Step,
-    devices: Devices,
-    train: Batches,
-    state: TrainState,
-    *,
-    table_update: str,
+    placement: str, devices: Devices, train: Batches, *, find_unique_ids: bool
 ) -> Feed:
-    """The updates with training rows where they are to be.
+    """The feed with training rows where they are to be.
 
     Args:
         placement: 'host' reads ahead in a thread. 'device' puts all rows on every
             device before the first step. 'auto' does so if the device is no CPU, and a
             quarter of its memory holds them.
-        step: the update.
         devices: where to compute.
         train: the training rows.
-        state: a state on the devices, for its shapes.
-        table_update: as `step` was made with.
+        find_unique_ids: whether the updates need the distinct ids of a batch.
 
     Raises:
         InputError: an unknown placement, or 'device' with one program for each device or
@@ -165,20 +166,18 @@ def make(
             raise InputError(
                 f"data_placement='device' takes fewer than 2^31 training rows, found {train.num_rows}; train with data_placement='host'."
             )
-        return _OnDevice(step, devices, train, state)
+        return _OnDevice(devices, train)
     from_host = _Stacks if devices.many_steps else _OneByOne
-    return from_host(step, devices, train, state, table_update)
+    on_host = find_unique_ids and devices.host_finds_unique_ids
+    return from_host(devices, train, find_unique_ids=on_host)
 
 
 class _OneByOne:
     """Batches of the host, one in every call."""
 
-    def __init__(self, step, devices, train, state, table_update):
+    def __init__(self, devices: Devices, train: Batches, *, find_unique_ids: bool):
         self._devices, self._train = devices, train
-        self._step = devices.compile_train_step(step, state)
-        self._finds_unique_ids = (
-            table_update == "rows" and devices.host_finds_unique_ids
-        )
+        self._find_unique_ids = find_unique_ids
 
     def calls(self, epoch, first_step, pause):
         batches = self._train.batches(
@@ -186,15 +185,10 @@ class _OneByOne:
         )
         with contextlib.closing(batches):
             for step, batch in enumerate(batches, first_step):
-
-                def run(state, batch=batch):
-                    state, metrics = self._step(state, batch)
-                    return state, metrics["loss"]
-
-                yield Call(1, run, losses_from=step)
+                yield Call(batch, 0, 1, offset=step)
 
     def _prepare(self, batch):
-        ready = table_rows.deduplicate(batch) if self._finds_unique_ids else batch
+        ready = table_rows.deduplicate(batch) if self._find_unique_ids else batch
         return self._devices.place_batch(ready)
 
 
@@ -203,17 +197,11 @@ class _Stacks:
 
     A stack starts at a multiple of its size, wherever an epoch goes on, and every call
     runs one program on all of it: what is computed does not depend on the calls.
-
-    One call runs and one waits. More that wait would each hold memory already.
     """
 
-    def __init__(self, step, devices, train, state, table_update):
+    def __init__(self, devices: Devices, train: Batches, *, find_unique_ids: bool):
         self._devices, self._train = devices, train
-        self._steps = devices.compile_train_steps(step, state)
-        self._last_losses: jax.Array | None = None
-        self._finds_unique_ids = (
-            table_update == "rows" and devices.host_finds_unique_ids
-        )
+        self._find_unique_ids = find_unique_ids
         numbers = sum(array.size for array in jax.tree.leaves(train.batch(0, 0)))
         most = min(_STACK_STEPS, train.steps_per_epoch, _STACK_NUMBERS // numbers)
         self._size = max(1, most)
@@ -229,22 +217,12 @@ class _Stacks:
                 end = min(start + size, self._train.steps_per_epoch)
                 while step < end:
                     last = min(pause(step), end)
-
-                    def run(state, stack=stack, span=(step - start, last - start)):
-                        return self._run(state, stack, *span)
-
-                    yield Call(last - step, run, losses_from=start)
+                    yield Call(stack, step - start, last - start, offset=start)
                     step = last
-
-    def _run(self, state, stack, first, last):
-        state, losses = self._steps(state, stack, first, last)
-        jax.block_until_ready(self._last_losses)
-        self._last_losses = losses
-        return state, losses
 
     def _prepare(self, batches):
         ready = (
-            table_rows.deduplicate_stack(batches) if self._finds_unique_ids else batches
+            table_rows.deduplicate_stack(batches) if self._find_unique_ids else batches
         )
         return StackedBatches(self._devices.place_stack(ready))
 
@@ -252,22 +230,18 @@ class _Stacks:
 class _OnDevice:
     """Only the order of an epoch goes over, made while the one before is trained."""
 
-    def __init__(self, step, devices, train, state):
+    def __init__(self, devices: Devices, train: Batches):
         self._train, self._devices = train, devices
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "order")
         self._ahead: dict[int, concurrent.futures.Future[np.ndarray]] = {}
         self._rows = devices.place_whole(train.all_rows())
-        self._steps = devices.compile_train_steps(step, state)
 
     def calls(self, epoch, first_step, pause):
         order = self._devices.place_whole(self._order(epoch))
+        source = ResidentEpoch(self._rows, order)
         while first_step < self._train.steps_per_epoch:
             last = min(pause(first_step), self._train.steps_per_epoch)
-
-            def run(state, span=(first_step, last)):
-                return self._steps(state, ResidentEpoch(self._rows, order), *span)
-
-            yield Call(last - first_step, run, losses_from=0)
+            yield Call(source, first_step, last, offset=0)
             first_step = last
 
     def _order(self, epoch):

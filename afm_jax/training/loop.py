@@ -1,125 +1,118 @@
 """The training loop: start or go on, epoch by epoch, and evaluate the best."""
 
 import contextlib
+import dataclasses
 import functools
 import logging
-import pathlib
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 import jax
-import numpy as np
-import optax
-from flax import linen as nn
 
 from afm_jax.errors import InputError
-from afm_jax.training import evaluation
 from afm_jax.training import state as states
-from afm_jax.training.checkpoints import Checkpoints
+from afm_jax.training.actions import (
+    Action,
+    Advance,
+    CheckLosses,
+    FirstCall,
+    Interrupted,
+    LogLoss,
+    SaveCheckpoint,
+    Stop,
+)
 from afm_jax.training.dataset import Dataset
 from afm_jax.training.devices import Devices
-from afm_jax.training.metrics_log import MetricsLog, write_logits
+from afm_jax.training.divergence import Divergence
 from afm_jax.training.progress import Options, Progress
-from afm_jax.training.trainer import Interrupted, Trainer
+from afm_jax.training.run.checkpoints import Checkpoints
+from afm_jax.training.run.folder import Run
+from afm_jax.training.run.metrics_log import MetricsLog
+from afm_jax.training.state import TrainState
+from afm_jax.training.task import Task
+from afm_jax.training.trainer import Trainer
 
 _log = logging.getLogger(__name__)
 
-CHECKPOINTS = "checkpoints"
-"""The folder of the checkpoints in a working directory."""
-
 
 def train_and_evaluate(
-    model: nn.Module,
-    tx: optax.GradientTransformation,
-    learning_rate: optax.Schedule,
-    devices: Devices,
+    task: Task,
     dataset: Dataset,
-    workdir: pathlib.Path,
+    devices: Devices,
+    run: Run,
     options: Options,
     *,
-    tables: Mapping[str, np.ndarray] = MappingProxyType({}),
     stop_requested: Callable[[], bool] = lambda: False,
     advance: Callable[[int, str], None] = lambda rows, note: None,
 ) -> dict[str, Any]:
     """Trains a model, or goes on with training it, and evaluates the best checkpoint.
 
-    If `workdir` holds checkpoints, training goes on from the newest that is not
-    damaged, and ends with the same parameters, to the bit, as if it had not stopped;
-    on a GPU with XLA's `--xla_gpu_deterministic_ops=true` only, which the programs set.
+    If `run` holds checkpoints, training goes on from the newest that is not damaged, and
+    ends with the same parameters, to the bit, as if it had not stopped; on a GPU with
+    XLA's `--xla_gpu_deterministic_ops=true` only, which the programs set.
 
     Args:
-        model: a model over the dataset's schema.
-        tx: the optimizer, made with `learning_rate`.
-        learning_rate: the schedule, for the record.
-        devices: where to compute.
+        task: what to train, over the dataset's vocabulary.
         dataset: the data.
-        workdir: an existing folder for checkpoints and metrics.
-        options: how to train.
-        tables: tables by name that a fresh run starts from; see `state.put_tables`.
+        devices: where to compute.
+        run: an existing folder, for checkpoints, metrics and logits.
+        options: how long to train.
         stop_requested: asked after every call, of one step or several (see
             `training.feed`); True saves and raises `Interrupted`.
         advance: called with the rows of each call, and a note with the loss.
 
     Returns:
         'validation' and 'test' metrics (or None) of the best checkpoint by the
-        monitored metric, whose logits are left in `workdir` too (see
-        `metrics_log.write_logits`), 'epochs', 'steps', 'examples_per_second' (training
-        alone, without compilation and the first step; None if this call made no further
-        one), 'compilations' (how many programs were compiled), 'compilations_cached'
-        (how many of them jax had kept from an earlier process), 'compile_seconds' (for
-        all of them), 'params'.
+        monitored metric, whose logits are left in `run` too, 'epochs', 'steps',
+        'examples_per_second' (training alone, without compilation and the first step;
+        None if this call made no further one), 'compilations' (how many programs were
+        compiled), 'compilations_cached' (how many of them jax had kept from an earlier
+        process), 'compile_seconds' (for all of them), 'params'.
 
     Raises:
-        InputError: a label is none for the loss; the loss, or a logit in an evaluation,
-            is no longer finite; or the checkpoints are of another model or schema or of
-            more epochs.
+        InputError: a label is none for the loss; the monitored metric is not measured
+            under it; the loss, or a logit in an evaluation, is no longer finite; or the
+            checkpoints are of another model or schema or of more epochs.
         Interrupted: see `stop_requested`.
     """
-    splits = dataset.splits
-    dataset.check_labels(options.loss)
-    for split in splits.values():
+    options.check_monitor(task.made_loss, groups="validation" in dataset.groups)
+    dataset.check_labels(task.made_loss)
+    for split in dataset.splits.values():
         devices.check_batch_size(split.batch_size)
-    features = splits["train"].batch(0, 0).features
-    base = dataset.best_constant(options.loss) if options.base_logit == "auto" else 0.0
     # Its shapes alone: a state on the host would double what a run holds.
-    key = jax.random.key(options.seed)
-    example = jax.eval_shape(functools.partial(states.create, model, tx), features, key)
-    with Checkpoints(
-        workdir / CHECKPOINTS, dataset.schema, monitor=options.monitor
-    ) as checkpoints:
-        progress = Progress()
-        if checkpoints.latest_step() is not None:
-            found, placed, saved = checkpoints.restore(
-                example, place=devices.place_leaf
+    example = jax.eval_shape(
+        functools.partial(states.create, task.model, task.tx),
+        dataset.splits["train"].batch(0, 0).features,
+        jax.random.key(options.seed),
+    )
+    with run.open_checkpoints(dataset.schema, monitor=options.monitor) as checkpoints:
+        state, progress = _start(task, dataset, devices, options, checkpoints, example)
+        if progress.epochs > options.epochs:
+            raise InputError(
+                f"{run.path} has trained {progress.epochs} epochs, found epochs={options.epochs}; train the fewer in another folder."
             )
-            state, progress = devices.join_placed(placed), Progress(**saved)
-            if progress.epochs > options.epochs:
-                raise InputError(
-                    f"{workdir} has trained {progress.epochs} epochs, found epochs={options.epochs}; train the fewer in another folder."
-                )
-            _log.info("Going on from step %d.", found)
-        else:
-            state = devices.create_state(model, tx, features, key, base_logit=base)
-            if tables:
-                state = _with_tables(state, tables, devices)
+        divergence = Divergence(task, dataset.splits, checkpoints.latest_step)
+        trainer = Trainer(
+            task, dataset, devices, state, divergence, placement=options.data_placement
+        )
         with contextlib.closing(
-            MetricsLog(workdir, step=states.steps_made(state), written=progress.lines)
-        ) as metrics_log:
-            trainer = Trainer(
-                model.clone(vocab_size=devices.num_table_rows),
-                tx,
-                learning_rate,
-                devices,
-                dataset,
-                options,
-                state,
-                checkpoints,
-                metrics_log,
+            run.open_metrics_log(step=states.steps_made(state), written=progress.lines)
+        ) as log:
+            save = functools.partial(_save, checkpoints, devices, progress, log)
+            losses = CheckLosses(divergence)
+            saving = SaveCheckpoint(save, losses, every=options.checkpoint_every)
+            after_a_call: tuple[Action, ...] = (
+                losses,
+                FirstCall(trainer.clock),
+                LogLoss(task, log, losses, every=options.log_every),
+                Advance(advance),
+                saving,
+                Stop(stop_requested, saving),
+                trainer.clock,
             )
             while not progress.is_over(options):
-                state = trainer.train(state, progress, stop_requested, advance)
-                state = trainer.evaluate(state, progress)
+                state = trainer.train(state, progress.epochs, after_a_call)
+                state = _end_epoch(trainer, state, progress, options, log, save)
                 if stop_requested() and not progress.is_over(options):
                     raise Interrupted(f"Stopped after epoch {progress.epochs}.")
             steps_made = states.steps_made(state)
@@ -129,10 +122,9 @@ def train_and_evaluate(
             _, placed, _ = checkpoints.restore_best(example, place=devices.place_leaf)
             state = devices.join_placed(placed)
         final: dict[str, Any] = {"validation": None, "test": None}
-        for name in [name for name in final if name in splits]:
-            columns = trainer.logits(state, name)
-            write_logits(workdir, name, columns[0])
-            final[name] = evaluation.metrics_of(*columns, loss=options.loss)
+        for name in [name for name in final if name in dataset.splits]:
+            logits, final[name] = trainer.evaluate(state, name)
+            run.write_logits(name, logits)
     return {
         **final,
         "epochs": progress.epochs,
@@ -145,11 +137,79 @@ def train_and_evaluate(
     }
 
 
-def _with_tables(
-    state: states.TrainState, tables: Mapping[str, np.ndarray], devices: Devices
-) -> states.TrainState:
-    """The state with some of its tables replaced."""
-    host = devices.gather_state(state)
-    return devices.place_state(
-        host._replace(params=states.put_tables(host.params, tables))
+def _start(
+    task: Task,
+    dataset: Dataset,
+    devices: Devices,
+    options: Options,
+    checkpoints: Checkpoints,
+    example: TrainState,
+) -> tuple[TrainState, Progress]:
+    """The state to train from, on the devices: the newest checkpoint's, or a fresh one."""
+    if checkpoints.latest_step() is not None:
+        found, placed, saved = checkpoints.restore(example, place=devices.place_leaf)
+        _log.info("Going on from step %d.", found)
+        return devices.join_placed(placed), Progress(**saved)
+    base = (
+        dataset.best_constant(task.made_loss) if options.base_logit == "auto" else 0.0
+    )
+    state = devices.create_state(
+        task.model,
+        task.tx,
+        dataset.splits["train"].batch(0, 0).features,
+        jax.random.key(options.seed),
+        base_logit=base,
+    )
+    if options.tables:
+        host = devices.gather_state(state)
+        params = states.put_tables(host.params, options.tables)
+        state = devices.place_state(host._replace(params=params))
+    return state, Progress()
+
+
+def _end_epoch(
+    trainer: Trainer,
+    state: TrainState,
+    progress: Progress,
+    options: Options,
+    log: MetricsLog,
+    save: Callable[..., None],
+) -> TrainState:
+    """What follows an epoch: metrics, the next learning rate, a checkpoint."""
+    state = trainer.fill_untrained(state)
+    metrics = None
+    if "validation" in trainer.dataset.splits:
+        _, metrics = trainer.evaluate(state, "validation")
+    if not progress.evaluated(metrics, options.monitor):
+        scale = state.learning_rate_scale * options.plateau_factor
+        state = state._replace(learning_rate_scale=scale)
+    line = {"epoch": progress.epochs, "validation": metrics}
+    log.write(states.steps_made(state), line)
+    _log.info("Epoch %d: %s", progress.epochs, _short(metrics))
+    trainer.devices.compilations.log()
+    save(state, metrics)
+    return state
+
+
+def _save(
+    checkpoints: Checkpoints,
+    devices: Devices,
+    progress: Progress,
+    log: MetricsLog,
+    state: TrainState,
+    metrics: Mapping[str, float | None] | None = None,
+) -> None:
+    checkpoints.save(
+        states.steps_made(state),
+        devices.view_state(state),
+        dataclasses.asdict(progress) | {"lines": log.checksums},
+        metrics,
+    )
+
+
+def _short(metrics: Mapping[str, float | None] | None) -> str:
+    if metrics is None:
+        return "no validation split"
+    return ", ".join(
+        f"{name} {value:.5g}" for name, value in metrics.items() if value is not None
     )

@@ -1,16 +1,20 @@
 """Optimizers and learning-rate schedules by name, as optax transformations."""
 
-from collections.abc import Callable
+import inspect
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 
+from afm_jax import settings
 from afm_jax.errors import InputError, did_you_mean
 from afm_jax.training import leaves
 from afm_jax.training.state import tables
 
-OPTIMIZERS = ("adagrad", "adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine")
 
 # The network of `modules.attention` under its name in the models; W is its kernel.
@@ -25,6 +29,7 @@ def make(
     l2: float = 0.0,
     attention_l2: float = 0.0,
     clip_norm: float = 0.0,
+    numbers: Mapping[str, Any] = MappingProxyType({}),
 ) -> optax.GradientTransformation:
     """An optimizer for models with tables.
 
@@ -35,10 +40,10 @@ def make(
     updates, the penalty on tables is over the rows of the batch.
 
     Args:
-        name: 'adagrad', 'adam', 'adamw' or 'sgd'. With row updates, Adam and AdamW are
-            lazy: rows that do not occur do not move. Adagrad's sums of squares start at
-            0, as in PyTorch; from optax's 0.1 on, a table, whose gradients are small in
-            a mean over the batch, would hardly move.
+        name: of `OPTIMIZERS`. With row updates, Adam and AdamW are lazy: table rows
+            that do not occur do not move. Adagrad's sums of squares start at 0, as in
+            PyTorch; from optax's 0.1 on, a table, whose gradients are small in a mean
+            over the batch, would hardly move. All others are as optax has them.
         learning_rate: learning rate per step, or an optax schedule of it.
         table_l2: strength of the penalty on tables, >= 0.
         l2: strength of the penalty on all other parameters, >= 0.
@@ -47,9 +52,12 @@ def make(
             Their code's loss is half a sum of squares over the batch: under
             `losses.squared_error` its lambda is this times half the batch size.
         clip_norm: largest global norm of the gradient; 0 does not clip.
+        numbers: values for arguments of the optimizer that are numbers, by name, such
+            as Adam's b2.
 
     Raises:
-        InputError: unknown name. The optimizer's `init` raises it where `attention_l2`
+        InputError: unknown name, no such number, or an optimizer of optax that needs
+            more than gradients. The optimizer's `init` raises it where `attention_l2`
             is above 0 and no parameter is an attention network's kernel.
     """
     if name not in OPTIMIZERS:
@@ -64,14 +72,14 @@ def make(
     if attention_l2:
         decay.append(optax.add_decayed_weights(attention_l2, mask=_attention_kernel))
     clip = [optax.clip_by_global_norm(clip_norm)] if clip_norm else []
-    scale = {
-        "adagrad": _scale_by_adagrad,
-        "adam": optax.scale_by_adam,
-        "adamw": optax.scale_by_adam,
-        "sgd": optax.identity,
-    }[name]()
-    order = [*clip, scale, *decay] if name == "adamw" else [*decay, *clip, scale]
-    return optax.chain(*order, optax.scale_by_learning_rate(learning_rate))
+    if name in _SCALES:
+        scale = _SCALES[name](**settings.check(name, _SCALES[name], numbers))
+        step = [scale, optax.scale_by_learning_rate(learning_rate)]
+    else:
+        step = [_of_gradients_alone(name, learning_rate, numbers)]
+    if name == "adamw":
+        return optax.chain(*clip, step[0], *decay, step[1])
+    return optax.chain(*decay, *clip, *step)
 
 
 def make_schedule(
@@ -105,9 +113,58 @@ def make_schedule(
     return optax.join_schedules([warmup, after], [warmup_steps])
 
 
-def _scale_by_adagrad() -> optax.GradientTransformation:
+def _scale_by_adagrad(
+    initial_accumulator_value: float = 0.0, eps: float = 1e-30
+) -> optax.GradientTransformation:
     # eps only keeps 0 from being divided by; it is added to the sum of squares.
-    return optax.scale_by_rss(initial_accumulator_value=0.0, eps=1e-30)
+    return optax.scale_by_rss(initial_accumulator_value, eps)
+
+
+def _scale_by_sgd(
+    momentum: float = 0.0, nesterov: bool = False
+) -> optax.GradientTransformation:
+    return optax.trace(momentum, nesterov) if momentum else optax.identity()
+
+
+_SCALES: Mapping[str, Callable[..., optax.GradientTransformation]] = {
+    "adagrad": _scale_by_adagrad,
+    "adam": optax.scale_by_adam,
+    "adamw": optax.scale_by_adam,
+    "sgd": _scale_by_sgd,
+}
+
+
+def _of_optax() -> Iterator[str]:
+    """Names of what optax makes of a learning rate alone: optimizers."""
+    for name, function in inspect.getmembers(optax, inspect.isfunction):
+        parameters = [*inspect.signature(function).parameters.values()]
+        needed = [each.name for each in parameters if each.default is each.empty]
+        needed = [each for each in needed if each not in ("args", "kwargs")]
+        if needed == ["learning_rate"] and not name.startswith("scale_by_"):
+            yield name
+
+
+OPTIMIZERS = (*_SCALES, *(name for name in _of_optax() if name not in _SCALES))
+"""Names that `make` knows: four as click-through-rate models have them, then optax's."""
+
+
+def _of_gradients_alone(
+    name: str, learning_rate: float | optax.Schedule, numbers: Mapping[str, Any]
+) -> optax.GradientTransformation:
+    """The optimizer of optax; raises InputError if it takes more, or is deprecated."""
+    make = getattr(optax, name)
+    numbers = settings.check(name, make, numbers)
+    params = {"kernel": jax.ShapeDtypeStruct((2, 3), np.float32)}
+    try:
+        with warnings.catch_warnings(action="error"):
+            tx = make(learning_rate, **numbers)
+            jax.eval_shape(lambda tree: tx.update(tree, tx.init(tree), tree), params)
+    except Exception as error:
+        reason = str(error).partition("\n")[0].removesuffix(".")
+        raise InputError(
+            f"The optimizer {name!r} of optax does not work on gradients alone ({reason}); choose another, such as 'adam'."
+        ) from None
+    return tx
 
 
 def _not_tables(params: Any) -> Any:

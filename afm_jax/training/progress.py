@@ -1,10 +1,13 @@
-"""How long to train: the options of a run, where it stands, and how fast it is."""
+"""How long to train: the options of a run, and where it stands."""
 
 import dataclasses
 from collections.abc import Mapping
 
+import numpy as np
+
 from afm_jax.errors import InputError, check_one_of
-from afm_jax.training.best import MONITORS
+from afm_jax.ops import metrics as metrics_table
+from afm_jax.ops.losses import Loss
 
 BASE_LOGITS = ("auto", "0")
 
@@ -15,10 +18,7 @@ class Options:
 
     Attributes:
         epochs: passes over the training rows, at most.
-        loss: name of the loss, see `ops.losses`.
-        table_update: 'rows' or 'dense', see `training.steps`.
-        compute_dtype: 'float32' or 'bfloat16', see `training.steps`.
-        monitor: the validation metric that tells the best epoch, of `best.MONITORS`.
+        monitor: the validation metric that tells the best epoch, of `ops.metrics.DIRECTIONS`.
         patience: stop after so many evaluations in a row that are not the best so far;
             0 never stops early.
         plateau_factor: what the learning rate is multiplied by after each such
@@ -30,16 +30,13 @@ class Options:
         base_logit: 'auto' adds to every logit the constant that fits the training labels
             best, '0' nothing; see `ops.losses.best_constant`.
         seed: of initialisation and dropout.
+        tables: tables by name that a fresh run starts from; see `state.put_tables`.
 
     Raises:
-        InputError: a number is out of range, a name is unknown, or the monitored metric
-            is not measured under this loss.
+        InputError: a number is out of range, or a name is unknown.
     """
 
     epochs: int
-    loss: str = "sigmoid_cross_entropy"
-    table_update: str = "rows"
-    compute_dtype: str = "float32"
     monitor: str = "auc"
     patience: int = 0
     plateau_factor: float = 1.0
@@ -48,9 +45,11 @@ class Options:
     log_every: int = 100
     base_logit: str = "auto"
     seed: int = 0
+    tables: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_one_of("base_logit", self.base_logit, BASE_LOGITS)
+        check_one_of("monitor", self.monitor, metrics_table.DIRECTIONS)
         for name, least in (
             *(("epochs", 1), ("log_every", 1)),
             *(("patience", 0), ("checkpoint_every", 0)),
@@ -59,8 +58,23 @@ class Options:
                 raise InputError(
                     f"{name} must be {least} or more, found {getattr(self, name)}."
                 )
-        if self.monitor == "log_loss" and self.loss == "squared_error":
-            raise InputError("monitor='log_loss' is not measured under squared_error.")
+
+    def check_monitor(self, loss: Loss, *, groups: bool) -> None:
+        """Raises InputError if the monitored metric is not measured.
+
+        Args:
+            loss: the loss to train with.
+            groups: whether the validation rows are in groups.
+        """
+        metric = metrics_table.METRICS[self.monitor]
+        if metric.needs_probabilities and not loss.probabilities:
+            raise InputError(
+                f"monitor={self.monitor!r} is not measured under {loss.name}."
+            )
+        if metric.needs_groups and not groups:
+            raise InputError(
+                f"monitor={self.monitor!r} needs the groups of the validation rows; name a group field."
+            )
 
 
 @dataclasses.dataclass
@@ -85,7 +99,8 @@ class Progress:
     ) -> bool:
         """Counts an epoch; False if it has the metric, and does not beat the best."""
         self.epochs += 1
-        found, sign = metrics[monitor] if metrics else None, MONITORS[monitor]
+        found = metrics[monitor] if metrics else None
+        sign = metrics_table.DIRECTIONS[monitor]
         if found is None:
             return True
         if self.best is None or sign * found > sign * self.best:
@@ -99,19 +114,3 @@ class Progress:
         patience = options.patience
         tired = patience and self.evaluations_since_best >= patience
         return bool(self.epochs >= options.epochs or tired)
-
-
-class Clock:
-    """Rows trained a second, without compilation and the process's first step."""
-
-    def __init__(self) -> None:
-        self.warm = False
-        self._rows = 0
-        self._seconds = 0.0
-
-    def add(self, rows_trained: int, seconds: float) -> None:
-        self._rows += rows_trained
-        self._seconds += seconds
-
-    def rate(self) -> float | None:
-        return round(self._rows / self._seconds) if self._rows else None

@@ -29,7 +29,8 @@ from absl import flags
 from afm_jax import models
 from afm_jax.errors import InputError, did_you_mean
 from afm_jax.ops import attention as ops_attention
-from afm_jax.training import optimizers, steps
+from afm_jax.training import optimizers
+from afm_jax.training.task import TABLE_UPDATES
 from experiments import host_memory, runs, startup
 from experiments.benchmark import (
     attention,
@@ -80,7 +81,7 @@ _BATCH_SIZES = _list(
 _VOCAB_SIZES = _list(
     "vocab_sizes", ["1000000"], "step, peers, evaluation, memory: table rows."
 )
-_TABLE_UPDATES = _list("table_updates", ["rows"], f"step: of {steps.TABLE_UPDATES}.")
+_TABLE_UPDATES = _list("table_updates", ["rows"], f"step: of {TABLE_UPDATES}.")
 _SOURCES = _list(
     "sources",
     ["memory", "loader"],
@@ -170,7 +171,7 @@ def _run(suite: str) -> list[dict[str, Any]]:
             folder=_peers_dir(),
             **window,
         )
-    settings = runs.hyperparameters(_SET.value)
+    settings = runs.read_settings("set", _SET.value)
     for name in _MODELS.value:
         models.make(name, vocab_size=1, **settings)
     if suite == "evaluation":
@@ -186,7 +187,7 @@ def _run(suite: str) -> list[dict[str, Any]]:
         model_names=_MODELS.value,
         batch_sizes=batch_sizes,
         vocab_sizes=_numbers("vocab_sizes"),
-        table_updates=_choices("table_updates", steps.TABLE_UPDATES),
+        table_updates=_choices("table_updates", TABLE_UPDATES),
         sources=_choices("sources", step.SOURCES),
         optimizer=_OPTIMIZER.value,
         settings=settings,

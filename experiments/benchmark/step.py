@@ -12,9 +12,9 @@ import numpy as np
 from afm_jax import models
 from afm_jax.data.loader import Loader
 from afm_jax.features import Rows
-from afm_jax.ops import losses
 from afm_jax.training import feed, optimizers, steps
 from afm_jax.training.devices import Devices
+from afm_jax.training.task import Task
 from experiments.benchmark import timing, workload
 
 SOURCES = ("memory", "loader")
@@ -52,7 +52,7 @@ def run(
         model_names: names of models.
         batch_sizes: rows of a batch.
         vocab_sizes: table rows.
-        table_updates: of `steps.TABLE_UPDATES`.
+        table_updates: of `task.TABLE_UPDATES`.
         sources: of `SOURCES`.
         optimizer: of `optimizers.OPTIMIZERS`, with gradient clipping.
         settings: hyperparameters of all of them; else their defaults, k = 16.
@@ -130,16 +130,16 @@ class Run:
         first = self._loader.batch(0, 0).features
         self.distinct = np.unique(first.ids).size
         self._state = devices.create_state(model, tx, first, jax.random.key(0))
-        step = steps.make_train_step(
-            model,
-            tx,
-            losses.sigmoid_cross_entropy,
-            table_update=table_update,
-            axis_name=devices.axis_name,
-        )
+        task = Task(model, optimizer=tx, table_update=table_update)
+        step = steps.make_train_step(task, axis_name=devices.axis_name)
+        self._steps = devices.compile_train_steps(step, self._state)
         self._feed = feed.make(
-            "host", step, devices, self._loader, self._state, table_update=table_update
+            "host",
+            devices,
+            self._loader,
+            find_unique_ids=table_update == "rows",
         )
+        self._losses: jax.Array | None = None
         self._ready = list(self._calls(STEPS_OF_A_CALL, at_once=STEPS_OF_A_CALL))
         self._single = next(self._calls(STEPS_OF_A_CALL, at_once=1))
         jax.block_until_ready(self._state)
@@ -157,14 +157,22 @@ class Run:
         self._loader.steps_per_epoch = count
         return self._feed.calls(0, 0, lambda step: step + at_once)
 
+    def _call(self, call: feed.Call) -> None:
+        """As `Trainer.train` does: one call runs and one waits."""
+        before = self._losses
+        self._state, self._losses = self._steps(
+            self._state, call.source, call.first, call.last
+        )
+        jax.block_until_ready(before)
+
     def _in_memory(self, count: int) -> None:
         for call in itertools.cycle(self._ready):
             if call.steps > count:
                 break
-            self._state, _ = call.run(self._state)
+            self._call(call)
             count -= call.steps
         for _ in range(count):
-            self._state, _ = self._single.run(self._state)
+            self._call(self._single)
         jax.block_until_ready(self._state)
 
     def _through_loader(self, count: int) -> None:
@@ -173,6 +181,6 @@ class Run:
             for call in self._calls(
                 min(count, LOADER_BATCHES), at_once=STEPS_OF_A_CALL
             ):
-                self._state, _ = call.run(self._state)
+                self._call(call)
                 count -= call.steps
         jax.block_until_ready(self._state)

@@ -14,7 +14,7 @@ import pytest
 
 from afm_jax.errors import InputError
 from afm_jax.ops import metrics
-from afm_jax.training import metrics_log
+from afm_jax.training.run.folder import Run
 from experiments import compare, workdirs
 
 BATCH_SIZE = 256
@@ -86,9 +86,7 @@ def test_the_summary_is_of_the_logits_left_by_the_runs(whole):
     for name in NAMES:
         aucs = [
             metrics.auc(
-                np.load(
-                    metrics_log.logits_file(workdir / name / f"seed_{seed}", "test")
-                ),
+                np.load(Run(workdir / name / f"seed_{seed}").logits("test")),
                 labels,
             )
             for seed in (0, 1)

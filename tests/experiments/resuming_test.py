@@ -7,7 +7,9 @@ import programs
 import pytest
 
 from afm_jax.errors import InputError
-from experiments import resuming, train, workdirs
+from afm_jax.training.run.config import read_config
+from afm_jax.training.run.folder import Run
+from experiments import resuming, train
 from experiments.cli import program
 
 FLAGS = (
@@ -30,7 +32,7 @@ def taken(workdir, *arguments):
 
 
 def test_flags_that_are_not_given_are_those_of_the_run(fm_run):
-    assert taken(fm_run) == workdirs.read_config(fm_run)
+    assert taken(fm_run) == read_config(Run(fm_run))
 
 
 def test_flags_that_are_given_hold(fm_run):
@@ -85,7 +87,7 @@ def test_a_config_of_values_that_no_flag_accepts_is_told(
     path = tmp_path / "config.json"
     path.write_text(json.dumps({**config, name: value}))
     if told is None:  # of a version that had more flags
-        assert taken(tmp_path) == workdirs.read_config(fm_run)
+        assert taken(tmp_path) == read_config(Run(fm_run))
         return
     with pytest.raises(InputError) as refused:
         taken(tmp_path)

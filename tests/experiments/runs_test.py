@@ -13,8 +13,9 @@ from afm_jax.data.store.reader import Store
 from afm_jax.errors import InputError
 from afm_jax.features import Field, Rows, Schema
 from afm_jax.ops import metrics
-from afm_jax.training import loop, metrics_log
-from afm_jax.training.checkpoints import Checkpoints
+from afm_jax.training.run.checkpoints import Checkpoints
+from afm_jax.training.run.config import read_config
+from afm_jax.training.run.folder import Run
 from experiments import evaluate, runs, train, workdirs
 from experiments.cli import program
 
@@ -49,7 +50,7 @@ def test_the_result_is_left_beside_the_logits_it_is_of(fm_run):
     workdir, result = fm_run
     assert json.loads((workdir / "result.json").read_text()) == result
     for split in ("validation", "test"):
-        logits = np.load(metrics_log.logits_file(workdir, split))
+        logits = np.load(Run(workdir).logits(split))
         labels = programs.small_store().splits[split].labels
         assert metrics.auc(logits, labels) == result[split]["auc"]
     again = programs.run(evaluate, f"--workdir={workdir}", "--batch_size=256")
@@ -71,9 +72,9 @@ def test_the_best_checkpoint_is_that_of_the_runs_own_metric(
 ):
     _, _, variables = restore(fm_run[0])
     schema = programs.small_store().schema
-    config = {**workdirs.read_config(fm_run[0]), "monitor": monitor}
+    config = {**read_config(Run(fm_run[0])), "monitor": monitor}
     workdirs.start(tmp_path, config, schema, resume=False)
-    with Checkpoints(tmp_path / loop.CHECKPOINTS, schema) as checkpoints:
+    with Checkpoints(Run(tmp_path).checkpoints, schema) as checkpoints:
         for step, (auc, rmse) in enumerate([(0.9, 0.5), (0.8, 0.3), (0.7, 0.4)], 1):
             metrics = {"auc": auc, "rmse": rmse}
             checkpoints.save(step, {"params": variables["params"]}, {}, metrics)
@@ -82,7 +83,7 @@ def test_the_best_checkpoint_is_that_of_the_runs_own_metric(
 
 def test_a_finished_run_is_told_from_one_that_would_go_on(fm_run):
     workdir, result = fm_run
-    config = workdirs.read_config(workdir)
+    config = read_config(Run(workdir))
     schema = programs.small_store().schema
     assert workdirs.finished(workdir, config, schema) == result
     assert workdirs.finished(workdir, config | {"log_every": 7}, schema) == result
@@ -176,12 +177,12 @@ def test_a_run_without_a_base_logit_in_its_checkpoints_is_evaluated_as_ever(
     workdir = tmp_path / "run"
     result = programs.run(train, *start, f"--workdir={workdir}")
     schema = programs.small_store().schema
-    with Checkpoints(workdir / loop.CHECKPOINTS, schema, read_only=True) as checkpoints:
+    with Checkpoints(Run(workdir).checkpoints, schema, read_only=True) as checkpoints:
         step = checkpoints.best_step()
     variables = restore(workdir)[2]
     assert float(variables.pop("base")["logit"]) == 0.0
-    shutil.rmtree(workdir / loop.CHECKPOINTS)
-    with Checkpoints(workdir / loop.CHECKPOINTS, schema) as checkpoints:
+    shutil.rmtree(Run(workdir).checkpoints)
+    with Checkpoints(Run(workdir).checkpoints, schema) as checkpoints:
         checkpoints.save(step, variables, {}, result["validation"])
     config = json.loads((workdir / "config.json").read_text())
     older = {
@@ -238,8 +239,8 @@ def test_a_run_goes_on_without_the_run_that_its_tables_came_from(fm_run, tmp_pat
     shutil.rmtree(theirs)
     programs.run(train, *arguments, "--epochs=3", "--resume")
     # With no more than half a checkpoint it has to start, and cannot.
-    shutil.rmtree(tmp_path / "run" / loop.CHECKPOINTS)
-    (tmp_path / "run" / loop.CHECKPOINTS / "3.orbax-checkpoint-tmp").mkdir(parents=True)
+    shutil.rmtree(Run(tmp_path / "run").checkpoints)
+    (Run(tmp_path / "run").checkpoints / "3.orbax-checkpoint-tmp").mkdir(parents=True)
     assert program.run(train.main, train.FLAGS, ["train", *arguments, "--resume"]) == 2
 
 
@@ -260,7 +261,7 @@ def test_init_from_starts_from_the_tables_of_the_best_checkpoint(fm_run, tmp_pat
     for module in ("attention", "output"):
         for name, array in without[module].items():
             np.testing.assert_array_equal(ours[module][name], array)
-    assert workdirs.read_config(tmp_path / "from")["init_from"] == str(workdir)
+    assert read_config(Run(tmp_path / "from"))["init_from"] == str(workdir)
 
 
 def test_init_from_takes_only_tables_of_the_same_shape(fm_run, tmp_path):
@@ -289,3 +290,19 @@ def test_init_from_a_run_that_does_not_serve_is_refused(fm_run, tmp_path):
     with pytest.raises(InputError, match="No run in /nowhere"):
         programs.run(train, *FM, "--init_from=/nowhere", workdir)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_with_numbers_of_loss_and_optimizer_is_evaluated_and_resumed(tmp_path):
+    flags = (
+        *("--model=lr", *SHORT, "--loss=focal", "--loss_set=gamma=0.5"),
+        *("--optimizer=rmsprop", "--optimizer_set=decay=0.5", "--learning_rate=0.01"),
+        *("--monitor=recall_at_precision", f"--workdir={tmp_path}"),
+    )
+    result = programs.run(train, *flags)
+    found = programs.run(evaluate, f"--workdir={tmp_path}", "--batch_size=256")
+    assert found["metrics"] == pytest.approx(result["test"], abs=1e-6)
+    assert found["best_possible"] == result["best_possible"]["test"]
+    with pytest.raises(InputError, match="was trained with --loss_set="):
+        programs.run(train, *flags, "--resume", "--loss_set=gamma=2")
+    longer = programs.run(train, *flags, "--resume", "--epochs=3")
+    assert longer["epochs"] == 3

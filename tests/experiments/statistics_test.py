@@ -22,7 +22,7 @@ def test_weighted_auc_agrees_with_scikit_learn(levels):
     rng = np.random.default_rng(0)
     scores, labels = scored(rng, 500, levels=levels)
     weights = rng.gamma(1.0, size=(7, 500)) * (rng.random((7, 500)) < 0.8)
-    found = statistics.weighted_auc(statistics.rank(scores, labels), weights)
+    found = metrics.weighted_auc(metrics.rank(scores, labels), weights)
     expected = [
         sklearn_metrics.roc_auc_score(labels, scores, sample_weight=w) for w in weights
     ]
@@ -32,8 +32,8 @@ def test_weighted_auc_agrees_with_scikit_learn(levels):
 def test_weighted_auc_by_hand():
     # Positives 3 (weight 2) and 1 (1), negatives 2 (1) and 1 (3): 3 beats both,
     # 1 loses to 2 and ties 1.
-    ranking = statistics.rank(np.array([3, 2, 1, 1]), np.array([1, 0, 1, 0]))
-    found = statistics.weighted_auc(ranking, np.array([[2, 1, 1, 3], [1, 1, 1, 1]]))
+    ranking = metrics.rank(np.array([3, 2, 1, 1]), np.array([1, 0, 1, 0]))
+    found = metrics.weighted_auc(ranking, np.array([[2, 1, 1, 3], [1, 1, 1, 1]]))
     np.testing.assert_array_equal(found, [(2 * 4 + 1 * 1.5) / (3 * 4), 2.5 / 4])
 
 
@@ -41,7 +41,8 @@ def test_bootstrap_gives_the_metrics_of_the_rows_drawn(monkeypatch):
     rng = np.random.default_rng(1)
     (first, labels), second = scored(rng, 200, levels=4), rng.normal(size=200)
     monkeypatch.setattr(statistics, "_CHUNK", 3 * 200)  # several chunks, one ragged
-    auc, log_loss = statistics.bootstrap([first, second], labels, resamples=8, seed=5)
+    draws = statistics.bootstrap([first, second], labels, resamples=8, seed=5)
+    auc, log_loss = draws["auc"], draws["log_loss"]
     counts = np.concatenate(list(statistics._counts(labels.astype(float), 8, 5)))
     assert counts.shape == (8, 200)
     assert (counts.sum(axis=1) == 200).all()
@@ -60,9 +61,11 @@ def test_bootstrap_gives_the_metrics_of_the_rows_drawn(monkeypatch):
 
 def test_bootstrap_draws_again_where_a_label_is_missing():
     labels = np.array([1.0, 0, 0, 0])
-    auc, log_loss = statistics.bootstrap([np.arange(4.0)], labels, resamples=50, seed=0)
-    assert auc.shape == log_loss.shape == (1, 50)
-    assert np.isfinite(auc).all()
+    draws = statistics.bootstrap([np.arange(4.0)], labels, resamples=50, seed=0)
+    assert {"auc", "log_loss"} <= set(draws)
+    for each in draws.values():
+        assert each.shape == (1, 50)
+        assert np.isfinite(each).all()
     with pytest.raises(ValueError, match="both labels"):
         statistics.bootstrap([np.arange(4.0)], np.ones(4), resamples=2, seed=0)
 
@@ -78,7 +81,7 @@ def compare_planted(trial, *, strengths, spread, seeds, rows=250):
         for strength in np.repeat(strengths, seeds)
     ]
     values = np.array([metrics.auc(scores, labels) for scores in logits])
-    draws, _ = statistics.bootstrap(logits, labels, resamples=300, seed=trial)
+    draws = statistics.bootstrap(logits, labels, resamples=300, seed=trial)["auc"]
     return statistics.difference(
         values[:seeds], values[seeds:], draws[:seeds], draws[seeds:], seed=trial
     )

@@ -9,7 +9,8 @@ import pytest
 
 from afm_jax.errors import InputError
 from afm_jax.features import Field, Schema
-from afm_jax.training import loop
+from afm_jax.training.run.config import NEEDED, read_config
+from afm_jax.training.run.folder import Run
 from experiments import evaluate, pairs, train, workdirs
 from experiments.cli import program
 
@@ -19,6 +20,7 @@ CONFIG = {
     **{"loss": "squared_error", "monitor": "rmse", "epochs": 3},
     **{"compute_dtype": "float32", "attention_l2": 0.0, "table_sharding": "replicated"},
     **{"base_logit": "auto", "untrained_rows": "mean"},
+    **{"loss_set": [], "optimizer_set": ["b2=0.99"]},
     "schedule": "constant",
 }
 
@@ -32,7 +34,7 @@ def started(tmp_path):
 
 
 def test_a_run_is_described_by_its_folder(started):
-    assert workdirs.read_config(started) == CONFIG
+    assert read_config(Run(started)) == CONFIG
     assert Schema.from_json((started / "schema.json").read_text()) == SCHEMA
     assert len(list(started.iterdir())) == 2
 
@@ -41,17 +43,18 @@ def test_an_older_run_had_what_there_was_no_flag_for(started):
     later = {
         **{"monitor": "auc", "compute_dtype": "float32", "attention_l2": 0.0},
         **{"base_logit": "0", "untrained_rows": "keep"},
+        **{"loss_set": [], "optimizer_set": []},
     }
     older = {k: v for k, v in CONFIG.items() if k not in later}
     (started / "config.json").write_text(json.dumps(older))
     expected = {**older, **later}
-    assert workdirs.read_config(started) == expected
+    assert read_config(Run(started)) == expected
 
 
 def test_how_long_and_where_a_run_trains_may_change_when_it_is_resumed(started):
     changed = {**CONFIG, "epochs": 9, "table_sharding": "rows"}
     workdirs.start(started, changed, SCHEMA, resume=True)
-    assert workdirs.read_config(started) == changed
+    assert read_config(Run(started)) == changed
 
 
 def test_the_length_of_a_run_may_not_where_its_schedule_depends_on_it(tmp_path):
@@ -105,9 +108,9 @@ def test_a_refused_command_changes_nothing(started):
 def test_what_came_to_a_checkpoint_stays_described_as_it_was_trained(started):
     with contextlib.suppress(KeyboardInterrupt), workdirs.held(started):
         workdirs.start(started, {**CONFIG, "epochs": 9}, SCHEMA, resume=True)
-        (started / loop.CHECKPOINTS / "7").mkdir(parents=True)
+        (Run(started).checkpoints / "7").mkdir(parents=True)
         raise KeyboardInterrupt
-    assert workdirs.read_config(started)["epochs"] == 9
+    assert read_config(Run(started))["epochs"] == 9
 
 
 def test_a_folder_is_held_by_one_process_until_it_ends(tmp_path):
@@ -136,7 +139,7 @@ def test_a_folder_is_held_by_one_process_until_it_ends(tmp_path):
 def test_what_a_run_computes_may_not(started, name, value):
     with pytest.raises(InputError, match=rf"trained with --{name}=.*, found --{name}="):
         workdirs.start(started, {**CONFIG, name: value}, SCHEMA, resume=True)
-    assert workdirs.read_config(started) == CONFIG
+    assert read_config(Run(started)) == CONFIG
 
 
 FILES = ("config.json", "schema.json", "result.json", "metrics.jsonl")
@@ -184,7 +187,7 @@ def test_checkpoints_without_a_config_are_a_run_that_no_program_goes_on_with(
     started, capsys
 ):
     (started / "config.json").unlink()
-    (started / loop.CHECKPOINTS / "7").mkdir(parents=True)
+    (Run(started).checkpoints / "7").mkdir(parents=True)
     workdir = f"--workdir={started}"
     before = contents(started)
     told = f"{started} holds checkpoints but no config.json"
@@ -204,7 +207,7 @@ def test_checkpoints_without_a_config_are_a_run_that_no_program_goes_on_with(
 
 
 def test_half_a_checkpoint_is_no_run(tmp_path):
-    (tmp_path / loop.CHECKPOINTS / "7.orbax-checkpoint-tmp").mkdir(parents=True)
+    (Run(tmp_path).checkpoints / "7.orbax-checkpoint-tmp").mkdir(parents=True)
     workdirs.start(tmp_path, CONFIG, SCHEMA, resume=False)
 
 
@@ -232,7 +235,7 @@ def test_a_damaged_config_is_told_by_every_program(started, text, capsys):
     (started / "config.json").write_text(text)
     workdir = f"--workdir={started}"
     with pytest.raises(InputError, match="expected a JSON object with model, set, "):
-        workdirs.read_config(started)
+        read_config(Run(started))
     assert program.run(evaluate.main, evaluate.FLAGS, ["evaluate", workdir]) == 2
     assert f"{started}/config.json is damaged" in capsys.readouterr().err
 
@@ -242,16 +245,16 @@ def test_a_damaged_config_is_told_by_every_program(started, text, capsys):
     [
         *(("model", None), ("model", ["fm"]), ("dataset", None), ("loss", 1)),
         *(("set", None), ("set", "embedding_dim=4"), ("set", [3])),
-        *(("data_dir", 5), ("monitor", "acu"), ("monitor", [1])),
+        *(("data_dir", 5), ("monitor", "acu"), ("monitor", [1]), ("loss_set", "a=1")),
     ],
 )
 def test_a_config_with_a_value_of_another_kind_is_damaged(started, name, value):
     text = json.dumps({**CONFIG, name: value})
     (started / "config.json").write_text(text)
     with pytest.raises(InputError, match=f"config.json is damaged: {name} cannot be"):
-        workdirs.read_config(started)
+        read_config(Run(started))
 
 
 def test_every_flag_that_a_config_must_hold_is_a_flag_of_training():
-    assert set(workdirs._NEEDED) < set(train.FLAGS)
+    assert set(NEEDED) < set(train.FLAGS)
     assert {"epochs", "patience", *workdirs._SURROUNDINGS} < set(train.FLAGS)

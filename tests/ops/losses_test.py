@@ -1,3 +1,5 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -55,6 +57,36 @@ def test_gradient_of_sigmoid_cross_entropy_is_probability_minus_label():
     np.testing.assert_allclose(gradient, jax.nn.sigmoid(logits) - labels, rtol=1e-6)
 
 
+def test_focal_by_hand():
+    # sigmoid(log 3) = 3/4; a label of probability 3/4 counts (1/4)^2, one of 1/4 (3/4)^2.
+    logits = np.full(2, np.log(3.0), np.float32)
+    np.testing.assert_allclose(
+        losses.focal(logits, np.array([1.0, 0.0])),
+        [np.log(4 / 3) / 16, 9 * np.log(4) / 16],
+        rtol=1e-6,
+    )
+
+
+def test_focal_without_gamma_is_cross_entropy_and_numbers_reach_it():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 4, 200).astype(np.float32)
+    labels = rng.integers(0, 2, 200).astype(np.float32)
+    expected = losses.sigmoid_cross_entropy(logits, labels)
+    found = losses.make("focal", gamma=0)(logits, labels)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    by_default = losses.make("focal")(logits, labels)
+    np.testing.assert_array_equal(by_default, losses.focal(logits, labels, gamma=2.0))
+    with pytest.raises(errors.InputError, match="focal has no setting 'gama'"):
+        losses.make("focal", gama=2)
+
+
+def test_focal_has_a_finite_value_and_gradient_far_out():
+    logits, labels = jnp.array([90.0, 90.0, -90.0]), jnp.array([1.0, 0.0, 1.0])
+    np.testing.assert_allclose(losses.focal(logits, labels), [0.0, 90.0, 90.0])
+    gradient = jax.grad(lambda z: losses.focal(z, labels).sum())(logits)
+    np.testing.assert_allclose(gradient, [0.0, 1.0, -1.0], atol=1e-6)
+
+
 def test_squared_error_is_least_at_minus_one_and_one():
     z = jnp.linspace(-3, 3, 601)
     for label, target in ((0.0, -1.0), (1.0, 1.0)):
@@ -69,10 +101,10 @@ def test_refuses_logits_of_another_shape(name):
 
 
 def test_make_finds_losses_by_name():
-    assert losses.make("squared_error") is losses.squared_error
+    assert losses.make("squared_error").function is losses.squared_error
     with pytest.raises(
         errors.InputError,
-        match=r"^Unknown loss 'bce'; choose from \('sigmoid_cross_entropy', 'squared_error'\)\.$",
+        match=rf"^Unknown loss 'bce'; choose from {re.escape(str(losses.names()))}\.$",
     ):
         losses.make("bce")
 
@@ -81,7 +113,7 @@ def test_make_finds_losses_by_name():
 @pytest.mark.parametrize("name", losses.names())
 def test_no_constant_fits_labels_better_than_the_best_constant(name, share):
     labels = (np.arange(1000) < 1000 * share).astype(np.float32)
-    best = losses.best_constant(name, labels.mean(), labels.size)
+    best = losses.make(name).best_constant(labels.mean(), labels.size)
 
     def mean_loss(logit):
         return float(losses.make(name)(np.full(1000, logit), labels).mean())
@@ -91,15 +123,15 @@ def test_no_constant_fits_labels_better_than_the_best_constant(name, share):
 
 
 def test_the_best_constant_by_hand():
-    assert losses.best_constant("squared_error", 0.25, 100) == -0.5
-    assert losses.best_constant("squared_error", 0.0, 100) == -1.0
-    assert losses.best_constant("sigmoid_cross_entropy", 0.5, 2) == 0.0
+    assert losses.make("squared_error").best_constant(0.25, 100) == -0.5
+    assert losses.make("squared_error").best_constant(0.0, 100) == -1.0
+    assert losses.make("sigmoid_cross_entropy").best_constant(0.5, 2) == 0.0
     # One row in four.
-    found = losses.best_constant("sigmoid_cross_entropy", 0.25, 4)
+    found = losses.make("sigmoid_cross_entropy").best_constant(0.25, 4)
     assert found == pytest.approx(-np.log(3))
 
 
 @pytest.mark.parametrize(("label", "sign"), [(0.0, -1), (1.0, 1)])
 def test_labels_of_one_class_count_half_a_row_of_the_other(label, sign):
-    found = losses.best_constant("sigmoid_cross_entropy", label, 50)
+    found = losses.make("sigmoid_cross_entropy").best_constant(label, 50)
     assert found == pytest.approx(sign * np.log(99))

@@ -6,6 +6,7 @@ import pytest
 from afm_jax.data.loader import Loader
 from afm_jax.errors import InputError
 from afm_jax.features import Rows, Schema
+from afm_jax.ops import losses
 from afm_jax.training import dataset
 from afm_jax.training.dataset import Dataset
 
@@ -24,12 +25,16 @@ def data_of(**splits):
 def test_the_best_constant_is_that_of_the_weighted_training_labels(monkeypatch):
     monkeypatch.setattr(dataset, "_BLOCK", 2)
     found = data_of(train=loader([0, 1, 0, 0, 1]), test=loader([1, 1]))
-    assert found.best_constant("sigmoid_cross_entropy") == pytest.approx(np.log(2 / 3))
+    assert found.best_constant(losses.make("sigmoid_cross_entropy")) == pytest.approx(
+        np.log(2 / 3)
+    )
     found = data_of(train=loader([0, 1, 0, 0, 1], [4, 1, 2, 1, 0.5]))
     odds = 1.5 / 7
-    assert found.best_constant("sigmoid_cross_entropy") == pytest.approx(np.log(odds))
+    assert found.best_constant(losses.make("sigmoid_cross_entropy")) == pytest.approx(
+        np.log(odds)
+    )
     target = 2 * 1.5 / 8.5 - 1
-    assert found.best_constant("squared_error") == pytest.approx(target)
+    assert found.best_constant(losses.make("squared_error")) == pytest.approx(target)
 
 
 @pytest.mark.parametrize("label", [0.5, -1, 3, np.nan])
@@ -38,8 +43,8 @@ def test_the_best_constant_is_that_of_the_weighted_training_labels(monkeypatch):
 def test_labels_other_than_0_and_1_are_refused(monkeypatch, label, split, loss):
     monkeypatch.setattr(dataset, "_BLOCK", 2)
     splits = {"train": loader([0, 1, 1, 0]), "validation": loader([0, 1, 1, 0])}
-    data_of(**splits).check_labels(loss)
+    data_of(**splits).check_labels(losses.make(loss))
     splits[split] = loader([0, 1, 1, label, label])
     told = f"Row 3 \\(from 0\\) of the {split} split has the label {label:g}; .*{loss}"
     with pytest.raises(InputError, match=told):
-        data_of(**splits).check_labels(loss)
+        data_of(**splits).check_labels(losses.make(loss))

@@ -14,9 +14,9 @@ import pytest
 from afm_jax import models
 from afm_jax.errors import InputError
 from afm_jax.features import Batch
-from afm_jax.ops import losses
 from afm_jax.training import feed, optimizers, state, steps, table_rows
 from afm_jax.training.devices import DEVICE_MAPS, Devices
+from afm_jax.training.task import TABLE_UPDATES, Task
 
 LAYOUTS = {
     "one device": {"count": 1},
@@ -83,10 +83,8 @@ def abstract_state(devices, model, tx):
 def compiled_step(model, layout, table_update):
     devices = make_devices(layout)
     step = steps.make_train_step(
-        model.clone(vocab_size=devices.num_table_rows),
-        TX,
-        losses.sigmoid_cross_entropy,
-        table_update=table_update,
+        Task(model, optimizer=TX, table_update=table_update),
+        num_table_rows=devices.num_table_rows,
         axis_name=devices.axis_name,
     )
     return devices.compile_train_step(step, devices.place_state(initial_state(model)))
@@ -109,8 +107,9 @@ def train(name, layout, table_update, rounding=None):
         values.append(float(metrics["loss"]))
     logits = None
     if name in ON_EVERY_LAYOUT:
-        sized = model.clone(vocab_size=devices.num_table_rows)
-        predict = devices.compile_predict(steps.make_predict(sized))
+        predict = devices.compile_predict(
+            steps.make_predict(model, num_table_rows=devices.num_table_rows)
+        )
         logits = np.asarray(predict(run.variables, devices.place_batch(BATCHES[0])))
     return devices.gather_state(run), values, logits
 
@@ -135,7 +134,7 @@ def both_updates(model):
         for optimizer, tx in (("adagrad", TX), ("sgd", SGD)):
             before = run if tx is TX else run._replace(opt_state=tx.init(run.params))
             step = steps.make_train_step(
-                model, tx, losses.sigmoid_cross_entropy, table_update=table_update
+                Task(model, optimizer=tx, table_update=table_update)
             )
             after[optimizer] = step(before, batch)
         return after
@@ -192,16 +191,16 @@ def assert_close(ours, theirs):
 
 
 @pytest.mark.parametrize("layout", ["one device", "mesh", "rows"])
-@pytest.mark.parametrize("table_update", steps.TABLE_UPDATES)
+@pytest.mark.parametrize("table_update", TABLE_UPDATES)
 @pytest.mark.parametrize("source", ["epoch", "stack"])
 def test_many_steps_in_one_call_are_the_same_steps(layout, table_update, source):
     """Batches of 16 rows; the last repeats rows to fill up."""
     one, values, _ = train("afm_deep", "one device", table_update)
     devices, model = make_devices(layout), make_model("afm_deep")
     run = devices.place_state(initial_state(model))
-    sized = model.clone(vocab_size=devices.num_table_rows)
     step = steps.make_train_step(
-        sized, TX, losses.sigmoid_cross_entropy, table_update=table_update
+        Task(model, optimizer=TX, table_update=table_update),
+        num_table_rows=devices.num_table_rows,
     )
     columns = [batch._replace(unique_ids=None) for batch in BATCHES]
     whole = jax.tree.map(lambda *parts: np.concatenate(parts), *columns)
@@ -268,7 +267,7 @@ CASES = [
     (name, layout, table_update)
     for name in examples.FORMS
     for layout in LAYOUTS
-    for table_update in steps.TABLE_UPDATES
+    for table_update in TABLE_UPDATES
     if layout != "one device"
     if name in ON_EVERY_LAYOUT or (layout, table_update) == ("mesh", "rows")
 ]
@@ -299,9 +298,7 @@ def test_a_frozen_network_stays_to_the_bit_on_three_devices(device_map):
     )
     run = devices.create_state(model, tx, batch.features, jax.random.key(1))
     before = devices.gather_state(run)
-    step = steps.make_train_step(
-        model, tx, losses.sigmoid_cross_entropy, axis_name=devices.axis_name
-    )
+    step = steps.make_train_step(Task(model, optimizer=tx), axis_name=devices.axis_name)
     compiled = devices.compile_train_step(step, run)
     ready = devices.place_batch(table_rows.deduplicate(batch))
     for _ in range(20):
@@ -312,27 +309,26 @@ def test_a_frozen_network_stays_to_the_bit_on_three_devices(device_map):
     assert (after.params["output"]["kernel"] != before.params["output"]["kernel"]).all()
 
 
-@pytest.mark.parametrize("table_update", steps.TABLE_UPDATES)
+@pytest.mark.parametrize("table_update", TABLE_UPDATES)
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_an_id_outside_the_tables_is_seen_on_every_device(layout, table_update):
     devices, num_ids = make_devices(layout), examples.VOCAB_SIZE
     assert devices.num_table_rows == num_ids + (layout == "rows")
     model = make_model("fm")
     run = devices.place_state(initial_state(model))
-    model = model.clone(vocab_size=devices.num_table_rows)
+    num_table_rows = devices.num_table_rows
     step = steps.make_train_step(
-        model,
-        TX,
-        losses.sigmoid_cross_entropy,
-        table_update=table_update,
-        num_ids=num_ids,
+        Task(model, optimizer=TX, table_update=table_update),
+        num_table_rows=num_table_rows,
         axis_name=devices.axis_name,
     )
     batch = BATCHES[0]
     ids = batch.features.ids.copy()
     ids[-1, 0] = num_ids
     batch = batch._replace(features=batch.features._replace(ids=ids))
-    predict = devices.compile_predict(steps.make_predict(model, num_ids=num_ids))
+    predict = devices.compile_predict(
+        steps.make_predict(model, num_table_rows=num_table_rows)
+    )
     logits = predict(run.variables, devices.place_batch(batch))
     np.testing.assert_array_equal(np.isnan(logits), [False] * (len(ids) - 1) + [True])
     ready = table_rows.deduplicate(batch) if table_update == "rows" else batch
@@ -355,10 +351,7 @@ def test_batch_statistics_follow_a_batch_by_its_share_of_rows(layout):
     ):
         weights = np.where(np.arange(num_rows) < absent, 0.0, 1.0).astype(np.float32)
         step = steps.make_train_step(
-            model,
-            TX,
-            losses.sigmoid_cross_entropy,
-            table_update="dense",
+            Task(model, optimizer=TX, table_update="dense"),
             full_batch=full,
             axis_name=devices.axis_name,
         )
@@ -402,7 +395,7 @@ def test_tables_split_by_rows_are_whole_on_no_device():
     model = make_model("afm").clone(vocab_size=4096)
     devices = make_devices("rows", vocab_size=4096)
     run = devices.create_state(model, TX, BATCHES[0].features, jax.random.key(0))
-    step = steps.make_train_step(model, TX, losses.sigmoid_cross_entropy)
+    step = steps.make_train_step(Task(model, optimizer=TX))
     compiled = devices.compile_train_step(step, run)
     batch = devices.place_batch(table_rows.deduplicate(BATCHES[0]))
     program = jax.jit(compiled).lower(run, batch).compile().as_text()
@@ -442,7 +435,7 @@ def test_a_device_walks_through_its_own_rows_of_the_batch_alone(layout):
     model, devices = make_model("afm"), make_devices(layout)
     run = abstract_state(devices, model, TX)
     model = model.clone(vocab_size=devices.num_table_rows)
-    step = steps.make_train_step(model, TX, losses.sigmoid_cross_entropy)
+    step = steps.make_train_step(Task(model, optimizer=TX))
     train_step = devices.compile_train_step(step, run)
     predict = devices.compile_predict(steps.make_predict(model))
     placed = devices.place_batch(table_rows.deduplicate(batch))
@@ -463,7 +456,7 @@ def test_the_step_updates_tables_in_place(name):
     tx = optimizers.make("adam", 0.05, table_l2=1e-4, clip_norm=1.0)
     devices = make_devices("one device", vocab_size=num_ids)
     run = abstract_state(devices, model, tx)
-    step = steps.make_train_step(model, tx, losses.sigmoid_cross_entropy)
+    step = steps.make_train_step(Task(model, optimizer=tx))
     compiled = devices.compile_train_step(step, run)
     batch = devices.place_batch(table_rows.deduplicate(BATCHES[0]))
     program = compiled.lower(run, batch).compile()
@@ -490,7 +483,7 @@ def test_many_steps_in_one_call_copy_no_table():
     devices = make_devices("one device", vocab_size=num_ids)
     batch, order = BATCHES[0], np.arange(16, dtype=np.int32)[None]
     run = abstract_state(devices, model, tx)
-    step = steps.make_train_step(model, tx, losses.sigmoid_cross_entropy)
+    step = steps.make_train_step(Task(model, optimizer=tx))
     compiled = devices.compile_train_steps(step, run)
     stacked = jax.tree.map(lambda column: column[None], batch)
     for source in (

@@ -1,7 +1,6 @@
-"""Where the updates of an epoch come from."""
+"""Where the batches of an epoch come from."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -9,9 +8,9 @@ from afm_jax import models
 from afm_jax.data.loader import Loader
 from afm_jax.errors import InputError
 from afm_jax.features import Rows
-from afm_jax.ops import losses
-from afm_jax.training import feed, optimizers, steps
+from afm_jax.training import feed, steps
 from afm_jax.training.devices import Devices
+from afm_jax.training.task import Task
 
 VOCAB_SIZE = 50
 
@@ -23,22 +22,31 @@ def make_loader(num_rows=100):
     return Loader(Rows(ids, None, np.zeros((num_rows, 0), np.float32), labels), 16)
 
 
-def make(placement, *, memory=None, loader=None, device_map="mesh"):
-    """The updates and a state, on a device with so much memory of its own."""
-    loader = loader or make_loader()
+def make_devices(*, memory=None, device_map="mesh"):
+    """One device with so much memory of its own."""
     devices = Devices(VOCAB_SIZE, devices=jax.devices()[:1], device_map=device_map)
     devices.__class__ = type(
         "Devices", (Devices,), {"memory": property(lambda self: memory)}
     )
+    return devices
+
+
+def make(placement, *, memory=None, loader=None, device_map="mesh"):
+    """A feed; and steps that it may feed, with a state for them."""
+    loader = loader or make_loader()
+    devices = make_devices(memory=memory, device_map=device_map)
+    made = feed.make(placement, devices, loader, find_unique_ids=True)
     model = models.make("fm", vocab_size=VOCAB_SIZE, embedding_dim=2)
-    tx = optimizers.make("adam", 0.1)
+    task = Task(model, learning_rate=0.1)
     features = loader.batch(0, 0).features
-    state = devices.create_state(model, tx, features, jax.random.key(0))
-    step = steps.make_train_step(
-        model, tx, losses.sigmoid_cross_entropy, axis_name=devices.axis_name
+    state = devices.create_state(model, task.tx, features, jax.random.key(0))
+    step = steps.make_train_step(task, axis_name=devices.axis_name)
+    run = devices.compile_train_steps(step, state)
+    return (
+        made,
+        state,
+        lambda state, call: run(state, call.source, call.first, call.last),
     )
-    made = feed.make(placement, step, devices, loader, state, table_update="rows")
-    return made, state
 
 
 @pytest.mark.parametrize(
@@ -53,7 +61,7 @@ def make(placement, *, memory=None, loader=None, device_map="mesh"):
 )
 def test_rows_are_on_the_device_where_it_has_the_memory(placement, memory, expected):
     """Seen from outside: how many steps a call makes."""
-    made, _ = make(placement, memory=memory, loader=make_loader(400))
+    made, *_ = make(placement, memory=memory, loader=make_loader(400))
     calls = made.calls(0, 0, pause=lambda step: step + 20)
     assert next(calls).steps == expected
     calls.close()
@@ -65,12 +73,12 @@ def test_rows_are_on_the_device_where_it_has_the_memory(placement, memory, expec
 )
 @pytest.mark.parametrize("first", [0, 3, 13])
 def test_calls_make_every_step_to_the_end_and_pause(placement, device_map, first):
-    made, state = make(placement, loader=make_loader(300), device_map=device_map)
+    made, state, run = make(placement, loader=make_loader(300), device_map=device_map)
     step = first
     for call in made.calls(1, first, pause=lambda step: step - step % 5 + 5):
         assert step // 5 == (step + call.steps - 1) // 5
-        state, values = call.run(state)
-        known = np.ravel(values)[step - call.losses_from :][: call.steps]
+        state, values = run(state, call)
+        known = np.ravel(values)[step - call.offset :][: call.steps]
         assert known.size == call.steps
         assert (known > 0).all()
         step += call.steps
@@ -87,22 +95,22 @@ def test_rows_on_the_device_need_one_program():
 def test_stacks_make_the_same_steps_wherever_they_are_cut(cuts):
     """An epoch that goes on where it was cut, in the middle of a stack or not."""
     loader = make_loader(300)
-    made, state = make("host", loader=loader)
+    made, state, run = make("host", loader=loader)
     first = 0
     for last in cuts:
         calls = made.calls(0, first, pause=lambda step, last=last: last)
         while first < last:
             call = next(calls)
-            state, _ = call.run(state)
+            state, _ = run(state, call)
             first += call.steps
         calls.close()
-    whole, expected = make("host", loader=loader)
+    whole, expected, run = make("host", loader=loader)
     for call in whole.calls(0, 0, pause=lambda step: 19):
-        expected, _ = call.run(expected)
+        expected, _ = run(expected, call)
     jax.tree.map(np.testing.assert_array_equal, state, expected)
-    one_by_one, apart = make("host", loader=loader, device_map="pmap")
+    one_by_one, apart, run = make("host", loader=loader, device_map="pmap")
     for call in one_by_one.calls(0, 0, pause=lambda step: 19):
-        apart, _ = call.run(apart)
+        apart, _ = run(apart, call)
     np.testing.assert_allclose(
         state.variables["params"]["embedding"]["table"],
         apart.params["embedding"]["table"][0],
@@ -110,28 +118,9 @@ def test_stacks_make_the_same_steps_wherever_they_are_cut(cuts):
     )
 
 
-def test_one_call_runs_and_one_waits():
-    def slow(state, batch):
-        step = state.step + 1
-        busy = jnp.full((300, 300), step / 1e6)
-        busy = jax.lax.fori_loop(0, 20, lambda _, a: jnp.tanh(a @ a), busy)
-        return state._replace(step=step), {"loss": busy.sum() + batch.labels.sum()}
-
-    loader = make_loader(800)
-    devices = Devices(VOCAB_SIZE, devices=jax.devices()[:1])
-    _, state = make("host", loader=loader)
-    made = feed.make("host", slow, devices, loader, state, table_update="dense")
-    losses_of_calls = []
-    for call in made.calls(0, 0, pause=lambda step: 50):
-        state, values = call.run(state)
-        assert all(earlier.is_ready() for earlier in losses_of_calls)
-        losses_of_calls.append(values)
-    assert len(losses_of_calls) == 7
-
-
 def test_many_ids_make_small_stacks(monkeypatch):
     monkeypatch.setattr(feed, "_STACK_NUMBERS", 16 * (3 + 2) * 2 + 1)
-    made, _ = make("host")
+    made, *_ = make("host")
     assert [call.steps for call in made.calls(0, 0, lambda step: 9)] == [2, 2, 2, 1]
 
 
@@ -141,13 +130,13 @@ def test_an_order_made_ahead_is_that_of_its_epoch():
 
     def losses_of(made, state, epoch):
         (call,) = made.calls(epoch, 0, pause=lambda step: 7)
-        return np.asarray(call.run(state)[1])
+        return np.asarray(run(state, call)[1])
 
-    made, _ = make("device", loader=loader)
+    made, *_ = make("device", loader=loader)
     for epoch in (0, 1, 5):
-        fresh, state = make("device", loader=loader)
+        fresh, state, run = make("device", loader=loader)
         expected = losses_of(fresh, state, epoch)
-        _, state = make("device", loader=loader)
+        _, state, _ = make("device", loader=loader)
         np.testing.assert_array_equal(losses_of(made, state, epoch), expected)
 
 
@@ -162,8 +151,8 @@ def test_rows_on_the_device_are_fewer_than_two_to_the_31():
     loader.steps_per_epoch = (1 << 31) // loader.batch_size
     with pytest.raises(InputError, match="data_placement='host'"):
         make("device", loader=loader)
-    made, _ = make("auto", memory=1 << 60, loader=loader)
+    made, *_ = make("auto", memory=1 << 60, loader=loader)
     assert type(made) is type(make("host")[0])
     loader.steps_per_epoch -= 1
-    made, _ = make("auto", memory=1 << 60, loader=loader)
+    made, *_ = make("auto", memory=1 << 60, loader=loader)
     assert type(made) is type(make("device")[0])

@@ -20,16 +20,19 @@ from afm_jax.data.loader import Loader
 from afm_jax.errors import InputError
 from afm_jax.ops import metrics
 from afm_jax.training import (
-    checked_items,
     compilations,
+    evaluation,
     leaves,
     loop,
     optimizers,
     progress,
 )
-from afm_jax.training.checkpoints import Checkpoints
 from afm_jax.training.dataset import Dataset
 from afm_jax.training.devices import Devices
+from afm_jax.training.run import checked_items
+from afm_jax.training.run.checkpoints import Checkpoints
+from afm_jax.training.run.folder import Run
+from afm_jax.training.task import Task
 
 ROWS = {"train": 1_110, "validation": 300, "test": 300}
 BATCH_SIZE = 256
@@ -79,11 +82,14 @@ def run(
     store, schedule = make_store(), make_schedule(learning_rate)
     stop = settings.pop("stop_requested", lambda: False)
     workdir.mkdir(exist_ok=True)
-    return loop.train_and_evaluate(
+    task = Task(
         model or make_model(),
-        optimizers.make("adam", schedule),
-        schedule,
-        devices or make_devices(),
+        optimizer=optimizers.make("adam", schedule),
+        learning_rate=schedule,
+        compute_dtype=settings.pop("compute_dtype", "float32"),
+    )
+    return loop.train_and_evaluate(
+        task,
         Dataset(
             store.schema,
             {
@@ -93,7 +99,8 @@ def run(
             store.counts if fill_untrained else None,
             {"validation": store.groups("validation", store.schema.fields[0].name)},
         ),
-        workdir,
+        devices or make_devices(),
+        Run(workdir),
         progress.Options(
             **{"epochs": 3, "log_every": 2, "checkpoint_every": 3} | settings
         ),
@@ -124,7 +131,7 @@ def numbers(workdir):
 
 
 def final_leaves(workdir):
-    folder = workdir / loop.CHECKPOINTS
+    folder = Run(workdir).checkpoints
     about = checked_items.read_about(folder / str(max(checked_items.complete(folder))))
     return about["leaves"]  # with a crc32 of each
 
@@ -134,7 +141,7 @@ def final_state(workdir, model, devices):
     features = Loader(make_store().splits["train"], 256).batch(0, 0).features
     tx = optimizers.make("adam", make_schedule())
     state = devices.create_state(model, tx, features, jax.random.key(0))
-    with Checkpoints(workdir / loop.CHECKPOINTS, None, read_only=True) as checkpoints:
+    with Checkpoints(Run(workdir).checkpoints, None, read_only=True) as checkpoints:
         _, host, _ = checkpoints.restore(devices.gather_state(state))
     return devices.gather_state(devices.place_state(host))
 
@@ -264,12 +271,12 @@ def test_a_run_from_before_the_base_logit_goes_on_as_it_would_have(tmp_path):
     state = final_state(tmp_path / "old", make_model(), make_devices())
     assert state.base_logit == 0
     checkpoints_of = functools.partial(Checkpoints, schema=make_store().schema)
-    with checkpoints_of(tmp_path / "old" / loop.CHECKPOINTS) as checkpoints:
+    with checkpoints_of(Run(tmp_path / "old").checkpoints) as checkpoints:
         step, whole, progress = checkpoints.restore(state)
         best = {"auc": progress["best"]}
-    shutil.rmtree(tmp_path / "old" / loop.CHECKPOINTS)
+    shutil.rmtree(Run(tmp_path / "old").checkpoints)
     older = {k: v for k, v in whole._asdict().items() if k != "base_logit"}
-    with checkpoints_of(tmp_path / "old" / loop.CHECKPOINTS) as checkpoints:
+    with checkpoints_of(Run(tmp_path / "old").checkpoints) as checkpoints:
         checkpoints.save(step, older, progress, best)
     assert "base_logit" not in final_leaves(tmp_path / "old")
     run(tmp_path / "old", fill_untrained=False)
@@ -439,14 +446,14 @@ def test_the_monitored_metric_tells_the_best_checkpoint(tmp_path, monkeypatch):
     aucs = [0.7, 0.9, 0.8, 0.6, 0.5, *[0.5] * 3]
     found = iter(zip(aucs, [0.4, 0.5, 0.3, 0.6, 0.7, *[0.7] * 3], strict=True))
     monkeypatch.setattr(
-        loop.evaluation,
+        evaluation,
         "metrics_of",
         lambda *columns, loss: dict(zip(("auc", "rmse"), next(found), strict=True)),
     )
     result = run(tmp_path, epochs=9, monitor="rmse", patience=2)
     assert result["epochs"] == 5
     with Checkpoints(
-        tmp_path / loop.CHECKPOINTS, None, read_only=True, monitor="rmse"
+        Run(tmp_path).checkpoints, None, read_only=True, monitor="rmse"
     ) as checkpoints:
         assert checkpoints.best_step() == 3 * STEPS
         assert checkpoints.latest_step() == 5 * STEPS
@@ -468,10 +475,10 @@ def test_the_dtype_to_compute_in_reaches_training_and_evaluation(whole, tmp_path
 def test_a_damaged_best_checkpoint_does_not_lose_the_run(tmp_path, monkeypatch, caplog):
     aucs = iter([0.9, 0.8] + [0.7] * 9)
     monkeypatch.setattr(
-        loop.evaluation, "metrics_of", lambda *columns, loss: {"auc": next(aucs)}
+        evaluation, "metrics_of", lambda *columns, loss: {"auc": next(aucs)}
     )
     run(tmp_path, epochs=2)
-    best = tmp_path / loop.CHECKPOINTS / str(STEPS)
+    best = Run(tmp_path).checkpoints / str(STEPS)
     for path in (best / "state").rglob("*"):
         if path.is_file():
             path.write_bytes(b"")
@@ -527,11 +534,9 @@ def test_a_checkpoint_of_another_model_is_refused(whole, tmp_path):
     schedule = optimizers.make_schedule("constant", 0.1, warmup_steps=0, total_steps=9)
     with pytest.raises(InputError, match="does not fit"):
         loop.train_and_evaluate(
-            model,
-            optimizers.make("adam", schedule),
-            schedule,
-            make_devices(),
+            Task(model, optimizer="adam", learning_rate=schedule),
             Dataset(store.schema, {"train": Loader(store.splits["train"], 256)}, None),
-            workdir,
+            make_devices(),
+            Run(workdir),
             progress.Options(epochs=1),
         )

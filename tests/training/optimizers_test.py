@@ -110,6 +110,55 @@ def test_adamw_decays_apart_from_the_gradient():
         np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("name", "numbers", "reference"),
+    [
+        ("adam", {"b2": 0.5, "eps": 0.1}, optax.adam(0.1, b2=0.5, eps=0.1)),
+        ("sgd", {"momentum": 0.9}, optax.sgd(0.1, momentum=0.9)),
+        ("adagrad", {"eps": 0.3}, optax.adagrad(0.1, 0.0, 0.3)),
+        ("rmsprop", {"decay": 0.5}, optax.rmsprop(0.1, decay=0.5)),
+        ("lion", {}, optax.lion(0.1)),
+    ],
+)
+def test_numbers_of_an_optimizer_are_those_of_optax(name, numbers, reference):
+    ours, theirs = optimizers.make(name, 0.1, numbers=numbers), reference
+    states = ours.init(PARAMS), theirs.init(PARAMS)
+    for gradients in (GRADIENTS, PARAMS):
+        found, expected = (
+            tx.update(gradients, run, PARAMS)
+            for tx, run in zip((ours, theirs), states, strict=True)
+        )
+        states = found[1], expected[1]
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5),
+            found[0],
+            expected[0],
+        )
+
+
+def test_an_optimizer_of_optax_takes_penalties_and_clipping_before_it():
+    clipped = optimizers.make("rmsprop", 0.1, l2=0.4, clip_norm=0.1)
+    by_hand = optax.chain(
+        optax.add_decayed_weights(
+            0.4, mask={"embedding": {"table": False}, "output": {"kernel": True}}
+        ),
+        optax.clip_by_global_norm(0.1),
+        optax.rmsprop(0.1),
+    )
+    for ours, theirs in zip(update_of(clipped), update_of(by_hand), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
+def test_every_optimizer_makes_updates_of_gradients_or_says_that_it_cannot(name):
+    try:
+        tx = optimizers.make(name, 0.1)
+    except InputError as error:
+        assert "does not work on gradients alone" in str(error)  # noqa: PT017
+        return
+    assert all(np.isfinite(update).all() for update in update_of(tx))
+
+
 def test_cosine_rises_then_falls_to_zero():
     schedule = optimizers.make_schedule("cosine", 0.4, warmup_steps=4, total_steps=24)
     rates = [float(schedule(step)) for step in (0, 2, 4, 14, 24)]
@@ -124,6 +173,10 @@ def test_constant_stays():
 def test_mistakes_are_named():
     with pytest.raises(InputError, match="Unknown optimizer 'adm'"):
         optimizers.make("adm", 0.1)
+    with pytest.raises(InputError, match="adam has no setting 'b3'; it has"):
+        optimizers.make("adam", 0.1, numbers={"b3": 0.5})
+    with pytest.raises(InputError, match="rmsprop's decay is 'x'; expected"):
+        optimizers.make("rmsprop", 0.1, numbers={"decay": "x"})
     with pytest.raises(InputError, match="Unknown schedule 'linear'"):
         optimizers.make_schedule("linear", 0.1, warmup_steps=0, total_steps=9)
     with pytest.raises(InputError, match="warmup_steps"):

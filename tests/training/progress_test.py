@@ -3,7 +3,10 @@
 import pytest
 
 from afm_jax.errors import InputError
+from afm_jax.ops import losses
 from afm_jax.training.progress import Options, Progress
+
+SQUARED = losses.make("squared_error")
 
 
 @pytest.mark.parametrize(("monitor", "sign"), [("auc", 1), ("rmse", -1)])
@@ -34,7 +37,13 @@ def test_a_run_is_over_after_its_epochs_or_its_patience(progress, over):
 
 def test_a_metric_that_is_not_measured_cannot_be_monitored():
     with pytest.raises(InputError, match="not measured"):
-        Options(epochs=1, loss="squared_error", monitor="log_loss")
+        Options(epochs=1, monitor="log_loss").check_monitor(SQUARED, groups=True)
+    Options(epochs=1, monitor="rmse").check_monitor(SQUARED, groups=False)
+    with pytest.raises(InputError, match="monitor='gauc' needs the groups"):
+        Options(epochs=1, monitor="gauc").check_monitor(SQUARED, groups=False)
+    Options(epochs=1, monitor="gauc").check_monitor(SQUARED, groups=True)
+    with pytest.raises(InputError, match="monitor must be one of"):
+        Options(epochs=1, monitor="calibration")
 
 
 def test_without_patience_only_epochs_count():

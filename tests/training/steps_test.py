@@ -14,6 +14,7 @@ from afm_jax.errors import InputError
 from afm_jax.features import Batch, Features
 from afm_jax.ops import losses
 from afm_jax.training import optimizers, state, steps, table_rows
+from afm_jax.training.task import COMPUTE_DTYPES, TABLE_UPDATES, Task
 
 
 def random_batch(kind="full", *, seed=0, num_rows=8, padding=0):
@@ -42,10 +43,7 @@ def random_state(tx, model=None):
 def compiled_step(tx, table_update="rows", model=None):
     return jax.jit(
         steps.make_train_step(
-            model or make_model(),
-            tx,
-            losses.sigmoid_cross_entropy,
-            table_update=table_update,
+            Task(model or make_model(), optimizer=tx, table_update=table_update)
         )
     )
 
@@ -75,11 +73,9 @@ def test_in_bfloat16_parameters_stay_float32_and_the_loss_hardly_moves():
     create = jax.jit(functools.partial(state.create, model, tx))
     before = create(batch.features, jax.random.key(0))
     found = {}
-    for dtype in steps.COMPUTE_DTYPES:
+    for dtype in COMPUTE_DTYPES:
         step = jax.jit(
-            steps.make_train_step(
-                model, tx, losses.sigmoid_cross_entropy, compute_dtype=dtype
-            )
+            steps.make_train_step(Task(model, optimizer=tx, compute_dtype=dtype))
         )
         predict = jax.jit(steps.make_predict(model, compute_dtype=dtype))
         text = step.lower(before, batch).as_text()
@@ -98,7 +94,7 @@ def test_an_unknown_dtype_is_refused():
         steps.make_predict(make_model(), compute_dtype="float16")
 
 
-@pytest.mark.parametrize("table_update", steps.TABLE_UPDATES)
+@pytest.mark.parametrize("table_update", TABLE_UPDATES)
 def test_joined_scalar_tables_are_updated_as_they_are_apart(table_update):
     tx = make_tx("adam", 0.1, table_l2=1e-3)
     how = {"tx": tx, "table_update": table_update}
@@ -230,14 +226,14 @@ def test_the_learning_rate_scale_multiplies_every_update():
 
 def test_a_wrong_table_update_is_named():
     with pytest.raises(ValueError, match="'row'"):
-        steps.make_train_step(make_model(), None, None, table_update="row")
+        Task(make_model(), optimizer=optax.sgd(0.1), table_update="row")
 
 
 def test_an_optimizer_that_is_not_elementwise_is_refused():
     model, batch = make_model(), random_batch()
     tx = optax.adafactor(1e-2, min_dim_size_to_factor=2)
     run = random_state(tx)
-    step = steps.make_train_step(model, tx, losses.sigmoid_cross_entropy)
+    step = steps.make_train_step(Task(model, optimizer=tx))
     with pytest.raises(ValueError, match="table_update='dense'"):
         step(run, batch)
 
@@ -246,16 +242,14 @@ def test_an_optimizer_that_looks_at_whole_tables_is_refused_by_row_updates_alone
     model, batch, tx = make_model(), random_batch(), optax.lamb(0.1)
     run = random_state(tx)
     for join in (lambda run: run, state.join_scalar_tables):
-        step = steps.make_train_step(model, tx, losses.sigmoid_cross_entropy)
+        step = steps.make_train_step(Task(model, optimizer=tx))
         with pytest.raises(InputError, match="table_update='dense'"):
             jax.jit(step)(join(run), batch)
-    dense = steps.make_train_step(
-        model, tx, losses.sigmoid_cross_entropy, table_update="dense"
-    )
+    dense = steps.make_train_step(Task(model, optimizer=tx, table_update="dense"))
     assert np.isfinite(jax.jit(dense)(run, batch)[1]["loss"])
 
 
-@pytest.mark.parametrize("table_update", steps.TABLE_UPDATES)
+@pytest.mark.parametrize("table_update", TABLE_UPDATES)
 def test_the_base_logit_is_added_to_every_logit_and_never_moves(table_update):
     """As a bias of this size would be that no gradient and no penalty reaches."""
     model, batch = make_model(), random_batch(padding=2)

@@ -1,10 +1,11 @@
-"""Metrics of ranked and of probabilistic predictions, in float64 NumPy on the host.
+"""How well scores tell positive from negative rows: AUC, and AUC within groups."""
 
-Every function takes arrays of one row per entry, [N], and optional weights [N] >= 0
-(None: all ones); every mean is sum(x w) / sum(w).
-"""
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
+
+from afm_jax.ops.metrics.metric import Metric, Predicted, check_binary, checked
 
 
 def auc(
@@ -28,8 +29,8 @@ def auc(
         ValueError: shapes differ, a score is NaN or infinite, a label is not 0 or 1, or
             a weight is negative or not finite.
     """
-    scores, labels, weights = _checked(scores, labels, weights)
-    _check_binary(labels)
+    scores, labels, weights = checked(scores, labels, weights)
+    check_binary(labels)
     order = np.argsort(scores)
     wins, positive, negative = _pairs(
         _starts(scores[order]), (weights * labels)[order], weights[order]
@@ -61,8 +62,8 @@ def gauc(
     Raises:
         ValueError: as `auc`.
     """
-    scores, labels, weights = _checked(scores, labels, weights)
-    _check_binary(labels)
+    scores, labels, weights = checked(scores, labels, weights)
+    check_binary(labels)
     groups = np.asarray(groups)
     if groups.shape != scores.shape:
         raise ValueError(f"groups have shape {groups.shape}, scores {scores.shape}")
@@ -97,8 +98,8 @@ def gauc_coverage(
     Raises:
         ValueError: as `gauc`.
     """
-    labels, _, weights = _checked(labels, labels, weights)
-    _check_binary(labels)
+    labels, _, weights = checked(labels, labels, weights)
+    check_binary(labels)
     counted = (np.asarray(groups) >= 0) & (weights > 0)
     _, places = np.unique(np.asarray(groups)[counted], return_inverse=True)
     rows = np.bincount(places)
@@ -107,92 +108,63 @@ def gauc_coverage(
     return int(mixed.sum()), int(rows[mixed].sum())
 
 
-def log_loss(
-    logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
-) -> float:
-    """Mean binary cross-entropy in nats, log(1 + e^z) - y z, for any finite logit z.
+class Ranking(NamedTuple):
+    """What the AUC of one run needs to know of its scores, whatever the weights.
+
+    Attributes:
+        positives: the rows with label 1, int64 [P].
+        negatives: the rows with label 0 by rising score, int64 [Q].
+        below: for each positive row, how many negatives score lower, int64 [P].
+        not_above: for each positive row, how many score no higher, int64 [P].
+    """
+
+    positives: np.ndarray
+    negatives: np.ndarray
+    below: np.ndarray
+    not_above: np.ndarray
+
+
+def rank(scores: np.ndarray, labels: np.ndarray) -> Ranking:
+    """The ranking of real scores [N] with labels 0 or 1 [N]."""
+    order = np.argsort(scores)
+    positive = np.asarray(labels)[order] == 1
+    positives, negatives = order[positive], order[~positive]
+    lower = scores[negatives]
+    return Ranking(
+        positives,
+        negatives,
+        np.searchsorted(lower, scores[positives], "left"),
+        np.searchsorted(lower, scores[positives], "right"),
+    )
+
+
+def weighted_auc(ranking: Ranking, weights: np.ndarray) -> np.ndarray:
+    """Exact AUC, ties counted one half, under many weightings of the same rows.
+
+    No sorting: one gather and one running sum over the rows for each weighting.
 
     Args:
-        logits: real [N].
-        labels: 0 or 1, [N].
-        weights: real [N] >= 0 or None.
-
-    Raises:
-        ValueError: as `auc`; or the weights sum to 0.
-    """
-    logits, labels, weights = _checked(logits, labels, weights)
-    _check_binary(labels)
-    return _mean(np.logaddexp(0.0, logits) - labels * logits, weights)
-
-
-def rmse(
-    predictions: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None
-) -> float:
-    """Root of the mean squared difference of real predictions and targets, [N] each.
-
-    Raises:
-        ValueError: shapes differ, a prediction is NaN or infinite, a weight is negative
-            or not finite, or the weights sum to 0.
-    """
-    predictions, targets, weights = _checked(predictions, targets, weights)
-    return float(np.sqrt(_mean((predictions - targets) ** 2, weights)))
-
-
-def calibration(
-    probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
-) -> float | None:
-    """Mean prediction / mean label: above 1, the model predicts too many positives.
-
-    Args:
-        probabilities: real [N] in [0, 1].
-        labels: 0 or 1, [N].
-        weights: real [N] >= 0 or None.
+        ranking: of the N rows.
+        weights: real [R, N] >= 0, positive for a row of each label.
 
     Returns:
-        The ratio, or None if no row of positive weight has label 1.
-
-    Raises:
-        ValueError: as `auc`.
+        float64 [R].
     """
-    probabilities, labels, weights = _checked(probabilities, labels, weights)
-    _check_binary(labels)
-    positive = weights @ labels
-    return float(weights @ probabilities / positive) if positive > 0 else None
+    positive = np.take(weights, ranking.positives, axis=1)
+    negative = np.zeros((len(weights), len(ranking.negatives) + 1))
+    taken = np.take(weights, ranking.negatives, axis=1)
+    np.cumsum(taken, axis=1, out=negative[:, 1:])
+    beaten = np.take(negative, ranking.below, axis=1)
+    beaten += np.take(negative, ranking.not_above, axis=1)
+    wins = np.einsum("rp,rp->r", positive, beaten) / 2
+    return wins / (positive.sum(axis=1, dtype=np.float64) * negative[:, -1])
 
 
-def _checked(
-    scores: np.ndarray, labels: np.ndarray, weights: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The three as float64 [N]."""
-    scores = np.asarray(scores, np.float64)
-    labels = np.asarray(labels, np.float64)
-    weights = (
-        np.ones(scores.shape) if weights is None else np.asarray(weights, np.float64)
-    )
-    if scores.ndim != 1 or not scores.shape == labels.shape == weights.shape:
-        raise ValueError(
-            "expected scores, labels and weights of one shape [N], found "
-            f"{scores.shape}, {labels.shape} and {weights.shape}"
-        )
-    bad = scores.size - np.count_nonzero(np.isfinite(scores))
-    if bad:
-        raise ValueError(f"{bad} of {scores.size} scores are NaN or infinite")
-    if not np.all((weights >= 0) & np.isfinite(weights)):
-        raise ValueError("expected finite weights >= 0")
-    return scores, labels, weights
-
-
-def _check_binary(labels: np.ndarray) -> None:
-    bad = np.count_nonzero((labels != 0) & (labels != 1))
-    if bad:
-        raise ValueError(f"{bad} of {labels.size} labels are neither 0 nor 1")
-
-
-def _mean(values: np.ndarray, weights: np.ndarray) -> float:
-    total = weights.sum()
-    if not total > 0:
-        raise ValueError("no row of positive weight to take a mean of")
-    return float(values @ weights / total)
+def _resampled_auc(
+    logits: Sequence[np.ndarray], labels: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray]:
+    rankings = [rank(scores, labels) for scores in logits]
+    return lambda weights: np.stack([weighted_auc(each, weights) for each in rankings])
 
 
 def _starts(*sorted_keys: np.ndarray) -> np.ndarray:
@@ -230,3 +202,28 @@ def _pairs(
     wins = positive * (below + negative / 2)
     wins, positive, negative = np.add.reduceat([wins, positive, negative], first, 1)
     return wins, positive, negative
+
+
+def _coverage(predicted: Predicted) -> dict[str, int]:
+    found = gauc_coverage(predicted.labels, predicted.groups, predicted.weights)
+    return dict(zip(("gauc_groups", "gauc_rows"), found, strict=True))
+
+
+METRICS = (
+    Metric(
+        "auc",
+        "AUC",
+        lambda p: auc(p.logits, p.labels, p.weights),
+        direction=1,
+        without="all of one class: no AUC",
+        resampled=_resampled_auc,
+    ),
+    Metric(
+        "gauc",
+        "GAUC",
+        lambda p: gauc(p.logits, p.labels, p.groups, p.weights),
+        direction=1,
+        needs_groups=True,
+        counts=_coverage,
+    ),
+)

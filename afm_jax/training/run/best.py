@@ -3,20 +3,19 @@
 import math
 from collections.abc import Iterable, Mapping
 
-MONITORS = {"auc": 1, "log_loss": -1, "rmse": -1}
-"""Metrics that can tell the best checkpoint; 1 where more is better, -1 where less."""
+from afm_jax.ops import metrics
 
 
 class Best:
     """Which of several steps has the best metric."""
 
     def __init__(self, monitor: str):
-        self._monitor, self._sign = monitor, MONITORS[monitor]
+        self._monitor, self._sign = monitor, metrics.DIRECTIONS[monitor]
         self._scores: dict[int, float] = {}
 
-    def note(self, step: int, metrics: Mapping[str, float | None] | None) -> None:
+    def note(self, step: int, found: Mapping[str, float | None] | None) -> None:
         """Takes the metrics of a step down; None, or NaN, does not count."""
-        value = (metrics or {}).get(self._monitor)
+        value = (found or {}).get(self._monitor)
         if value is not None and math.isfinite(value):
             self._scores[step] = self._sign * value
 

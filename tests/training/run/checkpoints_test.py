@@ -27,7 +27,7 @@ import pytest
 
 from afm_jax.errors import InputError
 from afm_jax.features import Field, Schema
-from afm_jax.training.checkpoints import Checkpoints
+from afm_jax.training.run.checkpoints import Checkpoints
 from afm_jax.training.state import TrainState
 
 SCHEMA = Schema(
@@ -329,7 +329,7 @@ def test_a_killed_save_leaves_the_checkpoint_before_it(tmp_path):
     here = pathlib.Path(__file__).parent
     run = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program), str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": f"{here}:{here.parents[1]}"},
+        env={**os.environ, "PYTHONPATH": f"{here}:{here.parents[2]}"},
         check=False,
     )
     assert run.returncode == -signal.SIGKILL

@@ -15,8 +15,9 @@ from absl import logging as absl_logging
 
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
-from afm_jax.training import checked_items, leaves
-from afm_jax.training.best import Best
+from afm_jax.training import leaves
+from afm_jax.training.run import checked_items
+from afm_jax.training.run.best import Best
 from afm_jax.training.state import ADDED
 
 T = TypeVar("T")
@@ -53,7 +54,7 @@ class Checkpoints:
             schema: what checkpoints carry and must agree with; None, if `read_only`,
                 for whatever they carry.
             read_only: to restore only; leaves the folder as it is.
-            monitor: the metric that tells the best checkpoint, of `best.MONITORS`.
+            monitor: the metric that tells the best checkpoint, of `ops.metrics.DIRECTIONS`.
 
         Raises:
             InputError: a file of this name, or `read_only` and there is no checkpoint.

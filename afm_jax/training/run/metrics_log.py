@@ -1,4 +1,4 @@
-"""What a run writes down: metrics.jsonl, TensorBoard events, and its last logits."""
+"""What a run writes down while it trains: lines of metrics, and TensorBoard events."""
 
 import itertools
 import json
@@ -9,19 +9,14 @@ import zlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from afm_jax import files
 from afm_jax.errors import InputError, install
 
 _log = logging.getLogger(__name__)
 
-METRICS = "metrics.jsonl"
-"""The file of the lines in a working directory."""
-
 
 class MetricsLog:
-    """Appends lines to `metrics.jsonl` in a folder, and the same to TensorBoard.
+    """Appends lines to a file, and the same to TensorBoard.
 
     Lines hold nothing that depends on the clock, so that a run that was killed and
     resumed leaves the file that it would have left otherwise.
@@ -32,7 +27,8 @@ class MetricsLog:
 
     def __init__(
         self,
-        workdir: pathlib.Path,
+        path: pathlib.Path,
+        events: pathlib.Path,
         *,
         step: int,
         written: Sequence[int] | None = None,
@@ -40,7 +36,8 @@ class MetricsLog:
         """Opens the files.
 
         Args:
-            workdir: an existing folder.
+            path: the file of the lines, in an existing folder.
+            events: what the names of TensorBoard's files begin with.
             step: the step that the run goes on from; lines of later steps, which a
                 killed run may have left, are dropped.
             written: the `checksums` of the run at this step; None if they are not known.
@@ -49,7 +46,6 @@ class MetricsLog:
             InputError: the file that is there does not hold such lines, or not those
                 that the run wrote.
         """
-        path = workdir / METRICS
         there = path.exists()
         lines = [line for line in _read(path) if line.content["step"] <= step]
         self.checksums = [zlib.crc32(line.text) for line in lines]
@@ -60,7 +56,7 @@ class MetricsLog:
         with files.written(path) as file:
             file.writelines(line.text for line in lines)
         self._file = path.open("ab")
-        self._events = _open_events(workdir, step)
+        self._events = _open_events(events, step)
 
     def write(self, step: int, line: dict[str, Any]) -> None:
         """Writes one line, {"step": step, **line}; numbers or dicts of numbers."""
@@ -87,38 +83,13 @@ class MetricsLog:
                 self._events.close()
 
 
-def logits_file(workdir: pathlib.Path, split: str) -> pathlib.Path:
-    """Where a run leaves its logits on a split: float32 [N], row by row."""
-    return workdir / "logits" / f"{split}.npy"
-
-
-def write_logits(workdir: pathlib.Path, split: str, logits: np.ndarray) -> None:
-    """Writes `logits_file`: whole or, if the process is killed, not at all.
-
-    Four bytes a row: for a few million rows less than one checkpoint of their tables.
-    """
-    path = logits_file(workdir, split)
-    path.parent.mkdir(exist_ok=True)
-    with files.written(path) as file:
-        np.save(file, np.asarray(logits, np.float32))
-
-
-def read_logits(workdir: pathlib.Path, split: str, num_rows: int) -> np.ndarray | None:
-    """What `write_logits` wrote, or None if it is not there, damaged, or of other rows."""
-    try:
-        logits = np.load(logits_file(workdir, split))
-    except (FileNotFoundError, EOFError, ValueError):
-        return None
-    return logits if logits.shape == (num_rows,) else None
-
-
-def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
-    """The lines that the run in a folder has written; none where the file is missing.
+def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
+    """The lines that a run has written; none where the file is missing.
 
     Raises:
         InputError: the file does not hold such lines.
     """
-    return [line.content for line in _read(workdir / METRICS)]
+    return [line.content for line in _read(path)]
 
 
 class _Line(NamedTuple):
@@ -154,9 +125,9 @@ def _check(path: pathlib.Path, found: Sequence[int], written: Sequence[int]) -> 
             )
 
 
-def _open_events(workdir: pathlib.Path, step: int) -> "_Events | None":
+def _open_events(prefix: pathlib.Path, step: int) -> "_Events | None":
     try:
-        return _Events(workdir, step)
+        return _Events(prefix, step)
     except ImportError:
         _log.info("No TensorBoard events; %s for them.", install("plots"))
         return None
@@ -169,13 +140,13 @@ class _Events:
     behind, to print a traceback when the process ends.
     """
 
-    def __init__(self, workdir: pathlib.Path, step: int):
+    def __init__(self, prefix: pathlib.Path, step: int):
         """Opens the file; TensorBoard is to forget what came after `step`."""
         from tensorboardX import event_file_writer, summary
         from tensorboardX.proto import event_pb2
 
         self._summary, self._proto = summary, event_pb2
-        self._writer = event_file_writer.EventsWriter(str(workdir / "events"))
+        self._writer = event_file_writer.EventsWriter(str(prefix))
         if step:
             start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
             self._write(step, session_log=start)
