@@ -13,6 +13,7 @@ LAYERS = (
     "afm_jax.ops",
     "afm_jax.modules",
     "afm_jax.models",
+    "afm_jax.testing",
     "afm_jax.training",
 )
 OPTIONAL = {
