@@ -19,17 +19,19 @@ from typing import Any
 
 from absl import flags
 
+from afm_jax.data.store import writer
 from afm_jax.errors import InputError, install
-from data import program, store_writer
+from experiments.cli import program
+from experiments.cli.progress import show_stages
 
 DATASETS = {
     "frappe": "data.frappe.frappe_dataset_builder.Builder",
     "criteo": "data.criteo.criteo_dataset_builder.Builder",
     "avazu": "data.avazu.avazu_dataset_builder.Builder",
     "movielens_100k": "data.movielens_100k.movielens_100k_dataset_builder.Builder",
-    "libfm": "data.raw_builder.LibfmBuilder",
-    "csv": "data.raw_builder.CsvBuilder",
-    "parquet": "data.raw_builder.ParquetBuilder",
+    "libfm": "afm_jax.data.preparation.raw_builder.LibfmBuilder",
+    "csv": "afm_jax.data.preparation.raw_builder.CsvBuilder",
+    "parquet": "afm_jax.data.preparation.raw_builder.ParquetBuilder",
     "synthetic": "data.synthetic.synthetic_dataset_builder.Builder",
 }
 
@@ -83,7 +85,7 @@ flags.DEFINE_integer(
 flags.DEFINE_list(
     "numeric_as",
     None,
-    "how numbers are kept: dense (standardised logarithms; the default), bucket_log2 or bucket_quantile, for all columns or as COLUMN:KIND for one",
+    "How numbers are kept: dense (standardised logarithms; the default), min_max (as they are, the training rows' smallest at 0 and largest at 1), bucket_log2 or bucket_quantile. KIND holds for all columns, COLUMN:KIND for one.",
     flag_values=FLAGS,
 )
 flags.DEFINE_integer(
@@ -176,16 +178,18 @@ def main() -> dict[str, Any]:
     if not needs_source and _SOURCE.value is not None:
         raise InputError("--source has no meaning for synthetic, which is drawn.")
     start = time.monotonic()
-    builder, source = _import("data.builder"), _SOURCE.value
+    builder, source = _import("afm_jax.data.preparation.builder"), _SOURCE.value
     module, _, attribute = DATASETS[_DATASET.value].rpartition(".")
-    written = builder.build(
-        getattr(_import(module), attribute),
-        data_dir=data_dir,
-        name=name,
-        source=None if source is None else pathlib.Path(source),
-        options=_options(),
-        overwrite=_OVERWRITE.value,
-    )
+    with show_stages() as advance:
+        written = builder.build(
+            getattr(_import(module), attribute),
+            data_dir=data_dir,
+            name=name,
+            source=None if source is None else pathlib.Path(source),
+            options=_options(),
+            overwrite=_OVERWRITE.value,
+            advance=advance,
+        )
     seconds = time.monotonic() - start
     if _RECORDS.value:
         _log.info("Records are in %s.", builder.write_records(data_dir, name))
@@ -204,14 +208,14 @@ def _of_a_store(data_dir: pathlib.Path, name: str) -> dict[str, Any]:
         other = given[0] if given else "upgrade"
         what = "verify" if _VERIFY.value else "upgrade"
         raise InputError(f"--{other} has no meaning beside --{what}.")
-    if _VERIFY.value:
-        return store_writer.verify(data_dir, name)
-    return _told(data_dir, name, _import("data.upgrade").upgrade(data_dir, name))
+    with show_stages() as advance:
+        if _VERIFY.value:
+            return writer.verify(data_dir, name, advance=advance)
+        upgrade = _import("afm_jax.data.store.upgrade").upgrade
+        return _told(data_dir, name, upgrade(data_dir, name, advance=advance))
 
 
-def _told(
-    data_dir: pathlib.Path, name: str, written: store_writer.Written
-) -> dict[str, Any]:
+def _told(data_dir: pathlib.Path, name: str, written: writer.Written) -> dict[str, Any]:
     """What a store holds: log lines, and the result."""
     for split in written.schema.rows:
         for what, shares in ("unseen", written.unseen), ("missing", written.missing):
@@ -255,7 +259,7 @@ def _import(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] in ("afm_jax", "data"):
+        if (error.name or "").split(".")[0] in ("afm_jax", "data", "experiments"):
             raise
         raise InputError(
             f"data.prepare needs the package {error.name!r}; {install('data')}."

@@ -2,7 +2,9 @@
 
 import os
 
-import data  # noqa: F401  # Before all that takes time: see data/start.py.
+from experiments.cli import start
+
+start.prepare()
 
 # jaxlib 0.10 reports an error for every kept function that it loads on a CPU for which
 # LLVM prefers no gathers, although nothing is wrong. Read when jaxlib is imported.

@@ -20,13 +20,13 @@ import scipy.stats
 from absl import flags
 from flax import linen as nn
 
+from afm_jax.data.loader import Loader
+from afm_jax.data.synthetic import planted
 from afm_jax.features import Batch, Schema
 from afm_jax.modules import pair_attention
 from afm_jax.ops import interactions
-from data import program
-from data.loader import Loader
-from data.synthetic import planted
 from experiments import runs, startup, workdirs
+from experiments.cli import program
 
 FLAGS = flags.FlagValues()
 
@@ -56,7 +56,7 @@ def main() -> dict[str, Any]:
     store = runs.open_data(config["dataset"], config["data_dir"])
     rows = runs.rows_of(store, config["dataset"], _SPLIT.value)
     loader = Loader(rows, _BATCH_SIZE.value, shuffle=False)
-    runs.tell_if_capped(_BATCH_SIZE.value, loader, _SPLIT.value)
+    runs.log_if_capped(_BATCH_SIZE.value, loader, _SPLIT.value)
     model, step, variables = runs.restore(
         workdir, store.schema, loader.batch(0, 0).features, _STEP.value
     )

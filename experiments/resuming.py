@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from absl import flags
 
 from afm_jax.errors import InputError
-from data import program
 from experiments import workdirs
+from experiments.cli import program
 
 
 def take_flags(

@@ -13,14 +13,14 @@ import numpy as np
 from flax import linen as nn
 
 from afm_jax import models
+from afm_jax.data import synthetic
+from afm_jax.data.loader import Loader
+from afm_jax.data.store.reader import Rows, Store, open_store
 from afm_jax.errors import InputError, did_you_mean
 from afm_jax.features import Features, Schema
 from afm_jax.training import evaluation, leaves, loop, state
 from afm_jax.training.checkpoints import Checkpoints
 from afm_jax.training.dataset import Dataset
-from data import synthetic
-from data.loader import Loader
-from data.store import Rows, Store, open_store
 from experiments import workdirs
 
 _log = logging.getLogger(__name__)
@@ -70,11 +70,11 @@ def loaders(
         )
         for name, rows in store.splits.items()
     }
-    tell_if_capped(batch_size, found["train"], "train")
+    log_if_capped(batch_size, found["train"], "train")
     return found
 
 
-def tell_if_capped(batch_size: int, loader: Loader, split: str) -> None:
+def log_if_capped(batch_size: int, loader: Loader, split: str) -> None:
     """Logs a line if a split has fewer rows than a batch was to have."""
     if loader.batch_size < batch_size:
         _log.info(

@@ -10,10 +10,10 @@ import pathlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from afm_jax import files
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
-from afm_jax.training import best, checked_items, loop, records
-from data import leftovers
+from afm_jax.training import best, checked_items, loop, metrics_log
 
 _log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ _RESULT = "result.json"
 _EVALUATED = ("validation", "test")
 _FILES = (
     *(CONFIG, _SCHEMA, _RESULT, "metrics.jsonl"),
-    *(str(records.logits_file(pathlib.Path(), name)) for name in _EVALUATED),
+    *(str(metrics_log.logits_file(pathlib.Path(), name)) for name in _EVALUATED),
 )
 _FOLDERS = (loop.CHECKPOINTS, "events", "logits")
 _NEEDED = ("model", "set", "dataset", "data_dir", "loss")
@@ -50,7 +50,7 @@ def held(workdir: pathlib.Path) -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(leftovers.made(workdir))
+            stack.enter_context(files.made(workdir))
             handle = os.open(workdir, os.O_RDONLY)
         except OSError as error:
             raise InputError(f"--workdir={workdir}: {error.strerror}.") from None
@@ -163,7 +163,7 @@ def finished(
     _check_data(workdir, schema)
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     whole = isinstance(result, dict) and set(result) >= _IN_RESULT
     return result if whole else None

@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 from hypothesis import strategies as st
 
-from data import readers, text
+from afm_jax.data import formats
+from afm_jax.data.formats import text
 
 SIGNS = b'"",,\t| \n\r\\\0\xff017+-.:e#x\x0b'
 PIECES = [bytes([sign]) for sign in SIGNS]
@@ -103,19 +104,19 @@ def rows_of(reader, path, *, weighted=False):
     names = [column.name for column in reader.layout.columns]
     if reader.check and frames:
         reader.check({name: pl.concat([f[name] for f in frames]) for name in names})
-    time = [readers.TIME] if reader.layout.order == readers.TIME else []
+    time = [formats.TIME] if reader.layout.order == formats.TIME else []
     rows = []
     for frame in frames:
-        assert frame[readers.LABEL].dtype == pl.Float32
+        assert frame[formats.LABEL].dtype == pl.Float32
         values = [_values(frame, name) for name in names if weighted]
-        for row in frame.select(readers.LABEL, *names, *values, *time).iter_rows():
+        for row in frame.select(formats.LABEL, *names, *values, *time).iter_rows():
             rows.append(tuple(None if _is_nan(value) else value for value in row))
     return rows
 
 
 def _values(frame, name):
     """The values of a column, which a frame leaves out where all are 1."""
-    values = readers.VALUES + name
+    values = formats.VALUES + name
     if values in frame.columns:
         return pl.col(values)
     if frame.schema[name] == pl.List:

@@ -6,9 +6,10 @@ import pathlib
 import numpy as np
 import pytest
 
+from afm_jax.data import synthetic
 from afm_jax.training import evaluation
-from data import program, synthetic
 from experiments import report, runs
+from experiments.cli import program
 
 
 @functools.cache

@@ -2,8 +2,8 @@
 
 import types
 
-from data.raw_builder import RawBuilder
-from data.readers import libfm
+from afm_jax.data.formats import libfm
+from afm_jax.data.preparation.raw_builder import RawBuilder
 
 FIELDS = (
     *("user", "item", "daytime", "weekday", "isweekend"),

@@ -2,9 +2,9 @@
 
 import pathlib
 
-from data.raw_builder import RawBuilder
-from data.readers import movielens_100k
-from data.sources import SourceFile
+from afm_jax.data.formats.sources import SourceFile
+from afm_jax.data.preparation.raw_builder import RawBuilder
+from data.movielens_100k import movielens_100k_reader
 
 
 class Builder(RawBuilder):
@@ -13,8 +13,8 @@ class Builder(RawBuilder):
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "The folder ml-100k of GroupLens with u.data, u.user, u.item and u.genre."
     )
-    reader = movielens_100k
+    reader = movielens_100k_reader
 
     def files(self, source: pathlib.Path, *, to_split: bool) -> list[SourceFile]:
         """The file of ratings; the other files in the folder are looked up by row."""
-        return [SourceFile(path, None) for path in movielens_100k.files(source)]
+        return [SourceFile(path, None) for path in movielens_100k_reader.files(source)]

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from afm_jax.data.preparation.builder import BlockBuilder, Encoded
+from afm_jax.data.store.reader import SPLITS, probabilities_file
+from afm_jax.data.store.writer import Block
+from afm_jax.data.synthetic.encoded import ROWS, make
+from afm_jax.data.synthetic.planted import NUM_DENSE, VOCAB_SIZES
 from afm_jax.errors import InputError
-from data.builder import BlockBuilder, Encoded
-from data.store import SPLITS, probabilities_file
-from data.store_writer import Block
-from data.synthetic.encoded import ROWS, make
-from data.synthetic.planted import NUM_DENSE, VOCAB_SIZES
 
 _OPTIONS = ("seed", "rows", "min_count")
 

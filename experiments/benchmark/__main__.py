@@ -30,7 +30,6 @@ from afm_jax import models
 from afm_jax.errors import InputError, did_you_mean
 from afm_jax.ops import attention as ops_attention
 from afm_jax.training import optimizers, steps
-from data import program
 from experiments import host_memory, runs, startup
 from experiments.benchmark import (
     attention,
@@ -44,6 +43,7 @@ from experiments.benchmark import (
     workload,
 )
 from experiments.benchmark.peers import suite as peers
+from experiments.cli import program
 
 FLAGS = flags.FlagValues()
 

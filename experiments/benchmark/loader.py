@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from data.loader import Loader
-from data.store import Rows
+from afm_jax.data.loader import Loader
+from afm_jax.data.store.reader import Rows
 from experiments.benchmark import timing, workload
 
 

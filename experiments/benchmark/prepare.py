@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
-from data import synthetic
+from afm_jax.data import synthetic
 from experiments.benchmark import processes, timing
 
 _log = logging.getLogger(__name__)

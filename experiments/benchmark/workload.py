@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from data.store import Rows
+from afm_jax.data.store.reader import Rows
 
 NUM_FIELDS = 26
 NUM_DENSE = 13

@@ -7,9 +7,9 @@ import jax
 import numpy as np
 import pytest
 
+from afm_jax.data.loader import AHEAD, Loader
+from afm_jax.data.store.reader import Rows
 from afm_jax.errors import InputError
-from data.loader import AHEAD, Loader
-from data.store import Rows
 
 N = 1_003
 
@@ -114,7 +114,7 @@ def test_arrays_are_contiguous_and_of_32_bits(rows):
     for loader in (Loader(rows, 64), Loader(rows, 64, shuffle=False)):
         batch = loader.batch(0, 15)
         assert batch.features.ids.dtype == np.int32
-        assert batch.rows is None
+        assert batch.unique_ids is None
         for array in [*batch.features, batch.labels, batch.weights]:
             assert array.flags.c_contiguous
             assert len(array) == 64
@@ -265,7 +265,7 @@ def test_a_step_outside_the_epoch_is_refused(rows, step):
 def test_bad_sizes_are_refused(rows):
     with pytest.raises(InputError, match="batch size 0"):
         Loader(rows, 0)
-    empty = rows.take(slice(0))
+    empty = rows.slice(0, 0)
     with pytest.raises(InputError, match="no rows"):
         Loader(empty, 64)
 

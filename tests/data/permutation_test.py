@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from data.permutation import permute
+from afm_jax.data.permutation import permute
 
 SIZES = [*range(1, 70), 97, 4096, 4097, 65537, 100_003]
 

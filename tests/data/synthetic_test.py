@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from sklearn import linear_model, metrics
 
+from afm_jax.data import synthetic
+from afm_jax.data.synthetic import planted
 from afm_jax.features import MISSING, UNSEEN
-from data import synthetic
-from data.synthetic import planted
 
 ROWS = {"train": 20_000, "validation": 3_000, "test": 2_000}
 

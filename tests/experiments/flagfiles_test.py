@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from afm_jax.features import DenseColumn, Features, Field, Schema
-from data import prepare, program
+from data import prepare
 from experiments import runs, train
+from experiments.cli import program
 
 FOLDER = pathlib.Path(train.__file__).parent / "flagfiles"
 FILES = sorted(FOLDER.glob("*.flags"))

@@ -9,7 +9,8 @@ import pytest
 
 pytest.importorskip("tensorflow_datasets", reason="needs the extra 'data'")
 
-from data import prepare, program
+from data import prepare
+from experiments.cli import program
 
 ROOT = pathlib.Path(__file__).parents[2]
 

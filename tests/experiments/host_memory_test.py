@@ -31,7 +31,7 @@ def returned(sizes):
     return full - resident()
 print(returned([16] * 8), returned([128]))
 """
-IMPORTS = "import afm_jax.training.loop, data.loader, experiments.train, experiments.host_memory\n"
+IMPORTS = "import afm_jax.training.loop, afm_jax.data.loader, experiments.train, experiments.host_memory\n"
 KEEP = "from experiments import host_memory; host_memory.keep_freed()\n"
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="glibc only")

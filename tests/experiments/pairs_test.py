@@ -7,11 +7,11 @@ import programs
 import pytest
 
 from afm_jax import models
+from afm_jax.data.synthetic import planted
 from afm_jax.errors import InputError
 from afm_jax.features import Batch
 from afm_jax.modules import pair_attention
 from afm_jax.ops import interactions
-from data.synthetic import planted
 from experiments import pairs, train
 
 

@@ -7,8 +7,8 @@ import programs
 import pytest
 
 from afm_jax.errors import InputError
-from data import program
 from experiments import resuming, train, workdirs
+from experiments.cli import program
 
 FLAGS = (
     *("--model=fm", "--set=embedding_dim=3", "--set=init_stddev=0.1", "--epochs=2"),

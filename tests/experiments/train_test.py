@@ -133,8 +133,8 @@ def test_what_asks_to_stop_saves_and_the_printed_command_goes_on(tmp_path, kind)
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(arguments, words, tmp_path, capsys):
-    from data import program
     from experiments import train
+    from experiments.cli import program
 
     workdir = f"--workdir={tmp_path}/run"
     code = program.run(train.main, train.FLAGS, ["train", workdir, *arguments])

@@ -15,7 +15,8 @@ pytest.importorskip("tensorflow_datasets", reason="needs the extra 'data'")
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from data import prepare, program
+from data import prepare
+from experiments.cli import program
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -32,7 +33,7 @@ class Required(importlib.machinery.PathFinder):
 sys.meta_path[sys.meta_path.index(importlib.machinery.PathFinder)] = Required
 
 import afm_jax
-from data import program
+from experiments.cli import program
 from experiments import evaluate, train
 flags = [f"--data_dir={data_dir}", f"--workdir={workdir}", "--model=fm"]
 flags += ["--set=embedding_dim=4", "--batch_size=128", "--log_every=1"]

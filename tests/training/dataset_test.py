@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from afm_jax.data.loader import Loader
+from afm_jax.data.store.reader import Rows
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
 from afm_jax.training import dataset
 from afm_jax.training.dataset import Dataset
-from data.loader import Loader
-from data.store import Rows
 
 
 def loader(labels, weights=None):

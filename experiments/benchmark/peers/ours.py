@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from afm_jax import models
+from afm_jax.data.store.reader import Rows
 from afm_jax.training import optimizers
-from data.store import Rows
 from experiments import startup
 from experiments.benchmark import evaluation, step, timing
 from experiments.benchmark.peers import handover, protocol

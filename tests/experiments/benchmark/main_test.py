@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from data import prepare, program
+from data import prepare
 from experiments import host_memory, train
 from experiments.benchmark import __main__ as benchmark
 from experiments.benchmark import processes
+from experiments.cli import program
 
 QUICK = ("--windows=3", "--seconds=0.001")
 

@@ -1,0 +1,1 @@
+"""From frames to encoded rows: codes on disk, splits, fitted fields, blocks of a store."""

@@ -1,0 +1,174 @@
+"""The builder of data sets from raw files: reader, spill, splits, encoding.
+
+Imports tensorflow_datasets and polars, so import it inside the function that builds.
+"""
+
+import functools
+import logging
+import pathlib
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from afm_jax.data.fields import multi_valued, numeric
+from afm_jax.data.formats import csv, libfm, parquet, sources
+from afm_jax.data.preparation import encoding, splits
+from afm_jax.data.preparation.builder import BlockBuilder, Encoded
+from afm_jax.data.preparation.spill import spill
+from afm_jax.errors import InputError
+from afm_jax.features import Schema
+
+DEFAULTS: Mapping[str, Any] = {
+    "min_count": 1,
+    "numeric_as": ("dense",),
+    "buckets": 20,
+    "max_slots": (),
+    "split": None,
+    "fractions": None,
+    "seed": 0,
+    "label": None,
+    "categorical": (),
+    "numeric": (),
+    "multi_valued": (),
+    "separator": "|",
+    "time": None,
+    "field_sizes": (),
+    "field_names": None,
+}
+"""All options of a preparation.
+
+`split` None: given files, else random. `fractions` None: see `splits.resolve_fractions`.
+"""
+
+_log = logging.getLogger(__name__)
+
+_FOR_ALL = (
+    *("min_count", "numeric_as", "buckets", "max_slots"),
+    *("split", "fractions", "seed"),
+)
+
+
+class RawBuilder(BlockBuilder):
+    """A data set made of raw files; a subclass says how they are read.
+
+    Attributes:
+        reader: a module as `afm_jax.data.formats` describes.
+        defaults: options that differ from DEFAULTS.
+    """
+
+    reader: Any
+    defaults: Mapping[str, Any] = types.MappingProxyType({})
+
+    def files(
+        self, source: pathlib.Path, *, to_split: bool
+    ) -> list[sources.SourceFile]:
+        """The files of the source; see `sources.find`."""
+        return sources.find(source, to_split=to_split)
+
+    def encode(self, source: pathlib.Path | None, folder: pathlib.Path) -> Encoded:
+        """Reads the source once, into `folder / "scratch"`; see `BlockBuilder.encode`."""
+        if source is None:
+            raise InputError(f"{self.name} is made from files; name their folder.")
+        options = self._options()
+        to_split = not {"split", "fractions", "seed"}.isdisjoint(self.options)
+        files = self.files(source, to_split=to_split)
+        reader = self.reader.open_reader([file.path for file in files], options)
+        if reader.names is not None:
+            sources.require_one_table(files, reader.names)
+        kinds = numeric.kinds(reader.layout, options["numeric_as"])
+        max_slots = multi_valued.slot_limits(reader.layout, options["max_slots"])
+        if "buckets" in self.options and "bucket_quantile" not in kinds:
+            raise InputError(
+                "--buckets has no meaning without --numeric_as=bucket_quantile."
+            )
+        if "seed" in self.options and options["split"] == "time":
+            raise InputError("--seed has no meaning for --split=time.")
+        options.update(_how_to_split(files, options))
+        spilled = spill(
+            files,
+            reader,
+            folder / "scratch",
+            functools.partial(numeric.prepare, kinds=kinds),
+            advance=self.advance,
+        )
+        assigned = splits.assign(
+            spilled, options["split"], options["fractions"], options["seed"]
+        )
+        fitted = encoding.fit(
+            spilled,
+            assigned,
+            kinds,
+            min_count=options["min_count"],
+            buckets=options["buckets"],
+            max_slots=max_slots,
+        )
+        fitted.save_vocabularies(folder)
+        schema = Schema(
+            dataset=self.name,
+            fields=fitted.fields,
+            dense=fitted.dense_columns,
+            label=reader.layout.label,
+            sources=spilled.checksums,
+            options={name: options[name] for name in (*_FOR_ALL, *self.reader.OPTIONS)},
+            source_rows=spilled.source_rows,
+        )
+        return Encoded(
+            schema, encoding.encode(spilled, assigned, fitted, advance=self.advance)
+        )
+
+    def _options(self) -> dict[str, Any]:
+        known = (*_FOR_ALL, *self.reader.OPTIONS)
+        strange = [name for name in self.options if name not in known]
+        if strange:
+            raise InputError(
+                f"--{strange[0]} has no meaning for {type(self).name}; its options are {', '.join(known)}."
+            )
+        options = {**DEFAULTS, **self.defaults, **self.options}
+        if options["split"] not in (None, "random", "time"):
+            raise InputError(f"split is {options['split']!r}, expected random or time.")
+        for name, least in (("min_count", 1), ("buckets", 2), ("seed", 0)):
+            if options[name] < least:
+                raise InputError(
+                    f"--{name}={options[name]}, expected at least {least}."
+                )
+        return options
+
+
+def _how_to_split(
+    files: Sequence[sources.SourceFile], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The options split, fractions and seed, as far as they have a meaning."""
+    given = {file.split for file in files}
+    if None not in given:
+        return {"split": None, "fractions": None, "seed": None}
+    fractions = splits.resolve_fractions(
+        options["fractions"], given_test="test" in given
+    )
+    if "test" in given:
+        _log.info(
+            "There is no validation file: %g%% of the training rows are held out for validation.",
+            100 * fractions[1],
+        )
+    how = options["split"] or "random"
+    return {"split": how, "fractions": fractions, "seed": options["seed"]}
+
+
+class LibfmBuilder(RawBuilder):
+    """Any files in libFM's format."""
+
+    name = "libfm"
+    reader = libfm
+
+
+class CsvBuilder(RawBuilder):
+    """Any CSV files with a header."""
+
+    name = "csv"
+    reader = csv
+
+
+class ParquetBuilder(RawBuilder):
+    """Any parquet files."""
+
+    name = "parquet"
+    reader = parquet

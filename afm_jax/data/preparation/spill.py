@@ -1,0 +1,243 @@
+"""One pass over raw files that leaves them on disk as codes and numbers.
+
+Text is read, parsed and hashed once: every string becomes a code, numbered as strings
+are first met, and the rest of the preparation (splits, counts, vocabularies, ids) works
+on these codes, many times faster than on text. Memory holds the distinct strings and a
+few chunks.
+"""
+
+import collections
+import concurrent.futures
+import os
+import pathlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import polars as pl
+
+from afm_jax.data import formats
+from afm_jax.data.fields.codes import Block, Dictionary, Many
+from afm_jax.data.formats import sources, text
+from afm_jax.data.progress import Advance, silent
+
+WORKERS = min(8, os.cpu_count() or 1)
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+class Stored(NamedTuple):
+    """A block on disk.
+
+    Attributes:
+        path: its file.
+        rows: number of rows.
+        split: the given split of the rows, if any.
+        source: the path of the raw file that the rows are from.
+    """
+
+    path: pathlib.Path
+    rows: int
+    split: str | None
+    source: pathlib.Path
+
+    def load(self) -> Block:
+        """The block."""
+        with self.path.open("rb") as file:
+            times, labels, numbers, codes, values = (np.load(file) for _ in range(5))
+            many = []
+            while file.read(1):
+                many.append(Many(*(np.load(file) for _ in range(3))))
+        return Block(times, labels, numbers, codes, values, tuple(many))
+
+    def load_times(self) -> np.ndarray:
+        """The times of the block only."""
+        with self.path.open("rb") as file:
+            return np.load(file)
+
+
+class Spill(NamedTuple):
+    """All rows of a source on disk.
+
+    Attributes:
+        layout: the columns.
+        blocks: the blocks in the order of the rows.
+        dictionaries: the strings of each categorical or multi-valued column, by name.
+        checksums: checksum of each file, by its path below the folder of all files.
+        source_rows: rows of each file, by the same path, in the order of the rows.
+        weighted: whether any value is not 1.
+    """
+
+    layout: formats.Layout
+    blocks: list[Stored]
+    dictionaries: Mapping[str, Dictionary]
+    checksums: Mapping[str, str]
+    source_rows: Mapping[str, int]
+    weighted: bool
+
+
+def spill(
+    files: Sequence[sources.SourceFile],
+    reader: formats.Reader,
+    folder: pathlib.Path,
+    prepare_numbers: Callable[[np.ndarray], np.ndarray],
+    *,
+    advance: Advance = silent,
+) -> Spill:
+    """Reads all files and stores their rows.
+
+    Args:
+        files: what to read, in order.
+        reader: how.
+        folder: where the blocks go; made if need be.
+        prepare_numbers: applied to the float64 [numeric columns, N] of each block.
+        advance: told how many megabytes have been read.
+
+    Raises:
+        InputError: what the reader found wrong.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    dictionaries = {
+        column.name: Dictionary()
+        for column in reader.layout.columns
+        if column.kind != "numeric"
+    }
+
+    def store(
+        task: tuple[pathlib.Path, sources.SourceFile, formats.Part],
+    ) -> tuple[Stored, bool]:
+        path, file, part = task
+        block = _block(part.parse(), reader.layout, dictionaries, prepare_numbers)
+        _save(block, path)
+        weighted = block.values.size > 0 or any(m.values.size > 0 for m in block.many)
+        stored = Stored(path, len(block.labels), file.split, file.path)
+        return stored, weighted
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        paths = [*(file.path for file in files), *reader.tables]
+        common = os.path.commonpath([path.parent for path in paths])
+        names = [path.relative_to(common).as_posix() for path in paths]
+        checksums = pool.map(text.checksum, paths)
+        stored = list(ordered_map(store, _tasks(files, reader, folder, advance)))
+        if reader.check:
+            reader.check({name: of.strings() for name, of in dictionaries.items()})
+        rows = dict.fromkeys(paths[: len(files)], 0)
+        for block, _ in stored:
+            rows[block.source] += block.rows
+        return Spill(
+            layout=reader.layout,
+            blocks=[block for block, _ in stored],
+            dictionaries=dictionaries,
+            checksums=dict(zip(names, checksums, strict=True)),
+            source_rows=dict(zip(names, rows.values(), strict=False)),
+            weighted=any(weighted for _, weighted in stored),
+        )
+
+
+def ordered_map(function: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[_R]:
+    """The results in order, computed by threads that are a few items ahead.
+
+    The items are taken in the calling thread. The first error, in order, ends it.
+    """
+    pool = concurrent.futures.ThreadPoolExecutor(WORKERS)
+    waiting: collections.deque[concurrent.futures.Future[_R]] = collections.deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > WORKERS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _tasks(
+    files: Sequence[sources.SourceFile],
+    reader: formats.Reader,
+    folder: pathlib.Path,
+    advance: Advance,
+) -> Iterator[tuple[pathlib.Path, sources.SourceFile, formats.Part]]:
+    count = 0
+    total = sum(file.path.stat().st_size for file in files) / 1e6
+    for file in files:
+        taken = 0
+        for part in reader.parts(file.path):
+            yield folder / f"{count:06d}", file, part
+            count += 1
+            advance("read", (part.taken - taken) / 1e6, total, "MB")
+            taken = part.taken
+
+
+def _block(
+    frame: pl.DataFrame,
+    layout: formats.Layout,
+    dictionaries: Mapping[str, Dictionary],
+    prepare_numbers: Callable[[np.ndarray], np.ndarray],
+) -> Block:
+    rows = frame.height
+    names: dict[str, list[str]] = {"categorical": [], "numeric": [], "multi_valued": []}
+    for column in layout.columns:
+        names[column.kind].append(column.name)
+    numbers = _matrix(
+        frame.lazy().select(pl.col(names["numeric"]).fill_null(np.nan)),
+        rows,
+        np.float64,
+    )
+    codes = _matrix(
+        frame.lazy().select(
+            dictionaries[name].codes(pl.col(name)) for name in names["categorical"]
+        ),
+        rows,
+        np.uint32,
+    )
+    values = np.zeros(0, np.float32)
+    weighted = [formats.VALUES + name for name in names["categorical"]]
+    if weighted and weighted[0] in frame.columns:
+        values = _matrix(frame.lazy().select(weighted), rows, np.float32)
+    return Block(
+        times=frame[formats.TIME].to_numpy()
+        if layout.order == formats.TIME
+        else np.zeros(0),
+        labels=frame[formats.LABEL].to_numpy(),
+        numbers=prepare_numbers(numbers),
+        codes=codes,
+        values=values,
+        many=tuple(
+            _many(frame, name, dictionaries[name]) for name in names["multi_valued"]
+        ),
+    )
+
+
+def _matrix(frame: pl.LazyFrame, rows: int, dtype: Any) -> np.ndarray:
+    """[columns, rows], whose columns polars computes in parallel."""
+    columns = frame.collect().get_columns()
+    matrix = np.empty((len(columns), rows), dtype)
+    for row, column in zip(matrix, columns, strict=True):
+        row[:] = column.to_numpy()
+    return matrix
+
+
+def _many(frame: pl.DataFrame, name: str, dictionary: Dictionary) -> Many:
+    lengths = frame[name].list.len().fill_null(0)
+    full = lengths > 0
+    items = frame[name].filter(full).explode().to_frame()
+    values = np.zeros(0, np.float32)
+    if formats.VALUES + name in frame.columns:
+        values = frame[formats.VALUES + name].filter(full).explode().to_numpy()
+    return Many(
+        lengths.cast(pl.Int32).to_numpy(),
+        items.select(dictionary.codes(pl.col(name))).to_series().to_numpy(),
+        values,
+    )
+
+
+def _save(block: Block, path: pathlib.Path) -> None:
+    with path.open("wb") as file:
+        for array in block[:-1]:
+            np.save(file, array)
+        for many in block.many:
+            file.write(b"m")
+            for array in many:
+                np.save(file, array)

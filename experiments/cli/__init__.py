@@ -1,0 +1,1 @@
+"""How every program behaves, one file a concern; `program` puts them together."""
