@@ -368,7 +368,7 @@ def test_defaults_pass_the_checks_of_hyperparameters(name):
     assert {"vocab_size", "slot_fields"} < set(hyperparameters)
 
 
-@pytest.mark.parametrize("name", ["lr", "afm_deep", "autoint", "xdeepfm"])
+@pytest.mark.parametrize("name", ["lr"])
 def test_the_check_of_models_of_ones_own_finds_nothing_in_ours(name):
     model = make_case(name, "full").model
     widths = {
