@@ -17,6 +17,7 @@ LINES = (
         "afm_jax.ops",
         "afm_jax.modules",
         "afm_jax.models",
+        "afm_jax.testing",
         "afm_jax.training",
         "afm_jax.inference",
         "afm_jax.api",

@@ -7,8 +7,10 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jaxtyping import Float
 
 from afm_jax.errors import check_one_of
+from afm_jax.features import Array
 from afm_jax.ops import attention
 
 Weights = Literal["learned", "frozen", "uniform"]
@@ -45,7 +47,9 @@ class AttentionPooling(nn.Module):
     pooling: Pooling = "mean"
 
     @nn.compact
-    def __call__(self, embeddings: jax.Array, *, train: bool = False) -> jax.Array:
+    def __call__(
+        self, embeddings: Float[Array, "B F k"], *, train: bool = False
+    ) -> Float[jax.Array, "B k"]:
         """The pooled vector, float32 [B, k], of embeddings float32 [B, F, k].
 
         Raises:

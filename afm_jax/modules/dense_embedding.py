@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jaxtyping import Float
 
 from afm_jax.features import Array
 
@@ -22,7 +23,9 @@ class DenseEmbedding(nn.Module):
     init_stddev: float = 1e-4
 
     @nn.compact
-    def __call__(self, dense: Array) -> jax.Array:
+    def __call__(
+        self, dense: Float[Array, "B D"]
+    ) -> Float[jax.Array, "B D {self.embedding_dim}"]:
         """The vector of each column, float32 [B, D, k], of columns float32 [B, D]."""
         num_rows, num_dense = dense.shape
         if num_dense == 0:

@@ -3,7 +3,9 @@
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jaxtyping import Float
 
+from afm_jax.features import Array
 from afm_jax.ops import matmul
 
 
@@ -22,7 +24,9 @@ class Dense(nn.Module):
     use_bias: bool = True
 
     @nn.compact
-    def __call__(self, inputs: jax.Array) -> jax.Array:
+    def __call__(
+        self, inputs: Float[Array, "*batch n"]
+    ) -> Float[jax.Array, "*batch {self.features}"]:
         """float32 [..., features] of inputs float32 [..., n]."""
         shape = inputs.shape[-1], self.features
         kernel = self.param("kernel", nn.initializers.xavier_normal(), shape)

@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 
 import jax
 from flax import linen as nn
+from jaxtyping import Float
 
 from afm_jax.errors import check_one_of
 from afm_jax.features import Array, Features
@@ -17,6 +18,7 @@ Inputs = Literal["all", "fields", "dense", "dense_tower"]
 _XAVIER_NORMAL = nn.initializers.xavier_normal()
 
 
+@typing.runtime_checkable
 class HasTower(embedding.HasTables, Protocol):
     """A model that has a first-order part or a tower; see `logits_of`."""
 
@@ -27,10 +29,10 @@ class HasTower(embedding.HasTables, Protocol):
 def logits_of(
     model: HasTower,
     features: Features,
-    vector: jax.Array,
+    vector: Float[Array, "B n"],
     *,
     kernel_init: nn.initializers.Initializer = _XAVIER_NORMAL,
-) -> jax.Array:
+) -> Float[jax.Array, " B"]:
     """The logits of a model from its last vector z and its first-order part.
 
     They are w_0 + sum_i w_i x_i + p^T z. Where `first_order_inputs` is 'dense_tower',
@@ -78,7 +80,9 @@ class DenseTower(nn.Module):
     width: int
 
     @nn.compact
-    def __call__(self, dense: Array) -> jax.Array:
+    def __call__(
+        self, dense: Float[Array, "B D"]
+    ) -> Float[jax.Array, "rows {self.width}"]:
         """float32 [B, width], or [1, width] without dense columns, of float32 [B, D]."""
         bias = self.param("bias", nn.initializers.zeros, (self.width,))[None]
         num_dense = dense.shape[-1]

@@ -1,15 +1,18 @@
 """The embedding table that all fields share."""
 
+import typing
 from typing import Protocol
 
 import jax
 from flax import linen as nn
+from jaxtyping import Float
 
 from afm_jax.features import Features
 from afm_jax.modules import table_init
 from afm_jax.ops import embedding
 
 
+@typing.runtime_checkable
 class HasTables(Protocol):
     """A model whose tables these are; see `FieldEmbedding` for the attributes."""
 
@@ -25,7 +28,7 @@ class HasTables(Protocol):
 
 def field_vectors(
     model: HasTables, embedding_dim: int, features: Features
-) -> jax.Array:
+) -> Float[jax.Array, "B F {embedding_dim}"]:
     """The vector of each field, float32 [B, F, embedding_dim].
 
     Called from the model that is to own the `FieldEmbedding`, which is its submodule
@@ -59,7 +62,9 @@ class FieldEmbedding(nn.Module):
     init_stddev: float = 1e-4
 
     @nn.compact
-    def __call__(self, features: Features) -> jax.Array:
+    def __call__(
+        self, features: Features
+    ) -> Float[jax.Array, "B F {self.embedding_dim}"]:
         """The vector of each field, float32 [B, F, k]; see `ops.embedding.embed_fields`."""
         table = self.param(
             "table",

@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jaxtyping import Float
 
 from afm_jax.errors import check_one_of
 from afm_jax.features import Features
@@ -16,6 +17,7 @@ from afm_jax.ops.embedding import embed_fields
 Inputs = Literal["all", "fields", "dense"]
 
 
+@typing.runtime_checkable
 class HasFirstOrder(embedding.HasTables, Protocol):
     """A model with a first-order part; see `FirstOrder` for the attributes."""
 
@@ -23,7 +25,9 @@ class HasFirstOrder(embedding.HasTables, Protocol):
     def first_order_inputs(self) -> Inputs: ...
 
 
-def first_order_logits(model: HasFirstOrder, features: Features) -> jax.Array:
+def first_order_logits(
+    model: HasFirstOrder, features: Features
+) -> Float[jax.Array, " B"]:
     """The first-order part of the logits, float32 [B].
 
     Called from the model that is to own the `FirstOrder`, which is its submodule
@@ -62,7 +66,7 @@ class FirstOrder(nn.Module):
     init_stddev: float = 1e-4
 
     @nn.compact
-    def __call__(self, features: Features) -> jax.Array:
+    def __call__(self, features: Features) -> Float[jax.Array, " B"]:
         """The first-order part of the logits, float32 [B].
 
         Raises:

@@ -4,9 +4,12 @@ import typing
 from typing import Literal
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
+from jaxtyping import Float
 
 from afm_jax.errors import check_one_of
+from afm_jax.features import Array
 from afm_jax.modules import dense_layer, norms
 
 DropoutAfter = Literal["every_layer", "last_layer"]
@@ -33,7 +36,9 @@ class MLP(nn.Module):
     dropout_after: DropoutAfter = "every_layer"
 
     @nn.compact
-    def __call__(self, inputs: jax.Array, *, train: bool = False) -> jax.Array:
+    def __call__(
+        self, inputs: Float[Array, "B n"], *, train: bool = False
+    ) -> Float[jax.Array, "B width"]:
         """The last hidden layer, float32 [B, hidden_dims[-1]], of inputs [B, any].
 
         Raises:
@@ -42,7 +47,7 @@ class MLP(nn.Module):
         norms.check(self.normalization)
         check_one_of("dropout_after", self.dropout_after, typing.get_args(DropoutAfter))
         last = len(self.hidden_dims) - 1
-        hidden = inputs
+        hidden = jnp.asarray(inputs)
         for i, width in enumerate(self.hidden_dims):
             hidden = dense_layer.Dense(features=width, name=f"hidden_{i}")(hidden)
             hidden = norms.normalize(

@@ -5,9 +5,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
+from jaxtyping import Float
 
 from afm_jax.errors import InputError, check_one_of
+from afm_jax.features import Array
 
 Normalization = Literal["batch", "layer", None]
 
@@ -18,8 +21,12 @@ def check(normalization: Normalization) -> None:
 
 
 def normalize(
-    inputs: jax.Array, normalization: Normalization, *, train: bool, name: str
-) -> jax.Array:
+    inputs: Float[Array, "B d"],
+    normalization: Normalization,
+    *,
+    train: bool,
+    name: str,
+) -> Float[jax.Array, "B d"]:
     """Inputs of mean 0 and variance 1, times a scale (1), plus a bias (0).
 
     Called from the module that is to own the scale and the bias.
@@ -41,12 +48,12 @@ def normalize(
         return batch_norm(inputs, train=train, name=name)
     if normalization == "layer":
         return layer_norm(inputs, name=name)
-    return inputs
+    return jnp.asarray(inputs)
 
 
 def batch_norm(
-    inputs: jax.Array, *, train: bool, name: str, axis: int = -1
-) -> jax.Array:
+    inputs: Float[Array, "*shape"], *, train: bool, name: str, axis: int = -1
+) -> Float[jax.Array, "*shape"]:
     """(x - mean) / sqrt(variance + 1e-5) over all axes but one (Ioffe and Szegedy 2015).
 
     Keeps the running mean and variance in the collection 'batch_stats', to be mutable
@@ -74,8 +81,8 @@ def batch_norm(
 
 
 def layer_norm(
-    inputs: jax.Array, *, name: str, feature_axes: Sequence[int] = (-1,)
-) -> jax.Array:
+    inputs: Float[Array, "*shape"], *, name: str, feature_axes: Sequence[int] = (-1,)
+) -> Float[jax.Array, "*shape"]:
     """(x - mean) / sqrt(variance + 1e-5) over the last axis (Ba et al. 2016).
 
     Args:

@@ -2,7 +2,9 @@
 
 import jax
 from flax import linen as nn
+from jaxtyping import Float
 
+from afm_jax.features import Array
 from afm_jax.ops import exact
 
 
@@ -22,7 +24,7 @@ class Output(nn.Module):
     kernel_init: nn.initializers.Initializer = nn.initializers.xavier_normal()
 
     @nn.compact
-    def __call__(self, inputs: jax.Array) -> jax.Array:
+    def __call__(self, inputs: Float[Array, "B n"]) -> Float[jax.Array, " B"]:
         """float32 [B] of inputs float32 [B, n]."""
         kernel = self.param("kernel", self.kernel_init, (inputs.shape[-1], 1))
         logits = exact.dot(inputs, kernel)

@@ -2,9 +2,14 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
+
+from afm_jax.features import Array
 
 
-def anova_kernel(embeddings: jax.Array, order: int) -> jax.Array:
+def anova_kernel(
+    embeddings: Float[Array, "*batch F k"], order: int
+) -> Float[jax.Array, "*batch k"]:
     """Sum of the element-wise products of all sets of `order` fields.
 
     A^m = sum_{i_1 < ... < i_m} v_{i_1} * ... * v_{i_m}, the kernel of higher-order

@@ -23,8 +23,10 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from afm_jax.errors import check_one_of
+from afm_jax.features import Array
 from afm_jax.ops import (
     batch_split,
     blocked_attention,
@@ -42,13 +44,13 @@ _log = logging.getLogger(__name__)
 
 
 def attention_weights(
-    embeddings: jax.Array,
-    kernel: jax.Array,
-    bias: jax.Array,
-    query: jax.Array,
+    embeddings: Float[Array, "*batch F k"],
+    kernel: Float[Array, "k t"],
+    bias: Float[Array, " t"],
+    query: Float[Array, " t"],
     *,
     implementation: Implementation = "auto",
-) -> jax.Array:
+) -> Float[jax.Array, "*batch F*(F-1)//2"]:
     """How much each pair of fields counts: the softmax of a score over the pairs.
 
     a_ij = softmax_ij(h^T relu(W (v_i * v_j) x_i x_j + b)), the attention network of AFM
@@ -84,15 +86,15 @@ def attention_weights(
 
 
 def attention_pooling(
-    embeddings: jax.Array,
-    kernel: jax.Array,
-    bias: jax.Array,
-    query: jax.Array,
+    embeddings: Float[Array, "*batch F k"],
+    kernel: Float[Array, "k t"],
+    bias: Float[Array, " t"],
+    query: Float[Array, " t"],
     *,
     dropout_rate: float = 0.0,
     key: jax.Array | None = None,
     implementation: Implementation = "auto",
-) -> jax.Array:
+) -> Float[jax.Array, "*batch k"]:
     """Mean of the pair products, each weighted by its attention.
 
     sum_{i<j} a_ij (v_i * v_j) x_i x_j, a_ij as in `attention_weights`: the
@@ -168,9 +170,7 @@ def choose(
     return "pallas" if _platform() == "gpu" and small and not whole else "reference"
 
 
-def _chosen(
-    implementation: Implementation, embeddings: jax.Array, kernel: jax.Array
-) -> Chosen:
+def _chosen(implementation: Implementation, embeddings: Array, kernel: Array) -> Chosen:
     """What computes it: the choice, or what takes its place where it cannot."""
     chosen = choose(implementation, *kernel.shape)
     if not all(isinstance(size, int) for size in embeddings.shape):
@@ -203,14 +203,12 @@ def _platform() -> str:
     return jax.default_backend() if device is None else device.platform
 
 
-def _flat(embeddings: jax.Array) -> jax.Array:
+def _flat(embeddings: Array) -> jax.Array:
     """The same with one batch axis."""
-    return embeddings.reshape(-1, *embeddings.shape[-2:])
+    return jnp.reshape(embeddings, (-1, *embeddings.shape[-2:]))
 
 
-def _weights(
-    pairs: jax.Array, kernel: jax.Array, bias: jax.Array, query: jax.Array
-) -> jax.Array:
+def _weights(pairs: Array, kernel: Array, bias: Array, query: Array) -> jax.Array:
     hidden = exact.einsum("...pk,kt->...pt", pairs, kernel)
     hidden = jax.nn.relu(hidden + jnp.broadcast_to(bias, hidden.shape))
     scores = exact.einsum("...pt,t->...p", hidden, query)
@@ -227,9 +225,7 @@ def _dropout_scale(
     return jax.random.bernoulli(key, keep, shape) / keep
 
 
-def _check_shapes(
-    embeddings: jax.Array, kernel: jax.Array, bias: jax.Array, query: jax.Array
-) -> None:
+def _check_shapes(embeddings: Array, kernel: Array, bias: Array, query: Array) -> None:
     """Raises if the network is not for these embeddings, or there is no pair."""
     (num_fields, k), t = embeddings.shape[-2:], query.shape[-1]
     interactions.pair_indices(num_fields)

@@ -2,13 +2,17 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
+from afm_jax.features import Array
 from afm_jax.ops import exact, interactions
 
 
 def squeeze_excitation(
-    embeddings: jax.Array, squeeze: jax.Array, excitation: jax.Array
-) -> jax.Array:
+    embeddings: Float[Array, "*batch F k"],
+    squeeze: Float[Array, "F s"],
+    excitation: Float[Array, "s F"],
+) -> Float[jax.Array, "*batch F k"]:
     """The field vectors, each times a weight that depends on all of them.
 
     V = (a_1 e_1, ..., a_F e_F) with a = relu(W_2 relu(W_1 z)) and z_i the mean of e_i:
@@ -34,10 +38,13 @@ def squeeze_excitation(
     means = embeddings.mean(axis=-1)
     hidden = jax.nn.relu(exact.dot(means, squeeze))
     weights = jax.nn.relu(exact.dot(hidden, excitation))
-    return embeddings * weights[..., None]
+    return weights[..., None] * embeddings
 
 
-def bilinear_interaction(embeddings: jax.Array, kernel: jax.Array) -> jax.Array:
+def bilinear_interaction(
+    embeddings: Float[Array, "*batch F k"],
+    kernel: Float[Array, "k k"] | Float[Array, "kernels k k"],
+) -> Float[jax.Array, "*batch F*(F-1)//2 k"]:
     """Product of every pair of fields, the first of the two through a matrix.
 
     p_ij = (v_i W) * v_j for i < j, the bilinear-interaction layer of FiBiNET (Huang et

@@ -1,13 +1,17 @@
 """Bilinear fusion: two vectors become one number."""
 
 import jax
+from jaxtyping import Float
 
+from afm_jax.features import Array
 from afm_jax.ops import exact
 
 
 def bilinear_fusion(
-    first: jax.Array, second: jax.Array, kernel: jax.Array
-) -> jax.Array:
+    first: Float[Array, "*batch n_p"],
+    second: Float[Array, "*batch n_q"],
+    kernel: Float[Array, "n p q"],
+) -> Float[jax.Array, "*batch"]:
     """Sum over heads of a bilinear form of the heads' parts of two vectors.
 
     sum_j o_1j^T W_j o_2j, the second-order part of FinalMLP's multi-head bilinear

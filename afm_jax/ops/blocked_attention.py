@@ -26,7 +26,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
+from afm_jax.features import Array
 from afm_jax.ops import exact, interactions
 from afm_jax.ops.linear_map import linear_map
 
@@ -40,9 +42,9 @@ _ROW_UNIT = 16
 class Network(NamedTuple):
     """The attention network: kernel [k, t], bias [t], query [t]."""
 
-    kernel: jax.Array
-    bias: jax.Array
-    query: jax.Array
+    kernel: Array
+    bias: Array
+    query: Array
 
 
 def block_rows(num_fields: int, embedding_dim: int, attention_dim: int) -> int:
@@ -66,11 +68,11 @@ def block_rows(num_fields: int, embedding_dim: int, attention_dim: int) -> int:
 
 
 def attention_pooling(
-    embeddings: jax.Array,
+    embeddings: Float[Array, "B F k"],
     network: Network,
-    scale: jax.Array | None,
+    scale: Float[Array, "B F*(F-1)//2"] | None,
     rows: int | None = None,
-) -> jax.Array:
+) -> Float[jax.Array, "B k"]:
     """As `attention.attention_pooling`.
 
     Args:
@@ -91,8 +93,8 @@ def attention_pooling(
 
 
 def attention_weights(
-    embeddings: jax.Array, network: Network, rows: int | None = None
-) -> jax.Array:
+    embeddings: Float[Array, "B F k"], network: Network, rows: int | None = None
+) -> Float[jax.Array, "B F*(F-1)//2"]:
     """As `attention.attention_weights`, float32 [B, P] of embeddings [B, F, k]."""
     blocks = _Blocks.make(embeddings, network, rows)
     weights = jax.lax.map(
@@ -103,7 +105,7 @@ def attention_weights(
 
 
 def gradient_of_network(
-    network: Network, outer: jax.Array, total: jax.Array
+    network: Network, outer: Float[jax.Array, "k t"], total: Float[jax.Array, " t"]
 ) -> Network:
     """Gradient of the network from M [k, t] and m [t]; see above."""
     return Network(
@@ -121,9 +123,7 @@ class _Blocks(NamedTuple):
     rows: int
 
     @classmethod
-    def make(
-        cls, embeddings: jax.Array, network: Network, rows: int | None
-    ) -> "_Blocks":
+    def make(cls, embeddings: Array, network: Network, rows: int | None) -> "_Blocks":
         num_rows, num_fields, k = embeddings.shape
         most = rows or block_rows(num_fields, k, network.query.shape[0])
         num = max(1, -(-num_rows // most))
@@ -132,13 +132,13 @@ class _Blocks(NamedTuple):
         even = -(-num_rows // num)
         return cls(num_rows, num, -(-even // _ROW_UNIT) * _ROW_UNIT)
 
-    def split(self, array: jax.Array) -> jax.Array:
+    def split(self, array: Array) -> jax.Array:
         """[B, ...] as [blocks, ... reversed, rows], filled up with zeros."""
         missing = self.rows * self.num - self.num_rows
         if missing:
             array = jnp.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1))
-        array = array.reshape(self.num, self.rows, *array.shape[1:])
-        return array.transpose(0, *range(array.ndim - 1, 0, -1))
+        array = jnp.reshape(array, (self.num, self.rows, *array.shape[1:]))
+        return jnp.transpose(array, (0, *range(array.ndim - 1, 0, -1)))
 
     def join(self, array: jax.Array) -> jax.Array:
         """The inverse of `split`, for [blocks, any, rows]."""
@@ -259,7 +259,7 @@ def _flat_pairs(array: jax.Array) -> jax.Array:
     return array.reshape(array.shape[0], -1)
 
 
-def _weights(hidden: jax.Array, query: jax.Array) -> jax.Array:
+def _weights(hidden: jax.Array, query: Array) -> jax.Array:
     """The softmax over the pairs, [P, rows]."""
     scores = (query[:, None, None] * jax.nn.relu(hidden)).sum(axis=0)
     return jax.nn.softmax(scores, axis=0)

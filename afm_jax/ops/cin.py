@@ -2,11 +2,16 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
+
+from afm_jax.features import Array
 
 
 def compressed_interaction(
-    hidden: jax.Array, embeddings: jax.Array, kernel: jax.Array
-) -> jax.Array:
+    hidden: Float[Array, "*batch H k"],
+    embeddings: Float[Array, "*batch F k"],
+    kernel: Float[Array, "F H M"],
+) -> Float[jax.Array, "*batch M k"]:
     """Weighted sums of the products of every hidden vector with every field.
 
     X_m = sum_{f,h} W_{fhm} (X'_h * e_f), * element by element: one layer of the

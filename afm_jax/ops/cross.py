@@ -7,12 +7,16 @@ x0 is the input of the first layer, x the output of the layer before. Products w
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
+from afm_jax.features import Array
 from afm_jax.ops import exact
 from afm_jax.ops.matmul import matmul
 
 
-def vector_crosses(x0: jax.Array, weights: jax.Array, biases: jax.Array) -> jax.Array:
+def vector_crosses(
+    x0: Float[Array, "B d"], weights: Float[Array, "L d"], biases: Float[Array, "L d"]
+) -> Float[jax.Array, "B d"]:
     """The L cross layers of DCN: x_{l+1} = x0 (x_l^T w_l) + b_l + x_l.
 
     Wang et al. 2017, eq. 3. Every x_l is a_l x0 + c_l with one number a_l for each row
@@ -39,12 +43,15 @@ def vector_crosses(x0: jax.Array, weights: jax.Array, biases: jax.Array) -> jax.
         constant = exact.dot(shift, weight)
         scale = scale + scale * projected[:, layer] + constant
         shift = shift + bias
-    return x0 * scale[:, None] + shift[None, :]
+    return scale[:, None] * x0 + shift[None, :]
 
 
 def matrix_cross(
-    x0: jax.Array, x: jax.Array, kernel: jax.Array, bias: jax.Array
-) -> jax.Array:
+    x0: Float[Array, "B d"],
+    x: Float[Array, "B d"],
+    kernel: Float[Array, "d d"],
+    bias: Float[Array, " d"],
+) -> Float[jax.Array, "B d"]:
     """One cross layer of DCN-V2: x0 * (W x + b) + x (Wang et al. 2021, eq. 1).
 
     With all columns of W^T equal and b = 0 this is a layer of `vector_crosses`.
@@ -63,18 +70,18 @@ def matrix_cross(
     """
     d = x.shape[-1]
     _check_shapes((x0, x.shape), (kernel, (d, d)), (bias, (d,)))
-    return x0 * (matmul(x, kernel) + bias[None, :]) + x
+    return (matmul(x, kernel) + bias[None, :]) * x0 + x
 
 
 def mixture_cross(
-    x0: jax.Array,
-    x: jax.Array,
-    gate: jax.Array,
-    down: jax.Array,
-    core: jax.Array,
-    up: jax.Array,
-    bias: jax.Array,
-) -> jax.Array:
+    x0: Float[Array, "B d"],
+    x: Float[Array, "B d"],
+    gate: Float[Array, "d n"],
+    down: Float[Array, "n d r"],
+    core: Float[Array, "n r r"],
+    up: Float[Array, "n r d"],
+    bias: Float[Array, " d"],
+) -> Float[jax.Array, "B d"]:
     """One cross layer of DCN-V2 as a mixture of n low-rank experts.
 
     x0 * sum_i g_i (U_i tanh(C_i tanh(V_i^T x)) + b) + x with g = softmax(G^T x): the
@@ -110,16 +117,16 @@ def mixture_cross(
     hidden = jnp.tanh(jnp.einsum("bnr,nrs->bns", hidden, core))
     # Weighted before they are expanded: no [B, n, d] array.
     mixed = jnp.einsum("bns,nsd->bd", weights[..., None] * hidden, up)
-    return x0 * (mixed + bias[None, :]) + x
+    return (mixed + bias[None, :]) * x0 + x
 
 
 def gated_cross(
-    x0: jax.Array,
-    x: jax.Array,
-    kernel: jax.Array,
-    bias: jax.Array,
-    gate: jax.Array,
-) -> jax.Array:
+    x0: Float[Array, "B d"],
+    x: Float[Array, "B d"],
+    kernel: Float[Array, "d d"],
+    bias: Float[Array, " d"],
+    gate: Float[Array, "d d"],
+) -> Float[jax.Array, "B d"]:
     """One cross layer of GDCN: x0 * (W x + b) * sigmoid(W_g x) + x (Wang et al. 2023).
 
     W_g = 0 halves what `matrix_cross` adds to x.
@@ -139,11 +146,11 @@ def gated_cross(
     """
     d = x.shape[-1]
     _check_shapes((x0, x.shape), (kernel, (d, d)), (bias, (d,)), (gate, (d, d)))
-    crossed = x0 * (matmul(x, kernel) + bias[None, :])
+    crossed = (matmul(x, kernel) + bias[None, :]) * x0
     return crossed * jax.nn.sigmoid(matmul(x, gate)) + x
 
 
-def _check_shapes(*arrays: tuple[jax.Array, tuple[int, ...]]) -> None:
+def _check_shapes(*arrays: tuple[Array, tuple[int, ...]]) -> None:
     found = tuple(array.shape for array, _ in arrays)
     expected = tuple(shape for _, shape in arrays)
     if found != expected:

@@ -4,17 +4,18 @@ import itertools
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Int
 
 from afm_jax.features import Array
 
 
 def embed_fields(
-    table: jax.Array,
-    ids: Array,
-    values: Array | None = None,
+    table: Float[Array, "vocab_size k"],
+    ids: Int[Array, "B S"],
+    values: Float[Array, "B S"] | None = None,
     *,
     slot_fields: tuple[int, ...] | None = None,
-) -> jax.Array:
+) -> Float[jax.Array, "B F k"]:
     """The vector of each field: its row of the table times its value.
 
     Args:
@@ -36,11 +37,11 @@ def embed_fields(
 
 
 def pool_slots(
-    vectors: jax.Array,
-    values: Array | None = None,
+    vectors: Float[Array, "B S k"],
+    values: Float[Array, "B S"] | None = None,
     *,
     slot_fields: tuple[int, ...] | None = None,
-) -> jax.Array:
+) -> Float[jax.Array, "B F k"]:
     """Mean of the weighted vectors of each field's slots.
 
     sum_i x_i v_i / max(1, n) over the slots i of a field, n of them with x_i != 0. A
@@ -59,6 +60,7 @@ def pool_slots(
         ValueError: `values` or `slot_fields` do not match `vectors`, or `slot_fields`
             does not count up from 0.
     """
+    vectors = jnp.asarray(vectors)
     if values is not None:
         if values.shape != vectors.shape[:-1]:
             raise ValueError(

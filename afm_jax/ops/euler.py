@@ -4,7 +4,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
+from afm_jax.features import Array
 from afm_jax.ops import exact
 
 
@@ -15,12 +17,16 @@ class Complex(NamedTuple):
     imaginary: jax.Array
 
 
-def from_polar(modulus: jax.Array, phase: jax.Array) -> Complex:
+def from_polar(
+    modulus: Float[Array, "*shape"], phase: Float[Array, "*shape"]
+) -> Complex:
     """modulus e^(i phase), float arrays of one shape, phase in radians."""
-    return Complex(modulus * jnp.cos(phase), modulus * jnp.sin(phase))
+    return Complex(jnp.cos(phase) * modulus, jnp.sin(phase) * modulus)
 
 
-def to_log_polar(vectors: Complex) -> tuple[jax.Array, jax.Array]:
+def to_log_polar(
+    vectors: Complex,
+) -> tuple[Float[jax.Array, "*shape"], Float[jax.Array, "*shape"]]:
     """Logarithm of the modulus, and the phase in [-pi, pi], of the vectors' shape.
 
     1e-8 is added to the squared modulus, as in the authors' code of EulerNet, so that
@@ -34,11 +40,11 @@ def to_log_polar(vectors: Complex) -> tuple[jax.Array, jax.Array]:
 
 
 def complex_products(
-    log_modulus: jax.Array,
-    phase: jax.Array,
-    orders: jax.Array,
-    log_modulus_bias: jax.Array,
-    phase_bias: jax.Array,
+    log_modulus: Float[Array, "*batch F k"],
+    phase: Float[Array, "*batch F k"],
+    orders: Float[Array, "F N"],
+    log_modulus_bias: Float[Array, "N k"],
+    phase_bias: Float[Array, "N k"],
 ) -> Complex:
     """Products of the complex vectors, each to a power of its own.
 

@@ -2,11 +2,15 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
+from afm_jax.features import Array
 from afm_jax.ops import exact, interactions
 
 
-def weighted_pair_term(embeddings: jax.Array, weights: jax.Array) -> jax.Array:
+def weighted_pair_term(
+    embeddings: Float[Array, "*batch F k"], weights: Float[Array, " F*(F-1)//2"]
+) -> Float[jax.Array, "*batch"]:
     """Sum of the inner products of all pairs of fields, each with its pair's weight.
 
     sum_{i<j} r_ij <v_i, v_j> x_i x_j, the second-order term of field-weighted
@@ -34,10 +38,12 @@ def weighted_pair_term(embeddings: jax.Array, weights: jax.Array) -> jax.Array:
     upper = jnp.zeros((num_fields, num_fields), weights.dtype)
     upper = upper.at[first, second].set(weights)
     others = exact.einsum("ij,...jk->...ik", upper, embeddings)
-    return (embeddings * others).sum(axis=(-2, -1))
+    return (others * embeddings).sum(axis=(-2, -1))
 
 
-def field_aware_pair_term(embeddings: jax.Array) -> jax.Array:
+def field_aware_pair_term(
+    embeddings: Float[Array, "*batch F F k"],
+) -> Float[jax.Array, "*batch"]:
     """Sum of the inner products of the vectors that two fields have for one another.
 
     sum_{i<j} <v_{i,j}, v_{j,i}> x_i x_j, the second-order term of field-aware

@@ -2,11 +2,14 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from afm_jax.features import Array
 
 
-def flat_inputs(vectors: jax.Array, dense: Array) -> jax.Array:
+def flat_inputs(
+    vectors: Float[Array, "B F k"], dense: Float[Array, "B D"]
+) -> Float[jax.Array, "B F*k+D"]:
     """x = [v_1, ..., v_F, d]: the vectors of the fields, then the dense columns.
 
     Args:

@@ -2,14 +2,18 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from afm_jax import errors
+from afm_jax.features import Array
 from afm_jax.ops import exact
 
 
 def edge_weights(
-    embeddings: jax.Array, receiver: jax.Array, sender: jax.Array
-) -> jax.Array:
+    embeddings: Float[Array, "*batch F k"],
+    receiver: Float[Array, " k"],
+    sender: Float[Array, " k"],
+) -> Float[jax.Array, "*batch F F"]:
     """How much each field receives from every other.
 
     alpha_ij = softmax_{j != i}(leaky_relu(<w_r, e_i> + <w_s, e_j>)), alpha_ii = 0, the
@@ -49,8 +53,11 @@ def edge_weights(
 
 
 def neighbour_sums(
-    weights: jax.Array, states: jax.Array, outgoing: jax.Array, incoming: jax.Array
-) -> jax.Array:
+    weights: Float[Array, "*batch F F"],
+    states: Float[Array, "*batch F k"],
+    outgoing: Float[Array, "F k k"],
+    incoming: Float[Array, "F k k"],
+) -> Float[jax.Array, "*batch F k"]:
     """What each field receives from the others.
 
     a_i = W_in^i sum_j alpha_ij W_out^j h_j, the aggregation of Fi-GNN (Li et al. 2019)

@@ -3,11 +3,15 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Int
 
 from afm_jax import errors
+from afm_jax.features import Array
 
 
-def pair_indices(num_fields: int) -> tuple[np.ndarray, np.ndarray]:
+def pair_indices(
+    num_fields: int,
+) -> tuple[Int[np.ndarray, " P"], Int[np.ndarray, " P"]]:
     """First and second field of every pair, in the order of `pair_products`.
 
     Args:
@@ -23,7 +27,9 @@ def pair_indices(num_fields: int) -> tuple[np.ndarray, np.ndarray]:
     return np.triu_indices(num_fields, k=1)
 
 
-def pair_products(embeddings: jax.Array) -> jax.Array:
+def pair_products(
+    embeddings: Float[Array, "*batch F k"],
+) -> Float[jax.Array, "*batch F*(F-1)//2 k"]:
     """Element-wise product of every pair of fields, each pair once.
 
     The pair-wise interaction layer of AFM, (v_i * v_j) x_i x_j for i < j (Xiao et al.
@@ -49,7 +55,9 @@ def pair_products(embeddings: jax.Array) -> jax.Array:
     return jnp.concatenate(products, axis=-2)
 
 
-def bi_interaction(embeddings: jax.Array) -> jax.Array:
+def bi_interaction(
+    embeddings: Float[Array, "*batch F k"],
+) -> Float[jax.Array, "*batch k"]:
     """Sum of the products of all pairs of fields, in time linear in the fields.
 
     sum_{i<j} v_i * v_j = ((sum_i v_i)^2 - sum_i v_i^2) / 2, the bi-interaction pooling
@@ -66,7 +74,7 @@ def bi_interaction(embeddings: jax.Array) -> jax.Array:
     return 0.5 * (square_of_sum - sum_of_squares)
 
 
-def fm_pair_term(embeddings: jax.Array) -> jax.Array:
+def fm_pair_term(embeddings: Float[Array, "*batch F k"]) -> Float[jax.Array, "*batch"]:
     """Sum of the inner products of all pairs of fields.
 
     sum_{i<j} <v_i, v_j> x_i x_j, the second-order term of factorization machines

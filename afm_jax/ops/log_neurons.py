@@ -2,11 +2,15 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
+from afm_jax.features import Array
 from afm_jax.ops import exact
 
 
-def log_magnitudes(embeddings: jax.Array, *, smallest: float = 1e-4) -> jax.Array:
+def log_magnitudes(
+    embeddings: Float[Array, "*shape"], *, smallest: float = 1e-4
+) -> Float[jax.Array, "*shape"]:
     """ln max(|e|, smallest), element by element.
 
     Args:
@@ -21,8 +25,10 @@ def log_magnitudes(embeddings: jax.Array, *, smallest: float = 1e-4) -> jax.Arra
 
 
 def power_products(
-    logarithms: jax.Array, exponents: jax.Array, bias: jax.Array
-) -> jax.Array:
+    logarithms: Float[Array, "*batch F k"],
+    exponents: Float[Array, "F N"],
+    bias: Float[Array, " N"],
+) -> Float[jax.Array, "*batch N k"]:
     """Products of the fields, each to a power of its own.
 
     y_n = exp(b_n + sum_f w_{fn} ln e_f) = exp(b_n) prod_f e_f^{w_fn}, element by

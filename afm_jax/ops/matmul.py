@@ -2,9 +2,14 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
+
+from afm_jax.features import Array
 
 
-def matmul(inputs: jax.Array, kernel: jax.Array) -> jax.Array:
+def matmul(
+    inputs: Float[Array, "*batch n"], kernel: Float[Array, "n m"]
+) -> Float[jax.Array, "*batch m"]:
     """inputs @ kernel, as exact as `jax_default_matmul_precision` says.
 
     On a GPU the default is TF32. XLA heeds 'bfloat16' on TPUs alone; here it means the

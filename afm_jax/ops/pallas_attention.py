@@ -12,7 +12,9 @@ import jax
 import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.sharding import AbstractMesh, AxisType, use_abstract_mesh
+from jaxtyping import Float
 
+from afm_jax.features import Array
 from afm_jax.ops import blocked_attention, pallas_kernels
 from afm_jax.ops.blocked_attention import Network, gradient_of_network
 from afm_jax.ops.linear_map import linear_map
@@ -27,12 +29,12 @@ fit in its registers."""
 
 
 def attention_pooling(
-    embeddings: jax.Array,
+    embeddings: Float[Array, "B F k"],
     network: Network,
-    scale: jax.Array | None,
+    scale: Float[Array, "B F*(F-1)//2"] | None,
     *,
     interpret: bool = False,
-) -> jax.Array:
+) -> Float[jax.Array, "B k"]:
     """As `attention.attention_pooling`.
 
     Args:

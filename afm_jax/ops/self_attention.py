@@ -1,13 +1,17 @@
 """Multi-head self-attention over the fields of a row."""
 
 import jax
+from jaxtyping import Float
 
+from afm_jax.features import Array
 from afm_jax.ops import exact
 
 
 def self_attention_weights(
-    embeddings: jax.Array, query: jax.Array, key: jax.Array
-) -> jax.Array:
+    embeddings: Float[Array, "*batch F d"],
+    query: Float[Array, "d H t"],
+    key: Float[Array, "d H t"],
+) -> Float[jax.Array, "*batch H F F"]:
     """How much each field attends to every field, itself included, in each head.
 
     alpha^h_{mn} = softmax_n(<W_Q^h e_m, W_K^h e_n>), the interacting layer of AutoInt
@@ -36,8 +40,11 @@ def self_attention_weights(
 
 
 def interacting_features(
-    weights: jax.Array, embeddings: jax.Array, value: jax.Array, residual: jax.Array
-) -> jax.Array:
+    weights: Float[Array, "*batch H F F"],
+    embeddings: Float[Array, "*batch F d"],
+    value: Float[Array, "d H t"],
+    residual: Float[Array, "d H*t"],
+) -> Float[jax.Array, "*batch F H*t"]:
     """The fields that each field attends to, with the field itself added.
 
     relu(concat_h(sum_n alpha^h_{mn} W_V^h e_n) + W_Res e_m), the output of AutoInt's

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from afm_jax import models
+from afm_jax import models, testing
 from afm_jax.errors import InputError
 from afm_jax.features import Features
 
@@ -377,6 +377,17 @@ def test_defaults_pass_the_checks_of_hyperparameters(name):
     }
     assert models.make(name, **hyperparameters) == model
     assert {"vocab_size", "slot_fields"} < set(hyperparameters)
+
+
+@pytest.mark.parametrize("name", ["lr"])
+def test_the_check_of_models_of_ones_own_finds_nothing_in_ours(name):
+    model = make_case(name, "full").model
+    widths = {
+        field.name: getattr(model, field.name)
+        for field in dataclasses.fields(model)
+        if field.name.endswith(("_dim", "_dims"))
+    }
+    testing.check_model(type(model), **widths)
 
 
 @every_model

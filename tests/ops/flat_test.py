@@ -4,7 +4,7 @@ from afm_jax.ops import flat
 
 
 def test_fields_come_one_after_another_then_the_dense_columns():
-    vectors = np.array([[[1, 2], [3, 4], [5, 6]], [[7, 8], [9, 10], [11, 12]]])
+    vectors = np.array([[[1.0, 2], [3, 4], [5, 6]], [[7, 8], [9, 10], [11, 12]]])
     dense = np.array([[0.5], [1.5]])
     np.testing.assert_array_equal(
         flat.flat_inputs(vectors, dense),

@@ -1,0 +1,259 @@
+"""Which rule does a model break? The contract between models and training, as a check.
+
+testing.check_model(MyModel, hidden_dims=(8,))
+"""
+
+import dataclasses
+import inspect
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.export
+import numpy as np
+from flax import errors as flax_errors
+from flax import linen as nn
+
+from afm_jax.errors import InputError
+from afm_jax.features import Features
+
+_VOCAB_SIZE = 16
+_SLOT_FIELDS = (0, 1, 1, 2)
+_TABLES = ("params/embedding/table", "params/first_order/table")
+
+
+def check_model(model: type[nn.Module], /, **hyperparameters: Any) -> None:
+    """Raises an error that names the first rule that the model breaks.
+
+    It runs the model on a few random rows of three fields, of which one has two slots,
+    with values and dense columns. The rules, in the order of the checks:
+
+    - The class has the fields `vocab_size` and `slot_fields`, which come from the data.
+    - It is called as `model.apply(variables, features, train=...)`, `train` being False
+      by default, and returns logits float32 [B].
+    - Every submodule has a name. Parameters are float32.
+    - Only tables depend on `vocab_size`. They are the parameters `table`, of shape
+      [vocab_size, ...], of submodules `embedding` and `first_order`.
+    - A row reads those table rows alone whose ids it has: over the table rows of a batch,
+      `model.clone(vocab_size=...)` computes the same logits.
+    - Without `train` the logits need no key. A row does not depend on other rows.
+    - The number of rows may be a symbol, as in `jax.export`.
+    - Every parameter receives a finite gradient that is not 0.
+    - Every hyperparameter whose name ends in `dropout_rate` makes training random.
+
+    Args:
+        model: the class, such as `Model` of a file in `afm_jax.models`.
+        **hyperparameters: its fields other than those from the data.
+
+    Raises:
+        InputError: a rule is broken.
+    """
+    _check_class(model)
+    made = model(
+        **{"vocab_size": _VOCAB_SIZE, "slot_fields": _SLOT_FIELDS}, **hyperparameters
+    )
+    _check_logits(made)
+    _check_parameters(made)
+    case = _Case.make(made)
+    for check in (
+        _check_rows_of_the_batch,
+        _check_independence,
+        _check_symbolic_batch,
+        _check_gradients,
+        _check_dropout,
+    ):
+        check(case)
+
+
+class _Case(NamedTuple):
+    """A model with random parameters, and features for it."""
+
+    model: Any
+    variables: dict[str, Any]
+    features: Features
+
+    @classmethod
+    def make(cls, model: Any) -> "_Case":
+        features = _features()
+        variables = dict(jax.jit(model.init)(jax.random.key(0), features))
+        rng = np.random.default_rng(0)
+        # So no bias is 0, no scale is 1, and every part of the formula counts.
+        variables["params"] = jax.tree.map(
+            lambda leaf: rng.normal(0, 0.5, leaf.shape).astype(np.float32),
+            variables["params"],
+        )
+        return cls(model, variables, features)
+
+    @property
+    def name(self) -> str:
+        return type(self.model).__name__
+
+    def logits(self, features: Features) -> np.ndarray:
+        return np.asarray(jax.jit(self.model.apply)(self.variables, features))
+
+
+def _features(*, seed: int = 0) -> Features:
+    """Six rows over `_SLOT_FIELDS`, whose ids leave table rows over."""
+    rng = np.random.default_rng(seed)
+    starts = np.array([0, 5, 5, 11])
+    shape = (6, len(starts))
+    ids = (starts + rng.permuted(np.tile(np.arange(4), (6, 1)), axis=1)).astype(
+        np.int32
+    )
+    values = rng.uniform(0.5, 1.5, shape).astype(np.float32)
+    return Features(ids, values, rng.normal(size=(6, 2)).astype(np.float32))
+
+
+def _check_class(model: type[nn.Module]) -> None:
+    fields = [field.name for field in dataclasses.fields(model)]
+    for field in ("vocab_size", "slot_fields"):
+        if field not in fields:
+            raise InputError(
+                f"{model.__name__} has no field {field!r}; a model has vocab_size: int and slot_fields: tuple[int, ...] | None, which come from the data."
+            )
+    train = inspect.signature(model.__call__).parameters.get("train")
+    if train is None or train.default is not False:
+        raise InputError(
+            f"{model.__name__}.__call__ has no option train=False; write def __call__(self, features, *, train=False)."
+        )
+
+
+def _check_logits(model: Any) -> None:
+    features, name = _features(), type(model).__name__
+    variables = jax.eval_shape(model.init, jax.random.key(0), features)
+    try:
+        logits: Any = jax.eval_shape(model.apply, variables, features)
+    except flax_errors.InvalidRngError:
+        raise InputError(
+            f"{name} needs a random key without train; make what is random depend on it, such as nn.Dropout(rate, deterministic=not train)."
+        ) from None
+    expected = (len(features.ids),)
+    if logits.shape != expected or logits.dtype != np.float32:
+        raise InputError(
+            f"{name}'s logits are {_words(logits)} for {expected[0]} rows; expected float32 {list(expected)}, one number a row."
+        )
+
+
+def _check_parameters(model: Any) -> None:
+    name, key, features = type(model).__name__, jax.random.key(0), _features()
+    larger = model.clone(vocab_size=2 * _VOCAB_SIZE)
+    others = dict(_leaves(jax.eval_shape(larger.init, key, features)))
+    for where, leaf in _leaves(jax.eval_shape(model.init, key, features)):
+        for part in where.split("/"):
+            kind, _, number = part.rpartition("_")
+            if number.isdigit() and kind[:1].isupper():
+                raise InputError(
+                    f"{name}'s submodule {part!r} has no name; give it one, such as {kind}(..., name='hidden')."
+                )
+        if leaf.dtype != np.float32 and where.startswith("params/"):
+            raise InputError(f"{name}'s {where} is {_words(leaf)}; expected float32.")
+        other = others[where]
+        is_table = where.endswith("/table")
+        if is_table and where not in _TABLES:
+            raise InputError(
+                f"{name} has a table {where!r}; expected one of {_TABLES}, or another name for what is no table."
+            )
+        if not is_table and leaf.shape != other.shape:
+            raise InputError(
+                f"{name}'s {where} is {_words(leaf)} and depends on vocab_size, {_VOCAB_SIZE} here; expected that of the tables alone, which are {_TABLES}."
+            )
+        sizes = (leaf.shape[:1], other.shape[:1])
+        if is_table and sizes != ((_VOCAB_SIZE,), (2 * _VOCAB_SIZE,)):
+            raise InputError(
+                f"{name}'s {where} is {_words(leaf)}; expected a row for each of the vocab_size feature ids, {_VOCAB_SIZE} here."
+            )
+
+
+def _check_rows_of_the_batch(case: _Case) -> None:
+    """Row updates run the model over the table rows of a batch alone."""
+    rows, positions = np.unique(case.features.ids, return_inverse=True)
+    small = case._replace(
+        model=case.model.clone(vocab_size=len(rows)),
+        variables=jax.tree.map_with_path(
+            lambda path, leaf: leaf[rows] if path[-1].key == "table" else leaf,
+            case.variables,
+        ),
+    )
+    ids = positions.astype(np.int32).reshape(case.features.ids.shape)
+    found = small.logits(case.features._replace(ids=ids))
+    if not _close(found, case.logits(case.features)):
+        raise InputError(
+            f"{case.name} has other logits over the table rows of a batch alone; read tables by features.ids, and no table row that has no id there."
+        )
+
+
+def _check_independence(case: _Case) -> None:
+    mixed = jax.tree.map(
+        lambda ours, theirs: np.concatenate([ours[:2], theirs[2:]]),
+        case.features,
+        _features(seed=1),
+    )
+    if not _close(case.logits(mixed)[:2], case.logits(case.features)[:2]):
+        raise InputError(
+            f"{case.name}'s logit of a row depends on the other rows of the batch; compute each row by itself where train is False."
+        )
+
+
+def _check_symbolic_batch(case: _Case) -> None:
+    rows = jax.export.symbolic_shape("rows")[0]
+    inputs = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((rows, *leaf.shape[1:]), leaf.dtype),
+        case.features,
+    )
+    try:
+        jax.export.export(jax.jit(case.model.apply))(case.variables, inputs)
+    except Exception as error:  # Of whichever operation needs a number.
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"{case.name} cannot be exported for any number of rows ({reason}); take sizes from .shape, never len, and compute with them as they are."
+        ) from error
+
+
+def _check_gradients(case: _Case) -> None:
+    rest = dict(case.variables)
+    params = rest.pop("params")
+
+    def loss(params: Any) -> jax.Array:
+        logits: Any = case.model.apply({"params": params, **rest}, case.features)
+        return (logits**2).sum()
+
+    for where, leaf in _leaves({"params": jax.jit(jax.grad(loss))(params)}):
+        found = np.asarray(leaf)
+        if not np.isfinite(found).all() or not found.any():
+            kind = "of 0" if np.isfinite(found).all() else "that is not finite"
+            raise InputError(
+                f"{case.name}'s {where} receives a gradient {kind}; take it away, or let the logits depend on it."
+            )
+
+
+def _check_dropout(case: _Case) -> None:
+    for field in dataclasses.fields(case.model):
+        if not field.name.endswith("dropout_rate"):
+            continue
+        model = case.model.clone(**{field.name: 0.5})
+
+        @jax.jit
+        def logits(key: jax.Array, model: Any = model) -> Any:
+            options: Any = {"train": True, "rngs": {"dropout": key}, "mutable": True}
+            return model.apply(case.variables, case.features, **options)[0]
+
+        one, two = (np.asarray(logits(jax.random.key(seed))) for seed in (1, 2))
+        if (one == two).all():
+            raise InputError(
+                f"{case.name}'s {field.name} changes nothing with train=True; hand it to nn.Dropout(rate, deterministic=not train)."
+            )
+
+
+def _leaves(tree: Any) -> Iterator[tuple[str, Any]]:
+    """Each leaf with its path, such as 'params/embedding/table'."""
+    for path, leaf in jax.tree.leaves_with_path(tree):
+        yield jax.tree_util.keystr(path, simple=True, separator="/"), leaf
+
+
+def _words(array: Any) -> str:
+    return f"{array.dtype} {list(array.shape)}"
+
+
+def _close(found: np.ndarray, expected: np.ndarray) -> bool:
+    scale = max(1.0, float(np.abs(expected).max()))
+    return np.allclose(found, expected, rtol=1e-4, atol=1e-4 * scale)

@@ -1,0 +1,3 @@
+import shape_checks
+
+shape_checks.install()
