@@ -10,6 +10,7 @@ BELOW = (
     "afm_jax.files",
     "afm_jax.features",
     "afm_jax.hyperparameters",
+    "afm_jax.settings",
 )
 LINES = (
     (
