@@ -8,8 +8,8 @@ EXTRAS ?= data,plots,test,lint
 # What another jax may break: operations, parameters, steps, devices, checkpoints, a program.
 QUICK = tests/layering_test.py tests/ops tests/modules tests/models/contract_test.py \
 	$(addprefix tests/training/,$(addsuffix _test.py,checkpoints evaluation optimizers \
-	parallel state steps)) tests/experiments/train_test.py \
-	-k 'not contract_test and not parallel_test or afm_deep'
+	devices state steps)) tests/experiments/train_test.py \
+	-k 'not contract_test and not devices_test or afm_deep'
 
 .PHONY: setup train test quick lint clean
 

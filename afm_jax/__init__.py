@@ -4,4 +4,8 @@ Layers, each importing only those before it: `features`, `ops` (pure functions o
 arrays), `modules` (Flax Linen parameters), `models` (one paper a file), `training`.
 """
 
+from afm_jax import moved
+
 __version__ = "0.1.0"
+
+moved.install(moved.MOVED)

@@ -49,15 +49,16 @@ class Batch(NamedTuple):
         labels: float32 [B], 0 or 1.
         weights: float32 [B], 0 for padding. A padding row repeats a real row of the
             batch, so that it brings no feature id; batch normalization counts it.
-        rows: int32 [U] or None. If given, `features.ids` are positions in `rows`, and
-            `rows` are the distinct feature ids of the batch in rising order, filled up
-            with ids of no row (vocab_size and above). See `training.rows.compact`.
+        unique_ids: int32 [U] or None. If given, they are the distinct feature ids of
+            the batch in rising order, filled up with ids of no table row (vocab_size
+            and above), and `features.ids` are positions in them. See
+            `training.table_rows.deduplicate`.
     """
 
     features: Features
     labels: Array
     weights: Array
-    rows: Array | None = None
+    unique_ids: Array | None = None
 
 
 class Rows(NamedTuple):
@@ -130,12 +131,14 @@ class DenseColumn:
     Attributes:
         name: the column's name.
         transform: 'log1p' for (sign(x) log(1 + |x|) - mean) / std, a missing x being
-            the mean, 0; 'missing' for 1 where the column of this name has no value,
-            else 0; 'none' for numbers taken as they are.
-        mean: mean of sign(x) log(1 + |x|) over the training split.
-        std: its standard deviation.
-        low: the smallest sign(x) log(1 + |x|) of the training split, at most 10 standard
-            deviations below the mean. What lies below counts as this. None in stores of
+            the mean, 0; 'min_max' for (x - mean) / std, a missing x being 0; 'missing'
+            for 1 where the column of this name has no value, else 0; 'none' for numbers
+            taken as they are.
+        mean: mean of sign(x) log(1 + |x|) over the training split; for 'min_max' the
+            smallest x of it.
+        std: its standard deviation; for 'min_max' the range of x.
+        low: the smallest sign(x) log(1 + |x|), or x, of the training split, at most 10
+            times std below the mean. What lies below counts as this. None in stores of
             version 1, which take any number.
         high: the largest, in the same way.
     """
@@ -210,7 +213,10 @@ class Schema:
             ValueError, KeyError, TypeError or AttributeError: it is no such text, or its
                 parts do not fit each other.
         """
-        plain = json.loads(text)
+        try:
+            plain = json.loads(text)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
         fields = tuple(
             _checked(Field(**{**field, "boundaries": tuple(field["boundaries"])}))
             for field in plain.pop("fields")
@@ -258,9 +264,8 @@ class Schema:
 
 _Part = TypeVar("_Part", Field, DenseColumn, Schema)
 
-_IN_JSON: Mapping[Any, Any] = {
-    **{str: str, int: int},
-    **{float: float | int, float | None: float | int | None},
+_IN_JSON: Mapping[Any, Any] = {str: str, int: int, float: float | int} | {
+    float | None: float | int | None
 }
 """What JSON may hold where a class of this file has a type; others are read as written."""
 
@@ -289,8 +294,7 @@ def _difference(
     for one, two in zip(ours, theirs, strict=True):
         for name, value in dataclasses.asdict(one).items():
             found = getattr(two, name)
-            if name in ("low", "high") and None in (value, found):
-                continue
-            if found != value:
+            unknown = name in ("low", "high") and None in (value, found)
+            if found != value and not unknown:
                 return f"{kind} {one.name!r}: {name} is {value!r} against {found!r}"
     return None

@@ -150,8 +150,12 @@ def made(folder: pathlib.Path) -> Iterator[None]:
     A folder that was there stays, since another process may be about to write into it.
 
     Raises:
+        InputError: there is a file in its place, or in that of a folder above it.
         OSError: it cannot be made.
     """
+    for path in (folder, *folder.parents):
+        if path.exists() and not path.is_dir():
+            raise InputError(f"{path} is a file; expected a folder, or nothing yet.")
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)

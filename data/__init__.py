@@ -1,23 +1,21 @@
 """Programs and named sets: `python -m data.prepare`; the library is `afm_jax.data`."""
 
-import importlib.abc
-import sys
 from collections.abc import Mapping
-from typing import Any
 
 import experiments.cli  # noqa: F401  # Before all that takes time: see its start.py.
+from afm_jax import moved
 
 MOVED: Mapping[str, str] = {
     "data.arrays": "afm_jax.data.store.arrays",
     "data.builder": "afm_jax.data.preparation.builder",
-    "data.encoders": "afm_jax.data.fields.encoders",
+    "data.encoders": "afm_jax.data.fields",
     "data.encoding": "afm_jax.data.preparation.encoding",
     "data.endings": "experiments.cli.endings",
     "data.failures": "experiments.cli.failures",
     "data.leftovers": "afm_jax.files",
     "data.loader": "afm_jax.data.loader",
     "data.multi_valued": "afm_jax.data.fields.multi_valued",
-    "data.numeric": "afm_jax.data.fields.numeric",
+    "data.numeric": "afm_jax.data.fields",
     "data.permutation": "afm_jax.data.permutation",
     "data.program": "experiments.cli.program",
     "data.quotes": "afm_jax.data.formats.quotes",
@@ -46,15 +44,4 @@ MOVED: Mapping[str, str] = {
 }
 """Where the modules of version 0.1 are. The table goes in version 0.3."""
 
-
-class _Moved(importlib.abc.MetaPathFinder):
-    """Answers the import of what has moved by an error that names the new place."""
-
-    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
-        if fullname in MOVED:
-            raise ImportError(
-                f"{fullname} has moved: import {MOVED[fullname]} (see CHANGELOG.md)."
-            )
-
-
-sys.meta_path.insert(0, _Moved())
+moved.install(MOVED)

@@ -27,7 +27,7 @@ from absl import flags
 
 from afm_jax.data.store.reader import Store
 from afm_jax.errors import InputError, did_you_mean
-from afm_jax.training import records
+from afm_jax.training import metrics_log
 from experiments import plots, report, runs, startup, statistics, train, workdirs
 from experiments.cli import program
 from experiments.cli.progress import show_progress
@@ -179,11 +179,13 @@ def _open_data(entries: list[Entry], workdir: pathlib.Path) -> Store:
         asked.setdefault((config["dataset"], config["data_dir"]), entry.name)
         models[entry.name] = config["model"], config["set"]
     if len(asked) > 1:
-        told = ", ".join(f"{name} on {data}" for (data, _), name in asked.items())
-        raise InputError(f"All models must be trained on the same data, found {told}.")
+        found_on = ", ".join(f"{name} on {data}" for (data, _), name in asked.items())
+        raise InputError(
+            f"All models must be trained on the same data, found {found_on}."
+        )
     store = runs.open_data(*next(iter(asked)))
     for name, (model, settings) in models.items():
-        with _told_of(name):
+        with _errors_name(name):
             runs.make_model(model, settings, store.schema)
     return store
 
@@ -199,7 +201,7 @@ def _train_all(
             folder = _parse(entry, seed, workdir)
             title = f"{entry.name}, seed {seed}"
             result = workdirs.finished(folder, train.config(), store.schema)
-            logits = records.read_logits(folder, split, num_rows)
+            logits = metrics_log.read_logits(folder, split, num_rows)
             if result is None or logits is None:
                 _log.info("Training %s.", title)
                 if (folder / workdirs.CONFIG).exists():
@@ -213,7 +215,7 @@ def _train_all(
                     _log.info("The same command goes on with %s.", title)
                     raise
                 jax.clear_caches()  # Of no use to the next run, whatever it is.
-                logits = records.read_logits(folder, split, num_rows)
+                logits = metrics_log.read_logits(folder, split, num_rows)
             rows = store.schema.rows["train"]
             run = report.Run(folder, seed, train.config(), result, logits, rows)
             compared[entry.name].append(run)
@@ -235,13 +237,13 @@ def _parse(entry: Entry, seed: int, workdir: pathlib.Path, *more: str) -> pathli
         for text in FLAGS[name].serialize().split("\n")
     ]
     last = (f"--seed={seed}", f"--workdir={folder}", "--noresume", *more)
-    with _told_of(entry.name):
+    with _errors_name(entry.name):
         program.parse(train.FLAGS, ["train", *entry.arguments, *shared, *last])
     return folder
 
 
 @contextlib.contextmanager
-def _told_of(name: str) -> Iterator[None]:
+def _errors_name(name: str) -> Iterator[None]:
     """Errors within say which model they are about."""
     try:
         yield

@@ -14,8 +14,9 @@ from typing import Any
 from absl import flags
 
 from afm_jax.data.loader import Loader
-from afm_jax.training import evaluation, parallel, steps
+from afm_jax.training import evaluation, steps
 from afm_jax.training.dataset import check_labels
+from afm_jax.training.devices import Devices
 from experiments import runs, startup, workdirs
 from experiments.cli import program
 
@@ -64,10 +65,10 @@ def main() -> dict[str, Any]:
     rows = runs.rows_of(store, dataset, split)
     check_labels(rows.labels, split, loss=config["loss"])
     groups = runs.groups(store, [split], _GROUP_FIELD.value)
-    devices = parallel.Devices(store.schema.vocab_size)
+    devices = Devices(store.schema.vocab_size)
     devices.check_batch_size(_BATCH_SIZE.value)
     loader = Loader(rows, _BATCH_SIZE.value, shuffle=False, multiple=devices.count)
-    runs.tell_if_capped(_BATCH_SIZE.value, loader, split)
+    runs.log_if_capped(_BATCH_SIZE.value, loader, split)
     features = loader.batch(0, 0).features
     model, step, variables = runs.restore(workdir, store.schema, features, _STEP.value)
     predict = devices.compile_predict(

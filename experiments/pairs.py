@@ -56,7 +56,7 @@ def main() -> dict[str, Any]:
     store = runs.open_data(config["dataset"], config["data_dir"])
     rows = runs.rows_of(store, config["dataset"], _SPLIT.value)
     loader = Loader(rows, _BATCH_SIZE.value, shuffle=False)
-    runs.tell_if_capped(_BATCH_SIZE.value, loader, _SPLIT.value)
+    runs.log_if_capped(_BATCH_SIZE.value, loader, _SPLIT.value)
     model, step, variables = runs.restore(
         workdir, store.schema, loader.batch(0, 0).features, _STEP.value
     )

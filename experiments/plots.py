@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from afm_jax.errors import InputError, install
-from afm_jax.training import records
+from afm_jax.training import metrics_log
 from experiments.report import Run
 
 FILES = ("metrics.png", "learning_curves.png", "cost.png")
@@ -133,7 +133,7 @@ def _cost(figure: Any, summary: Any, compared: Any) -> None:
 
 def _curve(workdir: pathlib.Path, metric: str) -> tuple[list[int], list[float | None]]:
     """Epochs and values of a validation metric, from what the run wrote down."""
-    lines = records.read_metrics(workdir)
+    lines = metrics_log.read_metrics(workdir)
     evaluated = [line for line in lines if line.get("validation")]
     return (
         [line["epoch"] for line in evaluated],

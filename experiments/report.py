@@ -63,7 +63,7 @@ def summarize(
         split: its name.
         reference: one of the models.
         resamples: of the rows, for intervals and p-values.
-        advance: told the resamples that are done.
+        advance: called with the resamples that are done.
 
     Returns:
         'dataset', 'split', 'rows', 'seeds' (how many), 'resamples', 'reference',
@@ -256,8 +256,8 @@ def _difference_lines(summary: Mapping[str, Any], reference: str) -> list[str]:
                 continue
             ends = ", ".join(f"{found[end]:+.5f}" for end in ("low", "high"))
             p = f"{found['p_holm']:.3g}"
-            told = ": ".join(filter(None, (found["verdict"], found["reason"])))
-            cells += [f"{found['mean']:+.5f} [{ends}]", p, told]
+            description = ": ".join(filter(None, (found["verdict"], found["reason"])))
+            cells += [f"{found['mean']:+.5f} [{ends}]", p, description]
         lines.append(_row(cells))
     return lines
 

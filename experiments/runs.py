@@ -70,11 +70,11 @@ def loaders(
         )
         for name, rows in store.splits.items()
     }
-    tell_if_capped(batch_size, found["train"], "train")
+    log_if_capped(batch_size, found["train"], "train")
     return found
 
 
-def tell_if_capped(batch_size: int, loader: Loader, split: str) -> None:
+def log_if_capped(batch_size: int, loader: Loader, split: str) -> None:
     """Logs a line if a split has fewer rows than a batch was to have."""
     if loader.batch_size < batch_size:
         _log.info(

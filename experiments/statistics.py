@@ -100,7 +100,7 @@ def bootstrap(
         resamples: R, how often N rows are drawn with replacement. Draws without a row
             of each label are drawn again.
         seed: of the draws.
-        advance: told the resamples that are done.
+        advance: called with the resamples that are done.
 
     Returns:
         AUC and log loss in nats, float64 [runs, R] each.

@@ -19,13 +19,13 @@ from afm_jax.errors import InputError
 from afm_jax.ops import losses
 from afm_jax.training import (
     best,
+    feed,
     loop,
     optimizers,
-    parallel,
     progress,
     steps,
-    updates,
 )
+from afm_jax.training.devices import DEVICE_MAPS, TABLE_SHARDINGS, Devices
 from experiments import resuming, runs, startup, workdirs
 from experiments.cli import program, signals
 from experiments.cli.progress import show_progress
@@ -114,18 +114,18 @@ _COMPUTE_DTYPE = _enum(
     "'bfloat16' rounds the operands of hidden layers' products and of cross matrices; all else stays float32.",
 )
 _DEVICE_MAP = _enum(
-    "device_map", "mesh", parallel.DEVICE_MAPS, "How the step runs on several devices."
+    "device_map", "mesh", DEVICE_MAPS, "How the step runs on several devices."
 )
 _TABLE_SHARDING = _enum(
     "table_sharding",
     "replicated",
-    parallel.TABLE_SHARDINGS,
+    TABLE_SHARDINGS,
     "Tables whole on every device, or split by rows.",
 )
 _DATA_PLACEMENT = _enum(
     "data_placement",
     "auto",
-    updates.PLACEMENTS,
+    feed.PLACEMENTS,
     "Training rows on the host, read ahead, or all on the device; auto: on a device with the memory.",
 )
 _MONITOR = _enum(
@@ -190,7 +190,7 @@ def run() -> dict[str, Any]:
     store = runs.open_data(_DATASET.value, _DATA_DIR.value)
     schema = store.schema
     model = runs.make_model(_MODEL.value, _SET.value, schema)
-    devices = parallel.Devices(
+    devices = Devices(
         schema.vocab_size,
         device_map=_DEVICE_MAP.value,
         table_sharding=_TABLE_SHARDING.value,

@@ -11,7 +11,7 @@ from typing import Any
 from afm_jax import files
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
-from afm_jax.training import best, checked_items, loop, records
+from afm_jax.training import best, checked_items, loop, metrics_log
 
 CONFIG = "config.json"
 _SCHEMA = "schema.json"
@@ -19,7 +19,7 @@ _RESULT = "result.json"
 _EVALUATED = ("validation", "test")
 _FILES = (
     *(CONFIG, _SCHEMA, _RESULT, "metrics.jsonl"),
-    *(str(records.logits_file(pathlib.Path(), name)) for name in _EVALUATED),
+    *(str(metrics_log.logits_file(pathlib.Path(), name)) for name in _EVALUATED),
 )
 _FOLDERS = (loop.CHECKPOINTS, "events", "logits")
 _NEEDED = ("model", "set", "dataset", "data_dir", "loss")
@@ -157,7 +157,7 @@ def finished(
     _check_data(workdir, schema)
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     whole = isinstance(result, dict) and set(result) >= _IN_RESULT
     return result if whole else None

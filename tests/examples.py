@@ -6,6 +6,7 @@ import functools
 import jax
 import numpy as np
 
+from afm_jax import models
 from afm_jax.features import Features
 from afm_jax.training.state import TrainState
 
@@ -21,6 +22,10 @@ KINDS = ("plain", "full")
 """'plain': one slot a field, no values, no dense columns. 'full': all there is."""
 
 FULL_SLOTS = (1, 1, 3, 2)
+
+TOWER = "afm_deep, dense_tower"
+FORMS = (*models.names(), TOWER)
+"""The models, and one with the tower in place of the first-order part."""
 
 optimized_jit = functools.partial(
     jax.jit, compiler_options={"xla_backend_optimization_level": 3}
@@ -62,6 +67,14 @@ def random_features(kind, *, seed=0, num_rows=6):
     values = rng.uniform(0.5, 1.5, ids.shape) * np.concatenate(used, axis=1)
     dense = rng.normal(size=(num_rows, 3))
     return Features(ids, values.astype(np.float32), dense.astype(np.float32))
+
+
+def make_form(form, **settings):
+    """The narrow model of that name of `FORMS`."""
+    name, _, inputs = form.partition(", ")
+    if inputs:
+        settings = {**settings, "first_order_inputs": inputs}
+    return narrow(models.make(name, **settings))
 
 
 def narrow(model):

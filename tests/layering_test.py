@@ -6,7 +6,12 @@ import pathlib
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-BELOW = ("afm_jax.errors", "afm_jax.files", "afm_jax.features")
+BELOW = (
+    "afm_jax.errors",
+    "afm_jax.files",
+    "afm_jax.features",
+    "afm_jax.hyperparameters",
+)
 LINES = (
     (
         *BELOW,

@@ -1,26 +1,50 @@
 """One paper a file, each with a Flax module `Model`: features in, logits out.
 
-A new file in this folder is a new model: `names` lists the folder, and `make` checks
-hyperparameters against the fields of the file's `Model`. A hyperparameter's type is its
-annotation; the end of its name tells its range: `_size`, `_dim`, `_dims` and `_ratio`
-are 1 or more, `_layers` 0 or more, `_rate` is in [0, 1), `_stddev` is positive; any
-other that begins with `num_` is 1 or more. `_layers` and `_steps` are 1000 at most, and
-all whole numbers are below 2^31. An MLP without hidden layers is the identity, where a
-model does not say that it then has none.
+A new file in this folder is a new model, with no other line anywhere: `names` lists the
+folder, `make` checks hyperparameters by the fields of the file's `Model` (see
+`afm_jax.hyperparameters`), and `describe` reads what the file says of it. The file's first
+line is the model's title and, in brackets, its paper. The docstring of `Model` begins with
+the formula and ends with the paragraphs `Extra parameters:` and `Cost of a row:` and a
+sentence for each hyperparameter under `Attributes:`.
+
+An MLP without hidden layers is the identity, where a model does not say that it then has
+none.
 """
 
 import dataclasses
 import importlib
-import math
-import numbers
+import inspect
 import pkgutil
-import types
+import re
+import sys
 import typing
 from typing import Any
 
 from flax import linen as nn
 
-from afm_jax import errors
+from afm_jax import errors, hyperparameters
+from afm_jax.hyperparameters import Hyperparameter
+
+LETTERS = {
+    "F, D": "the number of fields and the number of dense columns",
+    "P": "F (F - 1) / 2, the number of pairs of fields",
+    "k": "`embedding_dim`, the width of an embedding vector",
+    "v_i, x_i": "the vector and the value of field i",
+    "w_0, w_i": "the bias and the first-order weight of field i; the dense columns have"
+    " first-order weights, too",
+    "d": "the D numbers of the dense columns",
+    "*": "the product element by element",
+    "n": "F k + D, the width of [v_1 x_1, ..., v_F x_F, d]",
+    "MLP": "hidden layers of widths h_1, h_2, ...",
+    "M(m)": "m h_1 + h_1 h_2 + ..., the weights of an MLP over m numbers",
+    "L": "the number of identical layers",
+    "r, t": "hyperparameters that the model's list names",
+    "Extra parameters": "what the model has beyond w_0, w_i and k numbers per feature,"
+    " without biases, scales and output layers",
+    "Cost of a row": "multiplications of the forward pass, without look-ups and output"
+    " layers",
+}
+"""What the letters and words of a `Description` stand for."""
 
 # Every model has these; programs take them from the data, not from a user.
 _FROM_DATA = ("vocab_size", "slot_fields")
@@ -31,14 +55,14 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
-def make(name: str, /, **hyperparameters: Any) -> nn.Module:
+def make(name: str, /, **values: Any) -> nn.Module:
     """The model of that name.
 
     Lists are taken for tuples and whole numbers for floats where those are expected.
 
     Args:
         name: one of `names()`.
-        **hyperparameters: fields of the model; `vocab_size` is always needed.
+        **values: hyperparameters, fields of the model; `vocab_size` is always needed.
 
     Returns:
         A module with `__call__(features, *, train=False) -> logits float32 [B]`.
@@ -48,96 +72,126 @@ def make(name: str, /, **hyperparameters: Any) -> nn.Module:
             value is of the wrong type or out of range.
         TypeError: `vocab_size` is not given.
     """
-    if name not in names():
-        raise errors.InputError(
-            f"Unknown model {name!r}; choose from {names()}.{errors.did_you_mean(name, names())}"
-        )
-    model = importlib.import_module(f"{__name__}.{name}").Model
+    model = _class_of(name)
     annotations = typing.get_type_hints(model)
-    fields = [
-        field.name
-        for field in dataclasses.fields(model)
-        if field.name not in ("parent", "name")
-    ]
+    fields = [field.name for field in _fields(model)]
     checked = {}
-    for key, value in hyperparameters.items():
+    for key, value in values.items():
         if key not in fields:
             settable = tuple(field for field in fields if field not in _FROM_DATA)
             raise errors.InputError(
                 f"{name} has no hyperparameter {key!r}; it has {settable}.{errors.did_you_mean(key, settable)}"
             )
-        checked[key] = _check(f"{name}'s {key}", key, value, annotations[key])
+        title = f"{name}'s {key}"
+        checked[key] = hyperparameters.check(title, key, value, annotations[key])
     return model(**checked)
 
 
-def _check(title: str, key: str, value: Any, annotation: Any) -> Any:
-    """The value in the type of the annotation, or an InputError with the reason."""
-    converted, expected = _convert(value, annotation)
-    found = converted if isinstance(converted, tuple) else (converted,)
-    found = tuple(x for x in found if isinstance(x, int | float))
-    if key.endswith("_layers"):
-        expected += ", 0 or more"
-        in_range = all(number >= 0 for number in found)
-    elif key.endswith(("_size", "_dim", "_dims", "_ratio")) or key.startswith("num_"):
-        expected += ", 1 or more"
-        if key.endswith("_dims"):
-            expected += ", such as (400, 400) or (64,)"
-        in_range = all(number >= 1 for number in found)
-    elif key.endswith("_rate"):
-        expected += " in [0, 1)"
-        in_range = all(0 <= number < 1 for number in found)
-    elif key.endswith("_stddev"):
-        expected += " above 0"
-        in_range = all(number > 0 for number in found)
-    else:
-        in_range = True
-    most = _MOST_REPEATS if key.endswith(("_layers", "_steps")) else _LARGEST
-    if any(isinstance(number, int) and number > most for number in found):
-        expected += f", at most {most:,}"
-        in_range = False
-    if converted is _WRONG or not in_range:
-        raise errors.InputError(f"{title} is {value!r}; expected {expected}.")
-    return converted
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """What a model's file says of it; `str` makes a page of text.
+
+    Attributes:
+        name: Name of the model, one of `names()`.
+        title: What the model is called, such as 'Factorization machine'.
+        paper: Authors and year, such as 'Rendle 2010'; '' if there is no paper.
+        formula: The logits; `LETTERS` has the letters.
+        notes: Paragraphs on the letters that are the model's own, and on departures from
+            the paper.
+        extra_parameters: Number of parameters beyond those of an embedding table and
+            first-order weights.
+        cost: Multiplications of a row in the forward pass.
+        hyperparameters: What a user may set.
+    """
+
+    name: str
+    title: str
+    paper: str
+    formula: str
+    notes: tuple[str, ...]
+    extra_parameters: str
+    cost: str
+    hyperparameters: tuple[Hyperparameter, ...]
+
+    def __str__(self) -> str:
+        paper = f" ({self.paper})" if self.paper else ""
+        lines = [
+            f"{self.name}: {self.title}{paper}",
+            "",
+            self.formula,
+            "",
+            f"Extra parameters: {self.extra_parameters}",
+            f"Cost of a row: {self.cost}",
+            "",
+            "Hyperparameters:",
+        ]
+        for each in self.hyperparameters:
+            lines.append(f"  {each.name}={each.default!r}: {each.expected}")
+            lines.append(f"      {each.meaning}")
+        letters = [f"  {letter}: {meaning}" for letter, meaning in LETTERS.items()]
+        return "\n".join([*lines, "", "Letters:", *letters])
 
 
-_WRONG = object()
-_LARGEST = 2**31 - 1
-# Every repeat is traced and compiled anew: with a million, for hours.
-_MOST_REPEATS = 1000
+def describe(name: str, /) -> Description:
+    """What the model is and which hyperparameters it has, read from its docstrings.
+
+    Args:
+        name: one of `names()`.
+
+    Raises:
+        InputError: no model has this name.
+    """
+    model = _class_of(name)
+    title = re.fullmatch(
+        r"(.*?)(?: \((.*)\))?\.", (sys.modules[model.__module__].__doc__ or "").strip()
+    )
+    prose, _, attributes = (inspect.getdoc(model) or "").partition("\nAttributes:\n")
+    formula, *notes = (" ".join(part.split()) for part in prose.strip().split("\n\n"))
+    sizes = {
+        heading: " ".join(
+            note.removeprefix(f"{heading}: ").removesuffix(".")
+            for note in notes
+            if note.startswith(f"{heading}: ")
+        )
+        for heading in ("Extra parameters", "Cost of a row")
+    }
+    meanings = {
+        attribute: " ".join(meaning.split())
+        for attribute, meaning in re.findall(
+            r"^    (\w+): (.*(?:\n        .*)*)", attributes, re.MULTILINE
+        )
+    }
+    annotations = typing.get_type_hints(model)
+    return Description(
+        name=name,
+        title=title[1] if title else name,
+        paper=(title[2] or "") if title else "",
+        formula=formula.removesuffix("."),
+        notes=tuple(note for note in notes if not note.startswith(tuple(sizes))),
+        extra_parameters=sizes["Extra parameters"],
+        cost=sizes["Cost of a row"],
+        hyperparameters=tuple(
+            Hyperparameter(
+                name=field.name,
+                expected=hyperparameters.expected(field.name, annotations[field.name]),
+                default=field.default,
+                meaning=meanings.get(field.name, ""),
+            )
+            for field in _fields(model)
+            if field.name not in _FROM_DATA
+        ),
+    )
 
 
-def _convert(value: Any, annotation: Any) -> tuple[Any, str]:
-    """The value in the type of the annotation, or `_WRONG`; and the type in words."""
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin in (typing.Union, types.UnionType):
-        results = [_convert(value, argument) for argument in arguments]
-        found = [converted for converted, _ in results if converted is not _WRONG]
-        words = " or ".join(expected for _, expected in results)
-        return (found[0] if found else _WRONG), words
-    if origin is typing.Literal:
-        words = f"one of {arguments}" if len(arguments) > 1 else repr(arguments[0])
-        return (value if value in arguments else _WRONG), words
-    if origin is tuple:
-        items = [_convert(item, arguments[0])[0] for item in _items(value)]
-        right = isinstance(value, list | tuple) and _WRONG not in items
-        return (tuple(items) if right else _WRONG), "a tuple of whole numbers"
-    if annotation is float:
-        right = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        right = right and _is_finite(value)
-        return (float(value) if right else _WRONG), "a number"
-    if annotation is int:
-        right = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-        return (int(value) if right else _WRONG), "a whole number"
-    words = {bool: "True or False", type(None): "None"}[annotation]
-    return (value if isinstance(value, annotation) else _WRONG), words
+def _class_of(name: str) -> type[nn.Module]:
+    if name not in names():
+        raise errors.InputError(
+            f"Unknown model {name!r}; choose from {names()}.{errors.did_you_mean(name, names())}"
+        )
+    return importlib.import_module(f"{__name__}.{name}").Model
 
 
-def _items(value: Any) -> tuple[Any, ...]:
-    return tuple(value) if isinstance(value, list | tuple) else ()
-
-
-def _is_finite(number: numbers.Real) -> bool:
-    try:
-        return math.isfinite(number)
-    except OverflowError:  # a whole number beyond all floats
-        return False
+def _fields(model: type[nn.Module]) -> list[dataclasses.Field[Any]]:
+    """The hyperparameters among the fields of the class."""
+    own = ("parent", "name")
+    return [field for field in dataclasses.fields(model) if field.name not in own]

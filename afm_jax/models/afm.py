@@ -9,7 +9,7 @@ from flax import linen as nn
 
 from afm_jax.errors import check_one_of
 from afm_jax.features import Features
-from afm_jax.modules import attention, embedding, first_order, output
+from afm_jax.modules import attention, dense_tower, embedding
 
 Projection = Literal["signs", "ones", "xavier"]
 
@@ -19,7 +19,8 @@ class Model(nn.Module):
 
     a_ij is the softmax over the pairs of h^T relu(W (v_i * v_j) x_i x_j + b). The pairs
     are pairs of fields: a multi-valued field has one vector, the mean over its slots.
-    Dense columns enter the first-order part alone.
+    Dense columns enter the first-order part alone, or the tower that may stand in its
+    place (`first_order_inputs='dense_tower'`).
 
     Departures from the paper: its dropout on the pair products is two dropouts here, on
     the attention weights and on the pooled vector, as in its authors' code. From that
@@ -37,19 +38,30 @@ class Model(nn.Module):
     both signs here, so that half of the dimensions attract like vectors and half repel
     them. On Frappe, with k = 10, AFM passes FM only then.
 
+    Extra parameters: k t + t, t = attention_dim.
+
+    Cost of a row: P k t.
+
     Attributes:
-        vocab_size: feature ids of all fields together.
-        slot_fields: the field of each slot; None means one slot per field.
-        embedding_dim: k.
-        attention_dim: t, the width of the attention network.
-        attention_weights: 'learned', 'frozen' or 'uniform'; see `modules.attention`.
-        pooling: 'mean' or 'sum'; see `modules.attention`.
-        attention_dropout_rate: of the weight a_ij of each pair.
-        pooling_dropout_rate: of each dimension of the pooled vector.
-        projection: how p starts: 'signs' for 1, -1, 1, ...; 'ones', which goes with the
+        vocab_size: Number of feature ids of all fields together, one table row each.
+        slot_fields: Index of the field of each slot, rising from 0. None means that
+            each slot is a field.
+        embedding_dim: Width of each embedding vector, k in the formula.
+        attention_dim: Width of the hidden layer of the attention network, t in the
+            paper.
+        attention_weights: How the pairs are weighted: 'learned'; 'frozen', by a network
+            that stays as it was drawn; or 'uniform', all alike.
+        pooling: 'mean' for the mean of the products by their weights, or 'sum' for that
+            mean times the number of pairs.
+        attention_dropout_rate: Chance that the weight of a pair is set to 0 in
+            training.
+        pooling_dropout_rate: Chance that a dimension of the pooled vector is set to 0
+            in training.
+        projection: How p starts: 'signs' for 1, -1, 1, ...; 'ones', which goes with the
             tables of a trained FM; 'xavier' for Xavier normal, as in FuxiCTR.
-        first_order_inputs: 'all', 'fields' or 'dense'; see `modules.first_order`.
-        init_stddev: standard deviation of the initial tables.
+        first_order_inputs: What has first-order weights: 'fields', 'dense' (the dense
+            columns), or 'all' (both); or 'dense_tower', see `modules.dense_tower`.
+        init_stddev: Standard deviation of the tables' initial normal distribution.
     """
 
     vocab_size: int
@@ -61,7 +73,7 @@ class Model(nn.Module):
     attention_dropout_rate: float = 0.0
     pooling_dropout_rate: float = 0.0
     projection: Projection = "signs"
-    first_order_inputs: first_order.Inputs = "all"
+    first_order_inputs: dense_tower.Inputs = "all"
     init_stddev: float = 1e-4
 
     @nn.compact
@@ -72,22 +84,22 @@ class Model(nn.Module):
             InputError: fewer than two fields, or an unknown option.
         """
         check_one_of("projection", self.projection, typing.get_args(Projection))
-        logits = first_order.first_order_logits(self, features)
         vectors = embedding.field_vectors(self, self.embedding_dim, features)
         pooled = attention.AttentionPooling(
-            self.attention_dim,
-            self.attention_dropout_rate,
-            self.attention_weights,
-            self.pooling,
+            attention_dim=self.attention_dim,
+            dropout_rate=self.attention_dropout_rate,
+            weights=self.attention_weights,
+            pooling=self.pooling,
             name="attention",
         )(vectors, train=train)
         pooled = nn.Dropout(
-            self.pooling_dropout_rate, deterministic=not train, name="pooling_dropout"
+            rate=self.pooling_dropout_rate,
+            deterministic=not train,
+            name="pooling_dropout",
         )(pooled)
-        projected = output.Output(
-            use_bias=False, kernel_init=_STARTS[self.projection], name="output"
-        )(pooled)
-        return logits + projected
+        return dense_tower.logits_of(
+            self, features, pooled, kernel_init=_STARTS[self.projection]
+        )
 
 
 def _signs(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from afm_jax.features import Features
-from afm_jax.modules import attention, embedding, first_order, mlp, norms, output
+from afm_jax.modules import attention, dense_tower, embedding, mlp, norms
 
 
 class Model(nn.Module):
@@ -14,9 +14,11 @@ class Model(nn.Module):
     a_ij as in `models.afm`, s the scale of the pooled vector, d the dense columns. With
     no hidden layer, s = 1 and no d this is AFM.
 
-    The form first proposed has s = 1 and a first-order part of the dense columns alone
-    (`pooling='mean'`, `first_order_inputs='dense'`, `dense_in_deep=False`), and was
-    found no better than AFM. We depart from it: a mean over P = F (F - 1) / 2 products
+    The form first proposed, in a public reproduction note of AFM (2021), has s = 1, a
+    linear tower over the dense columns in place of the first-order part, and dropout
+    after the last hidden layer alone (`pooling='mean'`, `dense_in_deep=False`,
+    `first_order_inputs='dense_tower'`, `dropout_after='last_layer'`). Its author found
+    it no better than AFM. We depart from it: a mean over P = F (F - 1) / 2 products
     of small numbers is P times smaller than NFM's sum of the same products, and so are
     the gradients that reach the tables through the MLP. By default s = P
     (`pooling='sum'`): at uniform attention, where training starts, the MLP sees NFM's
@@ -25,21 +27,35 @@ class Model(nn.Module):
     (`init_stddev=0.01`) for the same reason: the pooled vector is of second order in
     them.
 
+    Extra parameters: k t + t + M(k + D), t = attention_dim.
+
+    Cost of a row: P k t + M(k + D).
+
     Attributes:
-        vocab_size: feature ids of all fields together.
-        slot_fields: the field of each slot; None means one slot per field.
-        embedding_dim: k.
-        attention_dim: t, the width of the attention network.
-        hidden_dims: width of each hidden layer of the MLP.
-        attention_weights: 'learned', 'frozen' or 'uniform'; see `modules.attention`.
-        pooling: 'sum' or 'mean'; see `modules.attention`.
-        normalization: 'batch', 'layer' or None; see `modules.norms`.
-        attention_dropout_rate: of the weight a_ij of each pair.
-        pooling_dropout_rate: of each dimension of the pooled vector.
-        dropout_rate: of the outputs of the hidden layers.
-        first_order_inputs: 'all', 'fields' or 'dense'; see `modules.first_order`.
-        dense_in_deep: whether the MLP sees the dense columns.
-        init_stddev: standard deviation of the initial tables.
+        vocab_size: Number of feature ids of all fields together, one table row each.
+        slot_fields: Index of the field of each slot, rising from 0. None means that
+            each slot is a field.
+        embedding_dim: Width of each embedding vector, k in the formula.
+        attention_dim: Width of the hidden layer of the attention network, t in the
+            paper.
+        hidden_dims: Width of each hidden layer of the MLP, the first layer first.
+        attention_weights: How the pairs are weighted: 'learned'; 'frozen', by a network
+            that stays as it was drawn; or 'uniform', all alike.
+        pooling: 'mean' for the mean of the products by their weights, or 'sum' for that
+            mean times the number of pairs.
+        normalization: Normalization of each hidden layer: 'batch' over the rows,
+            'layer' over the units, or None.
+        attention_dropout_rate: Chance that the weight of a pair is set to 0 in
+            training.
+        pooling_dropout_rate: Chance that a dimension of the pooled vector is set to 0
+            in training.
+        dropout_rate: Chance that an output of a hidden layer is set to 0 in training.
+        dropout_after: Where that dropout is: 'every_layer' of the MLP, or the
+            'last_layer' alone.
+        first_order_inputs: What has first-order weights: 'fields', 'dense' (the dense
+            columns), or 'all' (both); or 'dense_tower', see `modules.dense_tower`.
+        dense_in_deep: Whether the MLP sees the dense columns.
+        init_stddev: Standard deviation of the tables' initial normal distribution.
     """
 
     vocab_size: int
@@ -53,7 +69,8 @@ class Model(nn.Module):
     attention_dropout_rate: float = 0.0
     pooling_dropout_rate: float = 0.0
     dropout_rate: float = 0.0
-    first_order_inputs: first_order.Inputs = "all"
+    dropout_after: mlp.DropoutAfter = "every_layer"
+    first_order_inputs: dense_tower.Inputs = "all"
     dense_in_deep: bool = True
     init_stddev: float = 0.01
 
@@ -64,21 +81,26 @@ class Model(nn.Module):
         Raises:
             InputError: fewer than two fields, or an unknown option.
         """
-        logits = first_order.first_order_logits(self, features)
         vectors = embedding.field_vectors(self, self.embedding_dim, features)
         pooled = attention.AttentionPooling(
-            self.attention_dim,
-            self.attention_dropout_rate,
-            self.attention_weights,
-            self.pooling,
+            attention_dim=self.attention_dim,
+            dropout_rate=self.attention_dropout_rate,
+            weights=self.attention_weights,
+            pooling=self.pooling,
             name="attention",
         )(vectors, train=train)
         pooled = nn.Dropout(
-            self.pooling_dropout_rate, deterministic=not train, name="pooling_dropout"
+            rate=self.pooling_dropout_rate,
+            deterministic=not train,
+            name="pooling_dropout",
         )(pooled)
         if self.dense_in_deep:
             pooled = jnp.concatenate([pooled, features.dense], axis=1)
         hidden = mlp.MLP(
-            self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
+            hidden_dims=self.hidden_dims,
+            dropout_rate=self.dropout_rate,
+            normalization=self.normalization,
+            dropout_after=self.dropout_after,
+            name="mlp",
         )(pooled, train=train)
-        return logits + output.Output(use_bias=False, name="output")(hidden)
+        return dense_tower.logits_of(self, features, hidden)

@@ -10,7 +10,7 @@ from flax import linen as nn
 from afm_jax.errors import check_one_of
 from afm_jax.features import Features
 from afm_jax.modules import embedding, mlp, norms, output
-from afm_jax.ops import flat, logarithmic
+from afm_jax.ops import flat, log_neurons
 
 Normalization = Literal["batch", None]
 
@@ -23,8 +23,9 @@ class LogarithmicLayer(nn.Module):
     over the rows and the k dimensions, with the settings of `modules.norms`.
 
     Attributes:
-        num_neurons: N.
-        normalization: 'batch' or None.
+        num_neurons: Number of products, N in the formula.
+        normalization: Normalization before and after the products: 'batch' over the
+            rows, or None.
     """
 
     num_neurons: int
@@ -47,9 +48,9 @@ class LogarithmicLayer(nn.Module):
         )
         bias = self.param("bias", nn.initializers.zeros, (self.num_neurons,))
         logarithms = self._normalized(
-            "log_norm", logarithmic.log_magnitudes(vectors), train
+            "log_norm", log_neurons.log_magnitudes(vectors), train
         )
-        products = logarithmic.power_products(logarithms, exponents, bias)
+        products = log_neurons.power_products(logarithms, exponents, bias)
         return self._normalized("exp_norm", products, train)
 
     def _normalized(self, name: str, inputs: jax.Array, train: bool) -> jax.Array:
@@ -73,18 +74,26 @@ class Model(nn.Module):
     before the relu of the hidden layers. The paper has no dense columns; a logarithm
     would take their sign away, so that they enter the MLPs.
 
+    Extra parameters: k per feature, for v', and F N + M(N k + D) + M'(n), M' of the MLP
+    over v'.
+
+    Cost of a row: F N k + M(N k + D) + M'(n).
+
     Attributes:
-        vocab_size: feature ids of all fields together.
-        slot_fields: the field of each slot; None means one slot per field.
-        embedding_dim: k.
-        logarithmic_dim: N, the number of products; the paper has 600 for Frappe, 800
-            for MovieLens, 1200 for Avazu and 1500 for Criteo.
-        hidden_dims: width of each hidden layer of the MLP over the products.
-        deep_hidden_dims: width of each hidden layer of the MLP over v'.
-        normalization: 'batch' or None, of the logarithms, the products and the hidden
-            layers; in training with statistics of the batch, see `modules.norms`.
-        dropout_rate: of the outputs of the hidden layers.
-        init_stddev: standard deviation of the initial table.
+        vocab_size: Number of feature ids of all fields together, one table row each.
+        slot_fields: Index of the field of each slot, rising from 0. None means that
+            each slot is a field.
+        embedding_dim: Width of each embedding vector, k in the formula.
+        logarithmic_dim: Number of products, N in the formula. The paper has 600 for
+            Frappe, 800 for MovieLens, 1200 for Avazu and 1500 for Criteo.
+        hidden_dims: Width of each hidden layer of the MLP over the products, the first
+            layer first.
+        deep_hidden_dims: Width of each hidden layer of the MLP over v', the first layer
+            first. () means AFN, which has no v'.
+        normalization: Normalization of the logarithms, the products and the hidden
+            layers: 'batch' over the rows, or None.
+        dropout_rate: Chance that an output of a hidden layer is set to 0 in training.
+        init_stddev: Standard deviation of the table's initial normal distribution.
     """
 
     vocab_size: int
@@ -104,7 +113,9 @@ class Model(nn.Module):
             self, self.embedding_dim * (2 if self.deep_hidden_dims else 1), features
         )
         crossed = LogarithmicLayer(
-            self.logarithmic_dim, self.normalization, name="logarithmic"
+            num_neurons=self.logarithmic_dim,
+            normalization=self.normalization,
+            name="logarithmic",
         )(vectors[:, :, : self.embedding_dim], train=train)
         parts = [("mlp", self.hidden_dims, crossed)]
         if self.deep_hidden_dims:
@@ -113,8 +124,11 @@ class Model(nn.Module):
         hidden = []
         for name, hidden_dims, inputs in parts:
             hidden.append(
-                mlp.MLP(hidden_dims, self.dropout_rate, self.normalization, name=name)(
-                    flat.flat_inputs(inputs, features.dense), train=train
-                )
+                mlp.MLP(
+                    hidden_dims=hidden_dims,
+                    dropout_rate=self.dropout_rate,
+                    normalization=self.normalization,
+                    name=name,
+                )(flat.flat_inputs(inputs, features.dense), train=train)
             )
         return output.Output(name="output")(jnp.concatenate(hidden, axis=1))

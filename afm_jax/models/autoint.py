@@ -19,9 +19,10 @@ class InteractingLayer(nn.Module):
     `weights`, float32 [B, num_heads, F, F].
 
     Attributes:
-        num_heads: H.
-        head_dim: t, the width of each head.
-        dropout_rate: chance that a weight is set to 0 in training.
+        num_heads: Number of attention heads, H in the formula.
+        head_dim: Width of each head, t in the formula.
+        dropout_rate: Chance that the weight of a pair of fields in a head is set to 0
+            in training.
     """
 
     num_heads: int
@@ -44,7 +45,7 @@ class InteractingLayer(nn.Module):
         weights = self_attention.self_attention_weights(fields, query, key)
         self.sow("intermediates", "weights", weights)
         weights = nn.Dropout(
-            self.dropout_rate, deterministic=not train, name="dropout"
+            rate=self.dropout_rate, deterministic=not train, name="dropout"
         )(weights)
         return self_attention.interacting_features(weights, fields, value, residual)
 
@@ -62,17 +63,27 @@ class Model(nn.Module):
     scores by the root of the width, normalizes each layer and drops vectors out, of
     which the paper says nothing; its tables start at N(0, 0.01).
 
+    Extra parameters: 4 a (k + (L - 1) a) + D k + M(n), a = heads times head_dims.
+
+    Cost of a row: 4 m a (k + (L - 1) a) + 2 L m² a + M(n), m = F + D.
+
     Attributes:
-        vocab_size: feature ids of all fields together.
-        slot_fields: the field of each slot; None means one slot per field.
-        embedding_dim: k.
-        num_heads: attention heads of each interacting layer.
-        head_dims: width of each head, one number for each interacting layer.
-        hidden_dims: width of each hidden layer of the MLP.
-        normalization: 'batch', 'layer' or None; see `modules.norms`.
-        attention_dropout_rate: of the weight of each pair of fields in each head.
-        dropout_rate: of the outputs of the hidden layers.
-        init_stddev: standard deviation of the initial table and of the vectors u.
+        vocab_size: Number of feature ids of all fields together, one table row each.
+        slot_fields: Index of the field of each slot, rising from 0. None means that
+            each slot is a field.
+        embedding_dim: Width of each embedding vector, k in the formula.
+        num_heads: Number of attention heads of each interacting layer.
+        head_dims: Width of each head, one number for each interacting layer, the first
+            layer first.
+        hidden_dims: Width of each hidden layer of the MLP, the first layer first. ()
+            means AutoInt, which has no MLP.
+        normalization: Normalization of each hidden layer: 'batch' over the rows,
+            'layer' over the units, or None.
+        attention_dropout_rate: Chance that the weight of a pair of fields in a head is
+            set to 0 in training.
+        dropout_rate: Chance that an output of a hidden layer is set to 0 in training.
+        init_stddev: Standard deviation of the initial normal distribution of the table
+            and of the vectors u.
     """
 
     vocab_size: int
@@ -91,21 +102,26 @@ class Model(nn.Module):
         """The logits, float32 [B]; random in training through the rng 'dropout'."""
         vectors = embedding.field_vectors(self, self.embedding_dim, features)
         dense_vectors = dense_embedding.DenseEmbedding(
-            self.embedding_dim, self.init_stddev, name="dense_embedding"
+            embedding_dim=self.embedding_dim,
+            init_stddev=self.init_stddev,
+            name="dense_embedding",
         )(features.dense)
         fields = jnp.concatenate([vectors, dense_vectors], axis=1)
         for i, head_dim in enumerate(self.head_dims):
             fields = InteractingLayer(
-                self.num_heads,
-                head_dim,
-                self.attention_dropout_rate,
+                num_heads=self.num_heads,
+                head_dim=head_dim,
+                dropout_rate=self.attention_dropout_rate,
                 name=f"interacting_{i}",
             )(fields, train=train)
         parts = [fields.reshape(fields.shape[0], -1)]
         if self.hidden_dims:
             parts.append(
                 mlp.MLP(
-                    self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
+                    hidden_dims=self.hidden_dims,
+                    dropout_rate=self.dropout_rate,
+                    normalization=self.normalization,
+                    name="mlp",
                 )(flat.flat_inputs(vectors, features.dense), train=train)
             )
         return output.Output(name="output")(jnp.concatenate(parts, axis=1))

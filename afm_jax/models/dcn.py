@@ -16,7 +16,7 @@ class CrossNetwork(nn.Module):
     output, and `bias` float32 [L, d], 0.
 
     Attributes:
-        num_layers: L.
+        num_layers: Number of cross layers, L in the formula.
     """
 
     num_layers: int
@@ -41,15 +41,22 @@ class Model(nn.Module):
     only if asked for, where the paper's are by batch; and all fields have vectors of
     one size, where the paper's grows with the vocabulary of a field.
 
+    Extra parameters: L n + M(n).
+
+    Cost of a row: L n + M(n).
+
     Attributes:
-        vocab_size: feature ids of all fields together.
-        slot_fields: the field of each slot; None means one slot per field.
-        embedding_dim: k.
-        num_cross_layers: L, the paper's 6 by default.
-        hidden_dims: width of each hidden layer of the MLP.
-        normalization: 'batch', 'layer' or None; see `modules.norms`.
-        dropout_rate: of the outputs of the hidden layers.
-        init_stddev: standard deviation of the initial table.
+        vocab_size: Number of feature ids of all fields together, one table row each.
+        slot_fields: Index of the field of each slot, rising from 0. None means that
+            each slot is a field.
+        embedding_dim: Width of each embedding vector, k in the formula.
+        num_cross_layers: Number of cross layers, L in the formula. The paper has 6 for
+            Criteo.
+        hidden_dims: Width of each hidden layer of the MLP, the first layer first.
+        normalization: Normalization of each hidden layer: 'batch' over the rows,
+            'layer' over the units, or None.
+        dropout_rate: Chance that an output of a hidden layer is set to 0 in training.
+        init_stddev: Standard deviation of the table's initial normal distribution.
     """
 
     vocab_size: int
@@ -66,8 +73,11 @@ class Model(nn.Module):
         """The logits, float32 [B]; random in training through the rng 'dropout'."""
         vectors = embedding.field_vectors(self, self.embedding_dim, features)
         x0 = flat.flat_inputs(vectors, features.dense)
-        crossed = CrossNetwork(self.num_cross_layers, name="cross")(x0)
+        crossed = CrossNetwork(num_layers=self.num_cross_layers, name="cross")(x0)
         hidden = mlp.MLP(
-            self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
+            hidden_dims=self.hidden_dims,
+            dropout_rate=self.dropout_rate,
+            normalization=self.normalization,
+            name="mlp",
         )(x0, train=train)
         return output.Output(name="output")(jnp.concatenate([crossed, hidden], axis=1))

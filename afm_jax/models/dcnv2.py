@@ -43,8 +43,8 @@ class MixtureCross(nn.Module):
     gate; here each has its own.
 
     Attributes:
-        rank: r.
-        num_experts: n.
+        rank: Width of the space of each expert, r in the paper.
+        num_experts: Number of experts, n above.
     """
 
     rank: int
@@ -79,18 +79,27 @@ class Model(nn.Module):
     layers of DeepFM and three cross layers. Departure: all fields have vectors of one
     size, where the paper's may differ.
 
+    Extra parameters: L n² + M(n); L e (2 n r + r² + n) + M(n) with e experts of rank r.
+
+    Cost of a row: as many multiplications as extra parameters.
+
     Attributes:
-        vocab_size: feature ids of all fields together.
-        slot_fields: the field of each slot; None means one slot per field.
-        embedding_dim: k.
-        structure: 'parallel' or 'stacked'.
-        num_cross_layers: L.
-        low_rank_dim: r, the rank of each expert; None means full matrices.
-        num_experts: experts of each cross layer; counts with `low_rank_dim` only.
-        hidden_dims: width of each hidden layer of the MLP.
-        normalization: 'batch', 'layer' or None; see `modules.norms`.
-        dropout_rate: of the outputs of the hidden layers.
-        init_stddev: standard deviation of the initial table.
+        vocab_size: Number of feature ids of all fields together, one table row each.
+        slot_fields: Index of the field of each slot, rising from 0. None means that
+            each slot is a field.
+        embedding_dim: Width of each embedding vector, k in the formula.
+        structure: 'parallel' for an MLP beside the cross layers, or 'stacked' for an
+            MLP after them.
+        num_cross_layers: Number of cross layers, L in the formula.
+        low_rank_dim: Rank of the matrices of each expert, r in the paper. None means
+            one full matrix and no experts.
+        num_experts: Number of experts of each cross layer. It has no effect without
+            `low_rank_dim`.
+        hidden_dims: Width of each hidden layer of the MLP, the first layer first.
+        normalization: Normalization of each hidden layer: 'batch' over the rows,
+            'layer' over the units, or None.
+        dropout_rate: Chance that an output of a hidden layer is set to 0 in training.
+        init_stddev: Standard deviation of the table's initial normal distribution.
     """
 
     vocab_size: int
@@ -121,11 +130,14 @@ class Model(nn.Module):
             if self.low_rank_dim is None:
                 crossed = MatrixCross(name=name)(x0, crossed)
             else:
-                crossed = MixtureCross(self.low_rank_dim, self.num_experts, name=name)(
-                    x0, crossed
-                )
+                crossed = MixtureCross(
+                    rank=self.low_rank_dim, num_experts=self.num_experts, name=name
+                )(x0, crossed)
         deep = mlp.MLP(
-            self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
+            hidden_dims=self.hidden_dims,
+            dropout_rate=self.dropout_rate,
+            normalization=self.normalization,
+            name="mlp",
         )
         if self.structure == "parallel":
             hidden = jnp.concatenate([crossed, deep(x0, train=train)], axis=1)

@@ -9,24 +9,32 @@ from afm_jax.ops import flat, interactions
 
 
 class Model(nn.Module):
-    """logits = FM + p^T MLP([v_1 x_1, ..., v_F x_F, d]), d the dense columns.
+    """logits = w_0 + sum_i w_i x_i + sum_{i<j} <v_i, v_j> x_i x_j
+        + p^T MLP([v_1 x_1, ..., v_F x_F, d]) (eqs. 1 and 2).
 
-    FM = w_0 + sum_i w_i x_i + sum_{i<j} <v_i, v_j> x_i x_j (eqs. 1 and 2); both parts
-    share the vectors v_i. The pairs are pairs of fields, as in `models.fm`.
+    d are the dense columns. FM and the MLP share the vectors v_i. The pairs are pairs of
+    fields, as in `models.fm`.
 
     The paper's network has three hidden layers of 400 and dropout 0.5, which is 0 here
     until it is asked for. Departure: dense columns enter the first-order part and the
     MLP, where the paper has a vector for each.
 
+    Extra parameters: M(n).
+
+    Cost of a row: F k + M(n).
+
     Attributes:
-        vocab_size: feature ids of all fields together.
-        slot_fields: the field of each slot; None means one slot per field.
-        embedding_dim: k.
-        hidden_dims: width of each hidden layer of the MLP.
-        normalization: 'batch', 'layer' or None; see `modules.norms`.
-        dropout_rate: of the outputs of the hidden layers.
-        first_order_inputs: 'all', 'fields' or 'dense'; see `modules.first_order`.
-        init_stddev: standard deviation of the initial tables.
+        vocab_size: Number of feature ids of all fields together, one table row each.
+        slot_fields: Index of the field of each slot, rising from 0. None means that
+            each slot is a field.
+        embedding_dim: Width of each embedding vector, k in the formula.
+        hidden_dims: Width of each hidden layer of the MLP, the first layer first.
+        normalization: Normalization of each hidden layer: 'batch' over the rows,
+            'layer' over the units, or None.
+        dropout_rate: Chance that an output of a hidden layer is set to 0 in training.
+        first_order_inputs: What has first-order weights: 'fields', 'dense' (the dense
+            columns), or 'all' (both).
+        init_stddev: Standard deviation of the tables' initial normal distribution.
     """
 
     vocab_size: int
@@ -45,7 +53,10 @@ class Model(nn.Module):
         vectors = embedding.field_vectors(self, self.embedding_dim, features)
         inputs = flat.flat_inputs(vectors, features.dense)
         hidden = mlp.MLP(
-            self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
+            hidden_dims=self.hidden_dims,
+            dropout_rate=self.dropout_rate,
+            normalization=self.normalization,
+            name="mlp",
         )(inputs, train=train)
         projected = output.Output(use_bias=False, name="output")(hidden)
         return logits + interactions.fm_pair_term(vectors) + projected

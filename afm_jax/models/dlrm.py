@@ -21,15 +21,24 @@ class Model(nn.Module):
     `init_stddev=0.01` is their deviation at 3,300 rows. Biases start at 0, theirs are
     normal; a multi-valued field has the mean of its vectors, theirs the sum.
 
+    Extra parameters: M(Q + k) + M'(D), Q = F (F + 1) / 2, M' of the bottom MLP.
+
+    Cost of a row: F² k + M(Q + k) + M'(D).
+
     Attributes:
-        vocab_size: feature ids of all fields together.
-        slot_fields: the field of each slot; None means one slot per field.
-        embedding_dim: k.
-        bottom_hidden_dims: width of each hidden layer of the bottom MLP, before k.
-        top_hidden_dims: width of each hidden layer of the top MLP.
-        normalization: 'batch', 'layer' or None, in both MLPs; see `modules.norms`.
-        dropout_rate: of the outputs of the hidden layers of the top MLP.
-        init_stddev: standard deviation of the initial table.
+        vocab_size: Number of feature ids of all fields together, one table row each.
+        slot_fields: Index of the field of each slot, rising from 0. None means that
+            each slot is a field.
+        embedding_dim: Width of each embedding vector, k in the formula.
+        bottom_hidden_dims: Width of each hidden layer of the bottom MLP, the first
+            layer first. One more layer of width k follows them.
+        top_hidden_dims: Width of each hidden layer of the top MLP, the first layer
+            first.
+        normalization: Normalization of each hidden layer of both MLPs: 'batch' over the
+            rows, 'layer' over the units, or None.
+        dropout_rate: Chance that an output of a hidden layer of the top MLP is set to 0
+            in training.
+        init_stddev: Standard deviation of the table's initial normal distribution.
     """
 
     vocab_size: int
@@ -51,7 +60,7 @@ class Model(nn.Module):
         vectors = embedding.field_vectors(self, self.embedding_dim, features)
         if features.dense.shape[1] > 0:
             dense_vector = mlp.MLP(
-                (*self.bottom_hidden_dims, self.embedding_dim),
+                hidden_dims=(*self.bottom_hidden_dims, self.embedding_dim),
                 normalization=self.normalization,
                 name="bottom_mlp",
             )(jnp.asarray(features.dense), train=train)
@@ -62,6 +71,9 @@ class Model(nn.Module):
         else:
             inputs = products.inner_products(vectors)
         hidden = mlp.MLP(
-            self.top_hidden_dims, self.dropout_rate, self.normalization, name="top_mlp"
+            hidden_dims=self.top_hidden_dims,
+            dropout_rate=self.dropout_rate,
+            normalization=self.normalization,
+            name="top_mlp",
         )(inputs, train=train)
         return output.Output(name="output")(hidden)

@@ -38,10 +38,13 @@ class EulerLayer(nn.Module):
     the k dimensions.
 
     Attributes:
-        num_vectors: N.
-        normalization: 'layer' or None.
-        explicit_dropout_rate: of each log modulus and of each phase.
-        implicit_dropout_rate: of each input of the dense layer.
+        num_vectors: Number of vectors that come out, N in the formula.
+        normalization: Normalization of the vectors that come out: 'layer' over the k
+            dimensions, or None.
+        explicit_dropout_rate: Chance that a log modulus or a phase is set to 0 in
+            training.
+        implicit_dropout_rate: Chance that an input of the dense layer is set to 0 in
+            training.
     """
 
     num_vectors: int
@@ -68,7 +71,7 @@ class EulerLayer(nn.Module):
             for name in ("log_modulus_bias", "phase_bias")
         ]
         drop_explicit, drop_implicit = (
-            nn.Dropout(rate, deterministic=not train, name=name)
+            nn.Dropout(rate=rate, deterministic=not train, name=name)
             for name, rate in (
                 ("explicit_dropout", self.explicit_dropout_rate),
                 ("implicit_dropout", self.implicit_dropout_rate),
@@ -78,7 +81,7 @@ class EulerLayer(nn.Module):
         explicit = euler.complex_products(
             drop_explicit(log_modulus), drop_explicit(phase), orders, *biases
         )
-        implicit = dense_layer.Dense(self.num_vectors * k, name="implicit")
+        implicit = dense_layer.Dense(features=self.num_vectors * k, name="implicit")
         parts = []
         for name, own, product in zip(
             ("real_norm", "imaginary_norm"), vectors, explicit, strict=True
@@ -102,16 +105,26 @@ class Model(nn.Module):
     Departures: tables start at N(0, init_stddev) and dense layers Xavier normal, where
     the authors' code has Xavier uniform tables and dense layers of N(0, 0.01).
 
+    Extra parameters: m N + m N k² + m + D k, m = F + D, N = order_dims.
+
+    Cost of a row: 2 m N k (k + 1).
+
     Attributes:
-        vocab_size: feature ids of all fields together.
-        slot_fields: the field of each slot; None means one slot per field.
-        embedding_dim: k.
-        order_dims: number of vectors, and so of interactions, of each layer; as many as
-            fields in the authors' settings, where alpha starts as the identity.
-        normalization: 'layer' or None, of the vectors of each layer.
-        explicit_dropout_rate: of the moduli and phases in the products.
-        implicit_dropout_rate: of the inputs of the dense layers.
-        init_stddev: standard deviation of the initial table and of the vectors u.
+        vocab_size: Number of feature ids of all fields together, one table row each.
+        slot_fields: Index of the field of each slot, rising from 0. None means that
+            each slot is a field.
+        embedding_dim: Width of each embedding vector, k in the formula.
+        order_dims: Number of vectors, and so of interactions, of each layer, the first
+            layer first. The authors' settings have as many as fields, so that alpha
+            starts as the identity.
+        normalization: Normalization of the vectors of each layer: 'layer' over the k
+            dimensions, or None.
+        explicit_dropout_rate: Chance that a log modulus or a phase of the products is
+            set to 0 in training.
+        implicit_dropout_rate: Chance that an input of a dense layer is set to 0 in
+            training.
+        init_stddev: Standard deviation of the initial normal distribution of the table
+            and of the vectors u.
     """
 
     vocab_size: int
@@ -128,7 +141,9 @@ class Model(nn.Module):
         """The logits, float32 [B]; random in training through the rng 'dropout'."""
         vectors = embedding.field_vectors(self, self.embedding_dim, features)
         dense_vectors = dense_embedding.DenseEmbedding(
-            self.embedding_dim, self.init_stddev, name="dense_embedding"
+            embedding_dim=self.embedding_dim,
+            init_stddev=self.init_stddev,
+            name="dense_embedding",
         )(features.dense)
         phases = jnp.concatenate([vectors, dense_vectors], axis=1)
         modulus = self.param("modulus", nn.initializers.ones, (phases.shape[1],))
@@ -137,10 +152,10 @@ class Model(nn.Module):
         )
         for i, num_vectors in enumerate(self.order_dims):
             layer = EulerLayer(
-                num_vectors,
-                self.normalization,
-                self.explicit_dropout_rate,
-                self.implicit_dropout_rate,
+                num_vectors=num_vectors,
+                normalization=self.normalization,
+                explicit_dropout_rate=self.explicit_dropout_rate,
+                implicit_dropout_rate=self.implicit_dropout_rate,
                 name=f"euler_{i}",
             )(layer, train=train)
         return output.Output(name="output")(

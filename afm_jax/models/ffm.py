@@ -21,12 +21,19 @@ class Model(nn.Module):
     first-order part, which the paper's model has not. The F-th part of the table that
     holds v_{i,i} stays unused, as in the authors' LIBFFM for one feature a field.
 
+    Extra parameters: (F - 1) k per feature.
+
+    Cost of a row: F² k.
+
     Attributes:
-        vocab_size: feature ids of all fields together.
-        slot_fields: the field of each slot; None means one slot per field.
-        embedding_dim: k, of each of the F vectors; the default is LIBFFM's.
-        first_order_inputs: 'all', 'fields' or 'dense'; see `modules.first_order`.
-        init_stddev: standard deviation of the initial tables.
+        vocab_size: Number of feature ids of all fields together, one table row each.
+        slot_fields: Index of the field of each slot, rising from 0. None means that
+            each slot is a field.
+        embedding_dim: Width of each embedding vector, k in the formula. A feature has F
+            of them. The default is LIBFFM's.
+        first_order_inputs: What has first-order weights: 'fields', 'dense' (the dense
+            columns), or 'all' (both).
+        init_stddev: Standard deviation of the tables' initial normal distribution.
     """
 
     vocab_size: int

@@ -30,17 +30,26 @@ class Model(nn.Module):
     PyTorch counts n as outputs and k^2 as inputs: the variance is 2 / (k^2 + n k) there,
     (k + n) / 2 times smaller. W of 'all', W_1 and W_2 start alike in both.
 
+    Extra parameters: 2 F² / r + 2 c k² + M(2 P k + D), c = P, F - 1 or 1 matrices.
+
+    Cost of a row: 2 P k², or 2 (F - 1) k² for c < P; and 2 P k + M(2 P k + D).
+
     Attributes:
-        vocab_size: feature ids of all fields together.
-        slot_fields: the field of each slot; None means one slot per field.
-        embedding_dim: k.
-        bilinear_type: 'all', 'each' or 'interaction'.
-        reduction_ratio: r; W_1 has max(1, F // r) outputs.
-        hidden_dims: width of each hidden layer of the MLP.
-        normalization: 'batch', 'layer' or None; see `modules.norms`.
-        dropout_rate: of the outputs of the hidden layers.
-        first_order_inputs: 'all', 'fields' or 'dense'; see `modules.first_order`.
-        init_stddev: standard deviation of the initial tables.
+        vocab_size: Number of feature ids of all fields together, one table row each.
+        slot_fields: Index of the field of each slot, rising from 0. None means that
+            each slot is a field.
+        embedding_dim: Width of each embedding vector, k in the formula.
+        bilinear_type: How many matrices W there are: 'all' for one, 'each' for one for
+            each first field, 'interaction' for one for each pair.
+        reduction_ratio: How much narrower the hidden layer of the weights a is than F,
+            r in the paper: W_1 has max(1, F // r) outputs.
+        hidden_dims: Width of each hidden layer of the MLP, the first layer first.
+        normalization: Normalization of each hidden layer: 'batch' over the rows,
+            'layer' over the units, or None.
+        dropout_rate: Chance that an output of a hidden layer is set to 0 in training.
+        first_order_inputs: What has first-order weights: 'fields', 'dense' (the dense
+            columns), or 'all' (both).
+        init_stddev: Standard deviation of the tables' initial normal distribution.
     """
 
     vocab_size: int
@@ -85,6 +94,9 @@ class Model(nn.Module):
             parts.append(pairs.reshape(num_rows, -1))
         inputs = jnp.concatenate([*parts, features.dense], axis=1)
         hidden = mlp.MLP(
-            self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
+            hidden_dims=self.hidden_dims,
+            dropout_rate=self.dropout_rate,
+            normalization=self.normalization,
+            name="mlp",
         )(inputs, train=train)
         return logits + output.Output(use_bias=False, name="output")(hidden)

@@ -19,7 +19,7 @@ class GraphSteps(nn.Module):
     Xavier normal; `bias` float32 [k], b, 0; and those of `gru`. All steps share them.
 
     Attributes:
-        num_steps: how often the fields exchange their states.
+        num_steps: Number of times that the fields exchange their states.
     """
 
     num_steps: int
@@ -35,7 +35,7 @@ class GraphSteps(nn.Module):
             for name in ("outgoing", "incoming")
         )
         bias = self.param("bias", nn.initializers.zeros, (k,))
-        gru = nn.GRUCell(k, name="gru")
+        gru = nn.GRUCell(features=k, name="gru")
         weights = graph.edge_weights(fields, edge[:k], edge[k:])
         states = fields
         for _ in range(self.num_steps):
@@ -66,12 +66,18 @@ class Model(nn.Module):
     The GRU starts as in Flax: LeCun normal from the input, orthogonal from the state,
     biases 0. PyTorch draws all of these from U(-1 / sqrt(k), 1 / sqrt(k)).
 
+    Extra parameters: 2 m k² + 6 k² + 2 k + m² k + D k, m = F + D.
+
+    Cost of a row: S (8 m k² + m² k) + m² k, S = num_steps.
+
     Attributes:
-        vocab_size: feature ids of all fields together.
-        slot_fields: the field of each slot; None means one slot per field.
-        embedding_dim: k.
-        num_steps: how often the fields exchange their states.
-        init_stddev: standard deviation of the initial table and of the vectors u.
+        vocab_size: Number of feature ids of all fields together, one table row each.
+        slot_fields: Index of the field of each slot, rising from 0. None means that
+            each slot is a field.
+        embedding_dim: Width of each embedding vector, k in the formula.
+        num_steps: Number of times that the fields exchange their states.
+        init_stddev: Standard deviation of the initial normal distribution of the table
+            and of the vectors u.
     """
 
     vocab_size: int
@@ -90,13 +96,15 @@ class Model(nn.Module):
         del train  # nothing here is random
         vectors = embedding.field_vectors(self, self.embedding_dim, features)
         dense_vectors = dense_embedding.DenseEmbedding(
-            self.embedding_dim, self.init_stddev, name="dense_embedding"
+            embedding_dim=self.embedding_dim,
+            init_stddev=self.init_stddev,
+            name="dense_embedding",
         )(features.dense)
         fields = jnp.concatenate([vectors, dense_vectors], axis=1)
-        states = GraphSteps(self.num_steps, name="graph")(fields)
+        states = GraphSteps(num_steps=self.num_steps, name="graph")(fields)
         scores, attention = (
             nn.Dense(
-                width,
+                features=width,
                 kernel_init=nn.initializers.xavier_normal(),
                 precision=jax.lax.Precision.HIGHEST,
                 name=name,

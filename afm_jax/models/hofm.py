@@ -19,12 +19,18 @@ class Model(nn.Module):
     mean over its slots. Dense columns enter the first-order part alone. The paper has
     no bias w_0.
 
+    Extra parameters: k per feature, for u.
+
+    Cost of a row: F k.
+
     Attributes:
-        vocab_size: feature ids of all fields together.
-        slot_fields: the field of each slot; None means one slot per field.
-        embedding_dim: k, of u and of v.
-        first_order_inputs: 'all', 'fields' or 'dense'; see `modules.first_order`.
-        init_stddev: standard deviation of the initial tables.
+        vocab_size: Number of feature ids of all fields together, one table row each.
+        slot_fields: Index of the field of each slot, rising from 0. None means that
+            each slot is a field.
+        embedding_dim: Width of each embedding vector u and v, k in the formula.
+        first_order_inputs: What has first-order weights: 'fields', 'dense' (the dense
+            columns), or 'all' (both).
+        init_stddev: Standard deviation of the tables' initial normal distribution.
     """
 
     vocab_size: int

@@ -10,11 +10,17 @@ from afm_jax.modules import first_order
 class Model(nn.Module):
     """logits = w_0 + sum_i w_i x_i over the fields and the dense columns.
 
+    Extra parameters: none.
+
+    Cost of a row: F + D.
+
     Attributes:
-        vocab_size: feature ids of all fields together.
-        slot_fields: the field of each slot; None means one slot per field.
-        first_order_inputs: 'all', 'fields' or 'dense'; see `modules.first_order`.
-        init_stddev: standard deviation of the initial table.
+        vocab_size: Number of feature ids of all fields together, one table row each.
+        slot_fields: Index of the field of each slot, rising from 0. None means that
+            each slot is a field.
+        first_order_inputs: What has first-order weights: 'fields', 'dense' (the dense
+            columns), or 'all' (both).
+        init_stddev: Standard deviation of the table's initial normal distribution.
     """
 
     vocab_size: int

@@ -22,9 +22,10 @@ class MaskBlock(nn.Module):
     `hidden` (W), kernels Xavier normal and biases 0; `norm` (scale 1, bias 0).
 
     Attributes:
-        output_dim: width of the block's output.
-        reduction_ratio: outputs of W_1 for each one of W_2.
-        dropout_rate: of the block's outputs.
+        output_dim: Width of the block's output.
+        reduction_ratio: How much wider the mask's hidden layer is than the mask, r in
+            the paper.
+        dropout_rate: Chance that an output of the block is set to 0 in training.
     """
 
     output_dim: int
@@ -37,26 +38,28 @@ class MaskBlock(nn.Module):
     ) -> jax.Array:
         """float32 [B, output_dim] of the embeddings e [B, n] and inputs x [B, any]."""
         size = inputs.shape[-1]
-        mask = dense_layer.Dense(self.reduction_ratio * size, name="aggregation")(
-            instance
-        )
-        mask = dense_layer.Dense(size, name="projection")(nn.relu(mask))
-        hidden = dense_layer.Dense(self.output_dim, use_bias=False, name="hidden")(
-            mask * inputs
-        )
+        mask = dense_layer.Dense(
+            features=self.reduction_ratio * size, name="aggregation"
+        )(instance)
+        mask = dense_layer.Dense(features=size, name="projection")(nn.relu(mask))
+        hidden = dense_layer.Dense(
+            features=self.output_dim, use_bias=False, name="hidden"
+        )(mask * inputs)
         hidden = nn.relu(norms.layer_norm(hidden, name="norm"))
-        return nn.Dropout(self.dropout_rate, deterministic=not train, name="dropout")(
-            hidden
-        )
+        return nn.Dropout(
+            rate=self.dropout_rate, deterministic=not train, name="dropout"
+        )(hidden)
 
 
 class Model(nn.Module):
-    """logits = w^T MLP(blocks) + b over mask blocks, each guided by the embeddings.
+    """logits = w^T MLP(y_L) + b or w^T MLP([y_1, ..., y_L]) + b, with y_l = relu(LN(W_l
+        (m_l * y_{l-1}))) or y_l = relu(LN(W_l (m_l * y_0))) and masks m_l = mask_l(e).
 
-    e = [v_1 x_1, ..., v_F x_F, d], d the dense columns, guides the mask of every block.
-    Serial (SerMaskNet): the first block masks [LN(v_1 x_1), ..., LN(v_F x_F), d], each
-    other block the output of the block before, and the MLP sees that of the last.
-    Parallel (ParaMaskNet): all blocks mask the first one's inputs, and the MLP sees
+    y_1, ..., y_L are the outputs of the mask blocks. e = [v_1 x_1, ..., v_F x_F, d], d the dense columns, guides the mask of every block.
+    Serial (SerMaskNet, the first form): the first block masks y_0 = [LN(v_1 x_1), ...,
+    LN(v_F x_F), d], each other block the output of the block before, and the MLP sees
+    that of the last.
+    Parallel (ParaMaskNet): all blocks mask y_0, and the MLP sees
     their outputs side by side (eq. 15). The layer norm of each field has its own scale
     and bias.
 
@@ -66,17 +69,28 @@ class Model(nn.Module):
     N(0, 0.01): at 1e-4 the variance of a vector is far below the layer norm's epsilon
     of 1e-5, and neither it nor the masks would do anything at first.
 
+    Extra parameters: r m (n + m) + m h for each block from m to h numbers, and M of the
+    MLP.
+
+    Cost of a row: as many multiplications as extra parameters.
+
     Attributes:
-        vocab_size: feature ids of all fields together.
-        slot_fields: the field of each slot; None means one slot per field.
-        embedding_dim: k.
-        blocks: 'serial' or 'parallel'.
-        block_dims: width of each mask block.
-        reduction_ratio: r, how much wider a mask's hidden layer is than the mask.
-        hidden_dims: width of each hidden layer of the MLP.
-        normalization: of the MLP: 'batch', 'layer' or None; see `modules.norms`.
-        dropout_rate: of the outputs of the mask blocks and of the hidden layers.
-        init_stddev: standard deviation of the initial table.
+        vocab_size: Number of feature ids of all fields together, one table row each.
+        slot_fields: Index of the field of each slot, rising from 0. None means that
+            each slot is a field.
+        embedding_dim: Width of each embedding vector, k in the formula.
+        blocks: 'serial' for mask blocks in a row, or 'parallel' for mask blocks side by
+            side.
+        block_dims: Width of the output of each mask block, the first block first.
+        reduction_ratio: How much wider a mask's hidden layer is than the mask, r in the
+            paper.
+        hidden_dims: Width of each hidden layer of the MLP, the first layer first. ()
+            means no MLP.
+        normalization: Normalization of each hidden layer of the MLP: 'batch' over the
+            rows, 'layer' over the units, or None.
+        dropout_rate: Chance that an output of a mask block or of a hidden layer is set
+            to 0 in training.
+        init_stddev: Standard deviation of the table's initial normal distribution.
     """
 
     vocab_size: int
@@ -122,7 +136,10 @@ class Model(nn.Module):
                 outputs[-1] if outputs and self.blocks == "serial" else first_inputs
             )
             block = MaskBlock(
-                width, self.reduction_ratio, self.dropout_rate, name=f"block_{i}"
+                output_dim=width,
+                reduction_ratio=self.reduction_ratio,
+                dropout_rate=self.dropout_rate,
+                name=f"block_{i}",
             )
             outputs.append(block(instance, previous, train=train))
         if self.blocks == "serial":
@@ -130,6 +147,9 @@ class Model(nn.Module):
         else:
             inputs = jnp.concatenate(outputs, axis=1)
         hidden = mlp.MLP(
-            self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
+            hidden_dims=self.hidden_dims,
+            dropout_rate=self.dropout_rate,
+            normalization=self.normalization,
+            name="mlp",
         )(inputs, train=train)
         return output.Output(name="output")(hidden)

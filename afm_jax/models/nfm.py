@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from afm_jax.features import Features
-from afm_jax.modules import embedding, first_order, mlp, norms, output
+from afm_jax.modules import dense_tower, embedding, mlp, norms
 from afm_jax.ops import interactions
 
 
@@ -22,18 +22,27 @@ class Model(nn.Module):
     order in them. Departures: the paper has no dense columns; first-order weights start
     as the vectors do, where the code's are 0.
 
+    Extra parameters: M(k + D).
+
+    Cost of a row: F k + M(k + D).
+
     Attributes:
-        vocab_size: feature ids of all fields together.
-        slot_fields: the field of each slot; None means one slot per field.
-        embedding_dim: k.
-        hidden_dims: width of each hidden layer of the MLP.
-        normalization: 'batch', 'layer' or None, of the pooled vector and of the hidden
-            layers; see `modules.norms`.
-        pooling_dropout_rate: of each dimension of the pooled vector.
-        dropout_rate: of the outputs of the hidden layers.
-        first_order_inputs: 'all', 'fields' or 'dense'; see `modules.first_order`.
-        dense_in_deep: whether the MLP sees the dense columns.
-        init_stddev: standard deviation of the initial tables.
+        vocab_size: Number of feature ids of all fields together, one table row each.
+        slot_fields: Index of the field of each slot, rising from 0. None means that
+            each slot is a field.
+        embedding_dim: Width of each embedding vector, k in the formula.
+        hidden_dims: Width of each hidden layer of the MLP, the first layer first.
+        normalization: Normalization of the pooled vector and of each hidden layer:
+            'batch' over the rows, 'layer' over the units, or None.
+        pooling_dropout_rate: Chance that a dimension of the pooled vector is set to 0
+            in training.
+        dropout_rate: Chance that an output of a hidden layer is set to 0 in training.
+        dropout_after: Where that dropout is: 'every_layer' of the MLP, or the
+            'last_layer' alone.
+        first_order_inputs: What has first-order weights: 'fields', 'dense' (the dense
+            columns), or 'all' (both); or 'dense_tower', see `modules.dense_tower`.
+        dense_in_deep: Whether the MLP sees the dense columns.
+        init_stddev: Standard deviation of the tables' initial normal distribution.
     """
 
     vocab_size: int
@@ -43,14 +52,14 @@ class Model(nn.Module):
     normalization: norms.Normalization = None
     pooling_dropout_rate: float = 0.0
     dropout_rate: float = 0.0
-    first_order_inputs: first_order.Inputs = "all"
+    dropout_after: mlp.DropoutAfter = "every_layer"
+    first_order_inputs: dense_tower.Inputs = "all"
     dense_in_deep: bool = True
     init_stddev: float = 0.01
 
     @nn.compact
     def __call__(self, features: Features, *, train: bool = False) -> jax.Array:
         """The logits, float32 [B]; random in training through the rng 'dropout'."""
-        logits = first_order.first_order_logits(self, features)
         vectors = embedding.field_vectors(self, self.embedding_dim, features)
         pooled = norms.normalize(
             interactions.bi_interaction(vectors),
@@ -59,11 +68,17 @@ class Model(nn.Module):
             name="pooling_norm",
         )
         pooled = nn.Dropout(
-            self.pooling_dropout_rate, deterministic=not train, name="pooling_dropout"
+            rate=self.pooling_dropout_rate,
+            deterministic=not train,
+            name="pooling_dropout",
         )(pooled)
         if self.dense_in_deep:
             pooled = jnp.concatenate([pooled, features.dense], axis=1)
         hidden = mlp.MLP(
-            self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
+            hidden_dims=self.hidden_dims,
+            dropout_rate=self.dropout_rate,
+            normalization=self.normalization,
+            dropout_after=self.dropout_after,
+            name="mlp",
         )(pooled, train=train)
-        return logits + output.Output(use_bias=False, name="output")(hidden)
+        return dense_tower.logits_of(self, features, hidden)

@@ -27,15 +27,24 @@ class Model(nn.Module):
     The weights of p are whole, not of rank 1 as in the paper's IPNN, which saves
     memory and time. The dropout, 0.5 there, is 0 until it is asked for.
 
+    Extra parameters: M(n + P) with inner products, M(n + k (k + 1) / 2) with outer
+    products.
+
+    Cost of a row: F² k + M(n + P) with inner products, k² + M(n + k (k + 1) / 2) with
+    outer products.
+
     Attributes:
-        vocab_size: feature ids of all fields together.
-        slot_fields: the field of each slot; None means one slot per field.
-        embedding_dim: k.
-        products: 'inner', 'outer' or 'both'.
-        hidden_dims: width of each hidden layer of the MLP.
-        normalization: 'batch', 'layer' or None; see `modules.norms`.
-        dropout_rate: of the outputs of the hidden layers.
-        init_stddev: standard deviation of the initial table.
+        vocab_size: Number of feature ids of all fields together, one table row each.
+        slot_fields: Index of the field of each slot, rising from 0. None means that
+            each slot is a field.
+        embedding_dim: Width of each embedding vector, k in the formula.
+        products: Products that the MLP sees beside the vectors: 'inner', 'outer' or
+            'both'.
+        hidden_dims: Width of each hidden layer of the MLP, the first layer first.
+        normalization: Normalization of each hidden layer: 'batch' over the rows,
+            'layer' over the units, or None.
+        dropout_rate: Chance that an output of a hidden layer is set to 0 in training.
+        init_stddev: Standard deviation of the table's initial normal distribution.
     """
 
     vocab_size: int
@@ -63,6 +72,9 @@ class Model(nn.Module):
             parts.append(products.outer_product_of_sum(vectors))
         inputs = jnp.concatenate([*parts, features.dense], axis=1)
         hidden = mlp.MLP(
-            self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
+            hidden_dims=self.hidden_dims,
+            dropout_rate=self.dropout_rate,
+            normalization=self.normalization,
+            name="mlp",
         )(inputs, train=train)
         return output.Output(name="output")(hidden)

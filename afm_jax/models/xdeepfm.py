@@ -7,7 +7,7 @@ from flax import linen as nn
 from afm_jax import errors
 from afm_jax.features import Features
 from afm_jax.modules import embedding, first_order, mlp, norms, output
-from afm_jax.ops import compressed, flat
+from afm_jax.ops import cin, flat
 
 
 class Model(nn.Module):
@@ -22,16 +22,25 @@ class Model(nn.Module):
     The layers X^t have no bias and no activation, as in the paper's eq. 6. Other code
     differs: FuxiCTR adds a bias to every X^t_m, and so can compute other functions.
 
+    Extra parameters: F sum_t H_{t-1} H_t + M(n), H_t = cin_dims, H_0 = F.
+
+    Cost of a row: F k sum_t H_{t-1} H_t + M(n).
+
     Attributes:
-        vocab_size: feature ids of all fields together.
-        slot_fields: the field of each slot; None means one slot per field.
-        embedding_dim: k.
-        cin_dims: number of vectors of each layer X^t of the compressed interactions.
-        hidden_dims: width of each hidden layer of the MLP.
-        normalization: 'batch', 'layer' or None; see `modules.norms`.
-        dropout_rate: of the outputs of the hidden layers.
-        first_order_inputs: 'all', 'fields' or 'dense'; see `modules.first_order`.
-        init_stddev: standard deviation of the initial tables.
+        vocab_size: Number of feature ids of all fields together, one table row each.
+        slot_fields: Index of the field of each slot, rising from 0. None means that
+            each slot is a field.
+        embedding_dim: Width of each embedding vector, k in the formula.
+        cin_dims: Number of vectors of each layer X^t of the compressed interaction
+            network, the first layer first. () means none.
+        hidden_dims: Width of each hidden layer of the MLP, the first layer first. ()
+            means no MLP.
+        normalization: Normalization of each hidden layer: 'batch' over the rows,
+            'layer' over the units, or None.
+        dropout_rate: Chance that an output of a hidden layer is set to 0 in training.
+        first_order_inputs: What has first-order weights: 'fields', 'dense' (the dense
+            columns), or 'all' (both).
+        init_stddev: Standard deviation of the tables' initial normal distribution.
     """
 
     vocab_size: int
@@ -60,12 +69,15 @@ class Model(nn.Module):
         for i, width in enumerate(self.cin_dims):
             shape = (vectors.shape[1], layer.shape[1], width)
             kernel = self.param(f"cin_{i}", xavier, shape)
-            layer = compressed.compressed_interaction(layer, vectors, kernel)
+            layer = cin.compressed_interaction(layer, vectors, kernel)
             parts.append(layer.sum(axis=2))
         if self.hidden_dims:
             parts.append(
                 mlp.MLP(
-                    self.hidden_dims, self.dropout_rate, self.normalization, name="mlp"
+                    hidden_dims=self.hidden_dims,
+                    dropout_rate=self.dropout_rate,
+                    normalization=self.normalization,
+                    name="mlp",
                 )(flat.flat_inputs(vectors, features.dense), train=train)
             )
         if not parts:

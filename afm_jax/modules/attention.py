@@ -20,7 +20,8 @@ class AttentionPooling(nn.Module):
 
     Parameters: `kernel` float32 [k, attention_dim] (the paper's W, Xavier normal),
     `bias` float32 [attention_dim] (b, 0), `query` float32 [attention_dim] (h, Xavier
-    normal for a layer with one output). With zero or tiny embeddings all scores are
+    normal for a layer with one output). Some code gives h a bias, too; it would add the
+    same number to all scores, which the softmax over them does not see. With zero or tiny embeddings all scores are
     equal, so that training starts at uniform attention. Where they are frozen they are
     variables of the collection 'frozen' and no parameters, so that no penalty moves them;
     where weights are uniform there are none.
@@ -29,12 +30,13 @@ class AttentionPooling(nn.Module):
     as `weights`, float32 [B, F (F - 1) / 2].
 
     Attributes:
-        attention_dim: t, the width of the attention network.
-        dropout_rate: chance that the weight of a pair is set to 0 in training.
-        weights: 'learned'; or, to see what learning it brings, 'frozen', which keeps the
-            network as it was drawn, or 'uniform', all 1 / P.
-        pooling: 'mean' is the plain attention pooling, 'sum' that times the number of
-            pairs: at uniform attention, NFM's sum over the pairs.
+        attention_dim: Width of the hidden layer of the attention network, t in the
+            paper.
+        dropout_rate: Chance that the weight of a pair is set to 0 in training.
+        weights: How the pairs are weighted: 'learned'; or, to see what learning brings,
+            'frozen', by a network that stays as it was drawn, or 'uniform', all 1 / P.
+        pooling: 'mean' is the plain attention pooling. 'sum' is that times the number
+            of pairs: at uniform attention, NFM's sum over the pairs.
     """
 
     attention_dim: int

@@ -14,8 +14,8 @@ class DenseEmbedding(nn.Module):
     rows of the tables; none if D is 0.
 
     Attributes:
-        embedding_dim: k.
-        init_stddev: standard deviation of the initial kernel.
+        embedding_dim: Width of each vector u_j, k in the models.
+        init_stddev: Standard deviation of the kernel's initial normal distribution.
     """
 
     embedding_dim: int

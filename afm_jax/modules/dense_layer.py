@@ -14,8 +14,8 @@ class Dense(nn.Module):
     is False, `bias` float32 [features] (b, 0).
 
     Attributes:
-        features: numbers that come out.
-        use_bias: whether there is a b.
+        features: Width of the output.
+        use_bias: Whether the layer adds a bias b.
     """
 
     features: int

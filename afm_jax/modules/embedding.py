@@ -32,10 +32,10 @@ def field_vectors(
     `embedding`.
     """
     return FieldEmbedding(
-        model.vocab_size,
-        embedding_dim,
-        model.slot_fields,
-        model.init_stddev,
+        vocab_size=model.vocab_size,
+        embedding_dim=embedding_dim,
+        slot_fields=model.slot_fields,
+        init_stddev=model.init_stddev,
         name="embedding",
     )(features)
 
@@ -46,10 +46,11 @@ class FieldEmbedding(nn.Module):
     Parameters: `table` float32 [vocab_size, embedding_dim], N(0, init_stddev).
 
     Attributes:
-        vocab_size: rows of the table, the feature ids of all fields together.
-        embedding_dim: k.
-        slot_fields: the field of each slot; None means one slot per field.
-        init_stddev: standard deviation of the initial table.
+        vocab_size: Number of feature ids of all fields together, one table row each.
+        embedding_dim: Width of each embedding vector, k in the formula.
+        slot_fields: Index of the field of each slot, rising from 0. None means that
+            each slot is a field.
+        init_stddev: Standard deviation of the table's initial normal distribution.
     """
 
     vocab_size: int

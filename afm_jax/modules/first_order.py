@@ -30,10 +30,10 @@ def first_order_logits(model: HasFirstOrder, features: Features) -> jax.Array:
     `first_order`.
     """
     return FirstOrder(
-        model.vocab_size,
-        model.slot_fields,
-        model.first_order_inputs,
-        model.init_stddev,
+        vocab_size=model.vocab_size,
+        slot_fields=model.slot_fields,
+        inputs=model.first_order_inputs,
+        init_stddev=model.init_stddev,
         name="first_order",
     )(features)
 
@@ -48,10 +48,12 @@ class FirstOrder(nn.Module):
     0; `bias` float32 [1], 0.
 
     Attributes:
-        vocab_size: rows of the table.
-        slot_fields: the field of each slot; None means one slot per field.
-        inputs: 'all' for fields and dense columns, or one of the two alone.
-        init_stddev: standard deviation of the initial table.
+        vocab_size: Number of feature ids of all fields together, one table row each.
+        slot_fields: Index of the field of each slot, rising from 0. None means that
+            each slot is a field.
+        inputs: What has first-order weights: 'fields', 'dense' (the dense columns), or
+            'all' (both).
+        init_stddev: Standard deviation of the table's initial normal distribution.
     """
 
     vocab_size: int

@@ -13,8 +13,9 @@ class Output(nn.Module):
     float32 [1] (b, 0).
 
     Attributes:
-        use_bias: False where the first-order part has the bias already.
-        kernel_init: initialiser of p, Xavier normal by default.
+        use_bias: Whether the layer adds a bias b. It is False where the first-order
+            part has one.
+        kernel_init: Initializer of p, Xavier normal by default.
     """
 
     use_bias: bool = True

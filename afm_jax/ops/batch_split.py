@@ -21,7 +21,7 @@ BATCH_AXIS = "data"
 def num_parts() -> int:
     """How many devices share a batch; 1 if nobody says so.
 
-    `jax.sharding.use_abstract_mesh`, under which `training.parallel` traces, says it by a
+    `jax.sharding.use_abstract_mesh`, under which `training.devices` traces, says it by a
     mesh with the axis `BATCH_AXIS`. Within `jax.shard_map` and `jax.pmap` the batch is
     split already.
     """

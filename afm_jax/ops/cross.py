@@ -144,8 +144,7 @@ def gated_cross(
 
 
 def _check_shapes(*arrays: tuple[jax.Array, tuple[int, ...]]) -> None:
-    found, expected = zip(
-        *((array.shape, shape) for array, shape in arrays), strict=True
-    )
+    found = tuple(array.shape for array, _ in arrays)
+    expected = tuple(shape for _, shape in arrays)
     if found != expected:
         raise ValueError(f"expected arrays of shapes {expected}, found {found}")

@@ -1,15 +1,7 @@
 """Attention pooling as a GPU kernel (Pallas, Triton): no pair product leaves the chip.
 
-A program takes a tile of rows and walks the pairs of fields. The product of a pair, its
-hidden layer and its score live in registers; the softmax over the pairs is updated from
-pair to pair (online softmax), so that the forward pass reads the embeddings and writes
-the pooled vectors and nothing of the size of the pairs. The backward pass computes the
-products anew, in the letters of `blocked_attention`, and adds the gradient of a pair's
-second field to what the program has written for that field before, in the cache.
-
-Per row and pair the forward pass makes one product of [k] x [k, t], the backward pass
-three: 2 k t (1 + 3) flops, for 4 F k bytes read in each pass (again from cache for each
-partner) and 4 F k bytes written.
+This file deals the rows out to the programs of the GPU, each of which takes a tile of
+them, and joins what they compute; `pallas_kernels` is what a program does.
 """
 
 import functools
@@ -21,7 +13,7 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.sharding import AbstractMesh, AxisType, use_abstract_mesh
 
-from afm_jax.ops import blocked_attention
+from afm_jax.ops import blocked_attention, pallas_kernels
 from afm_jax.ops.blocked_attention import Network, gradient_of_network
 from afm_jax.ops.linear_map import linear_map
 
@@ -124,7 +116,9 @@ def _forward(interpret, vectors, network, scale):
     )
     inputs = (vectors, *network, *_present(scale))
     pooled, normalizer = _call(
-        functools.partial(_forward_kernel, interpret, num_fields, scale is not None),
+        functools.partial(
+            pallas_kernels.forward, interpret, num_fields, scale is not None
+        ),
         num_rows,
         tiling,
         in_specs=_input_specs(tiling[0], vectors, network, scale),
@@ -145,7 +139,9 @@ def _backward(interpret, residuals, gradient):
     inputs = (vectors, *network, normalizer, mean, gradient, *_present(scale))
     specs = _input_specs(rows, vectors, network, scale)
     vectors_gradient, outer, total = _call(
-        functools.partial(_backward_kernel, interpret, num_fields, scale is not None),
+        functools.partial(
+            pallas_kernels.backward, interpret, num_fields, scale is not None
+        ),
         num_rows,
         tiling,
         in_specs=(*specs[:4], _tile(rows), _tile(rows), _tile(rows, k), *specs[4:]),
@@ -189,123 +185,20 @@ def _tangent(residuals, tangents):
     return jax.jvp(by_blocks, (vectors, network), tangents)[1]
 
 
-def _forward_kernel(interpret, num_fields, has_scale, *refs):
-    """Refs: vectors, kernel, bias, query, scale if any; pooled, normalizer."""
-    vectors, kernel, bias, query, *rest = refs
-    scale = rest.pop(0) if has_scale else None
-    pooled, normalizer = rest
-    weight, offset, h = kernel[:], bias[:], query[:]
-    tile = (pooled.shape[0],)
-
-    def first_field(i, carry):
-        first = vectors[i]
-
-        def second_field(j, carry):
-            largest, total, pooled = carry
-            product = first * vectors[j]
-            hidden = _hidden(product, weight, offset, interpret)
-            score = (jax.nn.relu(hidden) * h[None]).sum(axis=1)
-            new_largest = jnp.maximum(largest, score)
-            shrink = jnp.exp(largest - new_largest)
-            share = jnp.exp(score - new_largest)
-            total = total * shrink + share
-            if scale is not None:
-                share = share * scale[_pair(i, j, num_fields)]
-            pooled = pooled * shrink[:, None] + share[:, None] * product
-            return new_largest, total, pooled
-
-        return jax.lax.fori_loop(i + 1, num_fields, second_field, carry)
-
-    start = (
-        jnp.full(tile, -jnp.inf),
-        jnp.zeros(tile),
-        jnp.zeros(pooled.shape),
-    )
-    largest, total, result = jax.lax.fori_loop(0, num_fields - 1, first_field, start)
-    pooled[:, :] = result / total[:, None]
-    normalizer[:] = largest + jnp.log(total)
-
-
-def _backward_kernel(interpret, num_fields, has_scale, *refs):
-    """Refs: vectors, kernel, bias, query, normalizer, mean, gradient, scale if any;
-    gradient of the vectors, M and m of the tile."""
-    vectors, kernel, bias, query, normalizer, mean, gradient, *rest = refs
-    scale = rest.pop(0) if has_scale else None
-    vectors_gradient, outer, total = rest
-    weight, offset, h = kernel[:], bias[:], query[:]
-    back = (weight * h[None]).transpose()
-    upstream, of_mean, log_total = gradient[:, :], mean[:], normalizer[:]
-
-    def clear(i, _):
-        vectors_gradient[i] = jnp.zeros(upstream.shape)
-
-    def first_field(i, sums):
-        first = vectors[i]
-
-        def second_field(j, carry):
-            of_first, of_kernel, of_bias = carry
-            second = vectors[j]
-            product = first * second
-            hidden = _hidden(product, weight, offset, interpret)
-            score = (jax.nn.relu(hidden) * h[None]).sum(axis=1)
-            share = jnp.exp(score - log_total)
-            of_share = (upstream * product).sum(axis=1)
-            scaled = share
-            if scale is not None:
-                factor = scale[_pair(i, j, num_fields)]
-                of_share, scaled = of_share * factor, share * factor
-            of_score = share * (of_share - of_mean)
-            of_hidden = jnp.where(hidden > 0, of_score[:, None], 0.0)
-            of_product = _dot(of_hidden, back, interpret) + scaled[:, None] * upstream
-            vectors_gradient[j] += of_product * first
-            return (
-                of_first + of_product * second,
-                of_kernel + _dot(product.transpose(), of_hidden, interpret),
-                of_bias + of_hidden.sum(axis=0),
-            )
-
-        of_first, *sums = jax.lax.fori_loop(
-            i + 1, num_fields, second_field, (jnp.zeros_like(first), *sums)
-        )
-        vectors_gradient[i] += of_first
-        return tuple(sums)
-
-    jax.lax.fori_loop(0, num_fields, clear, None)
-    start = (jnp.zeros(weight.shape), jnp.zeros(offset.shape))
-    outer[0], total[0] = jax.lax.fori_loop(0, num_fields, first_field, start)
-
-
-def _hidden(product, weight, offset, interpret):
-    return _dot(product, weight, interpret) + offset[None]
-
-
-def _dot(left: jax.Array, right: jax.Array, interpret: bool) -> jax.Array:
-    """A matrix product in float32; on tensor cores as three products of TF32."""
-    precision: Any = jax.lax.DotAlgorithmPreset.TF32_TF32_F32_X3
-    if interpret:
-        precision = jax.lax.Precision.HIGHEST
-    return jnp.dot(left, right, precision=precision)
-
-
-def _pair(first: jax.Array, second: jax.Array, num_fields: int) -> jax.Array:
-    """The place of the pair in the order of `interactions.pair_indices`."""
-    return first * num_fields - first * (first + 1) // 2 + second - first - 1
-
-
 def _present(scale: jax.Array | None) -> tuple[jax.Array, ...]:
     return () if scale is None else (scale,)
 
 
 def _tile(rows: int, *minor: int) -> pl.BlockSpec:
     """The rows of the program's tile of an array [B, minor...]."""
-    return pl.BlockSpec((rows, *minor), lambda tile: (tile, *(0 for _ in minor)))
+    return pl.BlockSpec((rows, *minor), lambda tile: (tile,) + (0,) * len(minor))
 
 
 def _fields_tile(rows: int, array: jax.Array) -> pl.BlockSpec:
     """The rows of the program's tile of an array [F or P, B, minor...]."""
     minor = array.shape[2:]
     return pl.BlockSpec(
-        (array.shape[0], rows, *minor), lambda tile: (0, tile, *(0 for _ in minor))
+        (array.shape[0], rows, *minor), lambda tile: (0, tile) + (0,) * len(minor)
     )
 
 

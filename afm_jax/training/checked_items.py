@@ -2,7 +2,7 @@
 
 A checkpoint is a folder of two Orbax items: `state`, the leaves of the state by name, and
 `about`, one JSON text with its crc32: what Orbax does not check, shape, dtype and crc32 of
-every leaf, beside what else is told of the state.
+every leaf, beside a description of the state.
 """
 
 import errno
@@ -100,7 +100,7 @@ def write(
 
 
 def read_about(folder: pathlib.Path) -> Any:
-    """What was told of the state, and 'leaves', the description of each by name.
+    """The description of the state, and 'leaves', the description of each by name.
 
     Raises:
         DamageError: it is not what was written.
@@ -148,8 +148,8 @@ def _raise_if_of_the_machine(
     error: Exception, folder: pathlib.Path, numbers: Container[int] = errno.errorcode
 ) -> None:
     """Raises what the machine said, of these numbers, as OSError: TensorStore does not."""
-    told = _OS_ERROR.search(str(error))
-    number = int(told[1]) if told else getattr(error, "errno", None) or 0
+    found = _OS_ERROR.search(str(error))
+    number = int(found[1]) if found else getattr(error, "errno", None) or 0
     if number in numbers:
         where = getattr(error, "filename", None) or str(folder)
         raise OSError(number, os.strerror(number), where) from error

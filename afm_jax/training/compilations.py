@@ -26,7 +26,7 @@ class Compilations:
     def __init__(self) -> None:
         self.count = self.cached = 0
         self.seconds = 0.0
-        self._told = 0, 0, 0.0
+        self._logged = 0, 0, 0.0
 
     def ahead(self, function: Any) -> Callable[..., Any]:
         """The same function; a call with arguments of new shapes compiles it first.
@@ -50,10 +50,10 @@ class Compilations:
         call.lower = function.lower  # type: ignore[attr-defined]
         return call
 
-    def tell(self) -> None:
+    def log(self) -> None:
         """Logs what was compiled since the last call, if anything."""
-        count, cached, seconds = self._told
-        self._told = self.count, self.cached, self.seconds
+        count, cached, seconds = self._logged
+        self._logged = self.count, self.cached, self.seconds
         if self.count > count:
             _log.info(
                 "Compiled %d programs in %.1f s; %d of them jax had kept.",

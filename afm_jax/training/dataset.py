@@ -9,7 +9,7 @@ import numpy as np
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
 from afm_jax.ops import losses
-from afm_jax.training.updates import Batches
+from afm_jax.training.feed import Batches
 
 _BLOCK = 1 << 20
 """Rows whose labels are looked at in one go."""

@@ -56,7 +56,7 @@ def logits_of(
 
     Args:
         predict: batch -> logits [B].
-        batches: batches on the host or on devices, with `rows=None`; their arrays are
+        batches: batches on the host or on devices, with `unique_ids=None`; their arrays are
             [B, ...], or [devices, B / devices, ...].
 
     Returns:

@@ -18,10 +18,10 @@ from afm_jax.training import evaluation
 from afm_jax.training import state as states
 from afm_jax.training.checkpoints import Checkpoints
 from afm_jax.training.dataset import Dataset
-from afm_jax.training.epochs import Epochs, Interrupted
-from afm_jax.training.parallel import Devices
+from afm_jax.training.devices import Devices
+from afm_jax.training.metrics_log import MetricsLog, write_logits
 from afm_jax.training.progress import Options, Progress
-from afm_jax.training.records import Records, write_logits
+from afm_jax.training.trainer import Interrupted, Trainer
 
 _log = logging.getLogger(__name__)
 
@@ -58,13 +58,13 @@ def train_and_evaluate(
         options: how to train.
         tables: tables by name that a fresh run starts from; see `state.put_tables`.
         stop_requested: asked after every call, of one step or several (see
-            `training.updates`); True saves and raises `Interrupted`.
-        advance: told the rows of each call, and a note with the loss.
+            `training.feed`); True saves and raises `Interrupted`.
+        advance: called with the rows of each call, and a note with the loss.
 
     Returns:
         'validation' and 'test' metrics (or None) of the best checkpoint by the
         monitored metric, whose logits are left in `workdir` too (see
-        `records.write_logits`), 'epochs', 'steps', 'examples_per_second' (training
+        `metrics_log.write_logits`), 'epochs', 'steps', 'examples_per_second' (training
         alone, without compilation and the first step; None if this call made no further
         one), 'compilations' (how many programs were compiled), 'compilations_cached'
         (how many of them jax had kept from an earlier process), 'compile_seconds' (for
@@ -104,10 +104,10 @@ def train_and_evaluate(
             if tables:
                 state = _with_tables(state, tables, devices)
         with contextlib.closing(
-            Records(workdir, step=states.steps_made(state), written=progress.lines)
-        ) as records:
-            epochs = Epochs(
-                model.clone(vocab_size=devices.table_rows),
+            MetricsLog(workdir, step=states.steps_made(state), written=progress.lines)
+        ) as metrics_log:
+            trainer = Trainer(
+                model.clone(vocab_size=devices.num_table_rows),
                 tx,
                 learning_rate,
                 devices,
@@ -115,11 +115,11 @@ def train_and_evaluate(
                 options,
                 state,
                 checkpoints,
-                records,
+                metrics_log,
             )
             while not progress.is_over(options):
-                state = epochs.train(state, progress, stop_requested, advance)
-                state = epochs.evaluate(state, progress)
+                state = trainer.train(state, progress, stop_requested, advance)
+                state = trainer.evaluate(state, progress)
                 if stop_requested() and not progress.is_over(options):
                     raise Interrupted(f"Stopped after epoch {progress.epochs}.")
             steps_made = states.steps_made(state)
@@ -130,14 +130,14 @@ def train_and_evaluate(
             state = devices.join_placed(placed)
         final: dict[str, Any] = {"validation": None, "test": None}
         for name in [name for name in final if name in splits]:
-            columns = epochs.logits(state, name)
+            columns = trainer.logits(state, name)
             write_logits(workdir, name, columns[0])
             final[name] = evaluation.metrics_of(*columns, loss=options.loss)
     return {
         **final,
         "epochs": progress.epochs,
         "steps": steps_made,
-        "examples_per_second": epochs.clock.rate(),
+        "examples_per_second": trainer.clock.rate(),
         "compilations": devices.compilations.count,
         "compilations_cached": devices.compilations.cached,
         "compile_seconds": round(devices.compilations.seconds, 2),

@@ -25,7 +25,7 @@ class Options:
             evaluation; 1 leaves it.
         checkpoint_every: steps between checkpoints, beside the one after every
             evaluation; 0 for none between.
-        data_placement: 'auto', 'host' or 'device', see `training.updates`.
+        data_placement: 'auto', 'host' or 'device', see `training.feed`.
         log_every: steps between lines of the training loss.
         base_logit: 'auto' adds to every logit the constant that fits the training labels
             best, '0' nothing; see `ops.losses.best_constant`.

@@ -1,6 +1,6 @@
 """Whether an optimizer treats a table row as if there were no others.
 
-Row updates hand the optimizer the table rows of a batch alone (see `training.rows`).
+Row updates hand the optimizer the table rows of a batch alone (see `training.table_rows`).
 That is right for a transformation that is elementwise, or whose only sum over a table is
 the norm of its gradient, to which rows without a gradient add nothing. It is wrong for
 one that looks at whole tables, as LAMB does for its trust ratios.

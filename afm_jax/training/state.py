@@ -36,8 +36,9 @@ class TrainState(NamedTuple):
         key: uint32 [2], the run's random key; step i draws from fold_in(key, i).
         base_logit: float32 [], a constant that is added to every logit of the model. It
             is no parameter: nothing trains or penalises it.
-        narrow: None, or float32 [vocab_size, N], N tables that `join_narrow` moved
-            here; their own leaves are then [vocab_size, 0].
+        scalar_tables: None, or float32 [vocab_size, N], the N tables of one number a
+            table row, which `join_scalar_tables` moved here; their own leaves are then
+            [vocab_size, 0].
     """
 
     step: jax.Array
@@ -49,13 +50,13 @@ class TrainState(NamedTuple):
     weight_sum: jax.Array
     key: jax.Array
     base_logit: Array = NO_BASE_LOGIT
-    narrow: jax.Array | None = None
+    scalar_tables: jax.Array | None = None
 
     @property
     def variables(self) -> dict[str, Any]:
         """What a prediction needs, see `variables_of`."""
         # The parameters' columns are the first.
-        params = _put_columns(self.params, self.narrow)
+        params = _put_columns(self.params, self.scalar_tables)
         return variables_of(params, self.model_state, self.base_logit)
 
 
@@ -123,47 +124,51 @@ def is_table(path: tuple[Any, ...]) -> bool:
     """Whether a leaf of a state is a table, or optimizer state that mirrors one.
 
     Optax keeps such state in trees shaped like the parameters, so both paths end in
-    the parameter's name, `table`. A state's `narrow` holds several.
+    the parameter's name, `table`. A state's `scalar_tables` holds several.
     """
-    if path == (jax.tree_util.GetAttrKey("narrow"),):
+    if path == (jax.tree_util.GetAttrKey("scalar_tables"),):
         return True
     return bool(path) and getattr(path[-1], "key", None) == "table"
 
 
-def is_narrow(path: tuple[Any, ...], leaf: Any) -> bool:
-    """Whether a leaf of a state is a table that `join_narrow` moves."""
+def is_scalar_table(path: tuple[Any, ...], leaf: Any) -> bool:
+    """Whether a leaf of a state is a table that `join_scalar_tables` moves."""
     return is_table(path) and leaf.shape[1:] == (1,) and leaf.dtype == jnp.float32
 
 
-def join_narrow(state: TrainState) -> TrainState:
-    """The state with its tables of one number a row, [V, 1], side by side in `narrow`.
+def join_scalar_tables(state: TrainState) -> TrainState:
+    """The state with its scalar tables, [V, 1], side by side in `scalar_tables`.
 
-    A row of each fills a cache line of its own; a row of them all needs just one, which
-    counts where tables are too large for the cache. What is moved leaves an array [V,
-    0] in its place. A state without such tables stays as it is.
+    A table row of each fills a cache line of its own; one of them all needs just one
+    line, which counts where tables are too large for the cache. What is moved leaves an
+    array [V, 0] in its place. A state without scalar tables stays as it is.
     """
-    if state.narrow is not None:
+    if state.scalar_tables is not None:
         return state
     columns = []
 
     def move(path, leaf):
-        if not is_narrow(path, leaf):
+        if not is_scalar_table(path, leaf):
             return leaf
         columns.append(leaf)
         return jnp.zeros((leaf.shape[0], 0))
 
     rest = jax.tree_util.tree_map_with_path(move, state)
-    return rest._replace(narrow=jnp.concatenate(columns, axis=1)) if columns else state
+    return (
+        rest._replace(scalar_tables=jnp.concatenate(columns, axis=1))
+        if columns
+        else state
+    )
 
 
-def split_narrow(state: TrainState) -> TrainState:
-    """The inverse of `join_narrow`; a state that is not joined stays as it is."""
-    return _put_columns(state._replace(narrow=None), state.narrow)
+def split_scalar_tables(state: TrainState) -> TrainState:
+    """The inverse of `join_scalar_tables`; a state that is not joined stays as it is."""
+    return _put_columns(state._replace(scalar_tables=None), state.scalar_tables)
 
 
-def _put_columns(tree: T, narrow: jax.Array | None) -> T:
-    """The tree with columns of `narrow` back where they were, from the first on."""
-    if narrow is None:
+def _put_columns(tree: T, columns: jax.Array | None) -> T:
+    """The tree with these `scalar_tables` back where they were, from the first on."""
+    if columns is None:
         return tree
     column = itertools.count()
 
@@ -171,7 +176,7 @@ def _put_columns(tree: T, narrow: jax.Array | None) -> T:
         if not is_table(path) or leaf.shape[1:] != (0,):
             return leaf
         i = next(column)
-        return narrow[:, i : i + 1]
+        return columns[:, i : i + 1]
 
     return jax.tree_util.tree_map_with_path(put, tree)
 

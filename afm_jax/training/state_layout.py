@@ -21,10 +21,10 @@ T = TypeVar("T")
 
 
 class StateLayout:
-    """Places states on devices; `parallel.Devices` is this and computes with them.
+    """Places states on devices; `devices.Devices` is this and computes with them.
 
-    A state is on every device, but its tables can be split by rows. Narrow tables are
-    joined (`state.join_narrow`), except under `jax.pmap`.
+    A state is on every device, but its tables can be split by table rows. Scalar tables
+    are joined (`state.join_scalar_tables`), except under `jax.pmap`.
 
     Attributes:
         num_ids: number of feature ids, the rows of a table outside of this class.
@@ -50,7 +50,7 @@ class StateLayout:
         self.compilations = Compilations()
 
     @property
-    def table_rows(self) -> int:
+    def num_table_rows(self) -> int:
         """Rows of a table on the devices: `num_ids`, or rounded up to split evenly."""
         count = self.count
         return -(-self.num_ids // count) * count if self._split_tables else self.num_ids
@@ -95,7 +95,7 @@ class StateLayout:
         copied = np.array(self._padded(path, leaf))
         if self._pmap:
             return self._replicate(copied)
-        if states.is_narrow(path, copied):
+        if states.is_scalar_table(path, copied):
             return copied  # to be joined with others
         return jax.device_put(copied, self._leaf_sharding(path))
 
@@ -103,7 +103,7 @@ class StateLayout:
         """The state on the devices, whose leaves are what `place_leaf` gave."""
         if self._pmap:
             return state
-        joined = states.join_narrow(state)
+        joined = states.join_scalar_tables(state)
         return jax.device_put(joined, self._state_shardings(joined))
 
     def gather_state(self, state: TrainState) -> TrainState:
@@ -120,7 +120,7 @@ class StateLayout:
             array = np.asarray(leaf[0] if self._pmap else leaf)
             return array[: self.num_ids] if states.is_table(path) else array
 
-        return states.split_narrow(jax.tree_util.tree_map_with_path(view, state))
+        return states.split_scalar_tables(jax.tree_util.tree_map_with_path(view, state))
 
     def _ready(self, function: Any) -> Callable[..., Any]:
         """What `jax.jit` or `jax.pmap` gave, compiled ahead, each call run `_alone`."""
@@ -157,14 +157,14 @@ class StateLayout:
     def _lay_out(self, state: TrainState) -> TrainState:
         """The state as it is on the devices, before it is split or replicated.
 
-        Narrow tables are joined for row updates; dense ones pay some per cent for it.
+        Scalar tables are joined for row updates; dense ones pay some per cent for it.
         """
         padded = jax.tree_util.tree_map_with_path(self._padded, state)
-        return padded if self._pmap else states.join_narrow(padded)
+        return padded if self._pmap else states.join_scalar_tables(padded)
 
     def _padded(self, path: tuple[Any, ...], leaf: Array) -> Array:
         """A leaf with as many rows as tables have on the devices, if it is one."""
-        missing = self.table_rows - leaf.shape[0] if states.is_table(path) else 0
+        missing = self.num_table_rows - leaf.shape[0] if states.is_table(path) else 0
         if not missing:
             return leaf
         pad = jnp.pad if isinstance(leaf, jax.Array) else np.pad

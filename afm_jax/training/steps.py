@@ -1,9 +1,9 @@
-"""The train step and the prediction: pure functions, compiled in `parallel`."""
+"""The train step and the prediction: pure functions, compiled in `devices`."""
 
 import contextlib
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -13,13 +13,12 @@ from flax import linen as nn
 from afm_jax.errors import check_one_of
 from afm_jax.features import Array, Batch, Features
 from afm_jax.ops.losses import Loss
-from afm_jax.training import rows as row_updates
-from afm_jax.training import rowwise
+from afm_jax.training import rowwise, table_rows
 from afm_jax.training.state import (
     TrainState,
     base_logit_of,
-    join_narrow,
-    split_narrow,
+    join_scalar_tables,
+    split_scalar_tables,
 )
 
 Step = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
@@ -48,7 +47,7 @@ def make_train_step(
             not (see `training.rowwise`).
         loss: (logits [B], labels [B]) -> losses [B].
         table_update: 'rows' updates the table rows of the batch, at a cost that does
-            not depend on vocab_size (see `training.rows`); 'dense' updates whole
+            not depend on vocab_size (see `training.table_rows`); 'dense' updates whole
             tables, as published benchmarks do.
         compute_dtype: 'bfloat16' rounds the operands of `ops.matmul`, the products of
             hidden layers and of cross layers with a matrix; parameters, sums and all
@@ -79,72 +78,41 @@ def make_train_step(
 
     def dense_step(state, batch):
         state, metrics = update(model, state, batch)
-        wrong = jnp.any(row_updates.outside(batch.features.ids, num_ids))
+        wrong = jnp.any(table_rows.outside(batch.features.ids, num_ids))
         if axis_name is not None:
             wrong = jax.lax.psum(wrong, axis_name) > 0
         return state, _nan_if(wrong, metrics)
 
     def row_step(state, batch):
-        if axis_name is not None and batch.rows is None:
-            raise ValueError("under pmap, rows must be found before the batch is split")
-        rowwise.check(tx, jax.eval_shape(split_narrow, state).params)
-        batch = row_updates.with_rows(batch, model.vocab_size)
-        small_model = model.clone(vocab_size=batch.rows.shape[0])
-        small = row_updates.take_rows(state, batch.rows)
+        if axis_name is not None and batch.unique_ids is None:
+            raise ValueError(
+                "under pmap, unique ids must be found before the batch is split"
+            )
+        rowwise.check(tx, jax.eval_shape(split_scalar_tables, state).params)
+        batch = table_rows.with_unique_ids(batch, model.vocab_size)
+        small_model = model.clone(vocab_size=batch.unique_ids.shape[0])
+        small = table_rows.take(state, batch.unique_ids)
         small, metrics = update(small_model, small, batch)
-        state = row_updates.put_rows(state, small, batch.rows)
-        wrong = row_updates.outside(batch.rows, num_ids)
-        wrong &= ~row_updates.fillers(batch.rows)
+        state = table_rows.put(state, small, batch.unique_ids)
+        wrong = table_rows.outside(batch.unique_ids, num_ids)
+        wrong &= ~table_rows.is_padding(batch.unique_ids)
         return state, _nan_if(jnp.any(wrong), metrics)
 
     return dense_step if table_update == "dense" else row_step
 
 
-class Stack(NamedTuple):
-    """Batches that follow one another in an epoch.
-
-    Attributes:
-        batches: their arrays, stacked to [S, B, ...].
-    """
-
-    batches: Batch
+class Source(Protocol):
+    """Batches that follow one another, at hand for a compiled call; see `feed`."""
 
     @property
     def num_steps(self) -> int:
-        """S."""
-        return self.batches.labels.shape[0]
+        """S, how many there are."""
 
     def batch(self, i: Array) -> Batch:
-        """That of step i of the stack."""
-        return jax.tree.map(lambda array: array[i], self.batches)
+        """That of step i."""
 
 
-class Epoch(NamedTuple):
-    """The batches of an epoch, of rows that are on the device already.
-
-    Attributes:
-        rows: a whole split, arrays of [N, ...].
-        order: int32 [S, B], of which rows the batch of each step is; its places from N
-            on are of weight 0.
-    """
-
-    rows: Batch
-    order: Array
-
-    @property
-    def num_steps(self) -> int:
-        """S."""
-        return self.order.shape[0]
-
-    def batch(self, i: Array) -> Batch:
-        """That of step i of the epoch."""
-        num_rows, batch_size = self.rows.labels.shape[0], self.order.shape[1]
-        batch = jax.tree.map(lambda column: column[self.order[i]], self.rows)
-        real = i * batch_size + jnp.arange(batch_size) < num_rows
-        return batch._replace(weights=batch.weights * real)
-
-
-Steps = Callable[[TrainState, Stack | Epoch, int, int], tuple[TrainState, jax.Array]]
+Steps = Callable[[TrainState, Any, int, int], tuple[TrainState, jax.Array]]
 
 
 def make_train_steps(
@@ -158,8 +126,8 @@ def make_train_steps(
 
     Returns:
         steps(state, source, first, last) -> (state, losses): the updates `first` to
-        `last` - 1 of the S of a `Stack` or an `Epoch`. `losses`, float32 [S], is 0
-        where no update was made.
+        `last` - 1 of the S of a `Source`. `losses`, float32 [S], is 0 where no update
+        was made.
     """
 
     def steps(state, source, first, last):
@@ -195,8 +163,8 @@ def _update(
     state: TrainState,
     batch: Batch,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
-    joined = state.narrow is not None
-    state = split_narrow(state)
+    joined = state.scalar_tables is not None
+    state = split_scalar_tables(state)
     key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
     weight, present = jnp.sum(batch.weights), jnp.sum(batch.weights > 0)
     num_rows = batch.weights.shape[0]
@@ -240,7 +208,7 @@ def _update(
         loss_sum=state.loss_sum + value * weight,
         weight_sum=state.weight_sum + weight,
     )
-    return join_narrow(state) if joined else state, {"loss": value}
+    return join_scalar_tables(state) if joined else state, {"loss": value}
 
 
 def make_predict(
@@ -263,7 +231,7 @@ def make_predict(
     num_ids = num_ids or model.vocab_size
 
     def predict(variables, features):
-        wrong = row_updates.outside(features.ids, num_ids)
+        wrong = table_rows.outside(features.ids, num_ids)
         with computing():
             logits: Any = model.apply(variables, features)
         logits += base_logit_of(variables)

@@ -24,7 +24,7 @@ class Untrained(NamedTuple):
     """Which table rows are untrained, and how to make up for it.
 
     Attributes:
-        rows: int32 [U], the untrained table rows, rising. Those of a field that has no
+        table_rows: int32 [U], the untrained table rows, rising. Those of a field that has no
             trained row are not among them: there is nothing to take a mean of.
         fields: int32 [U], the field of each.
         shares: float32 [vocab_size], the share of each table row in the mean of its
@@ -32,7 +32,7 @@ class Untrained(NamedTuple):
         first_ids: int32 [F + 1], the first id of each field, and vocab_size.
     """
 
-    rows: Array
+    table_rows: Array
     fields: Array
     shares: Array
     first_ids: Array
@@ -70,21 +70,21 @@ def fill(state: TrainState, untrained: Untrained, *, shards: int = 1) -> TrainSt
         shards: number of equal parts by rows that a table lies in, on as many devices.
             Every device sums over its own.
     """
-    joined = state.narrow is not None
-    state = states.split_narrow(state)
+    joined = state.scalar_tables is not None
+    state = states.split_scalar_tables(state)
 
     def fill_one(path: Any, leaf: jax.Array) -> jax.Array:
         if not states.is_table(path):
             return leaf
         means = _means(leaf.reshape(len(leaf), -1), untrained, shards)
         new = means[untrained.fields].reshape(-1, *leaf.shape[1:])
-        return leaf.at[untrained.rows].set(
+        return leaf.at[untrained.table_rows].set(
             new, unique_indices=True, indices_are_sorted=True
         )
 
     params = jax.tree_util.tree_map_with_path(fill_one, state.params)
     state = state._replace(params=params)
-    return states.join_narrow(state) if joined else state
+    return states.join_scalar_tables(state) if joined else state
 
 
 def _means(table: jax.Array, untrained: Untrained, shards: int) -> jax.Array:

@@ -12,7 +12,8 @@ from flax import linen as nn
 from afm_jax import models
 from afm_jax.features import Batch, Features, Rows
 from afm_jax.ops import metrics
-from afm_jax.training import parallel, steps
+from afm_jax.training import steps
+from afm_jax.training.devices import Devices
 from experiments.benchmark import timing, workload
 
 BATCHES = 8
@@ -71,7 +72,7 @@ def run(
 
 def prediction(model: nn.Module, batch_size: int, rows: Rows) -> timing.Work:
     """Prediction of batches of these rows, ready on the device, in turn."""
-    devices = parallel.Devices(model.vocab_size)
+    devices = Devices(model.vocab_size)
     devices.check_batch_size(batch_size)
     batches = []
     for start in range(0, len(rows.ids), batch_size):

@@ -13,7 +13,8 @@ from afm_jax import models
 from afm_jax.data.loader import Loader
 from afm_jax.features import Rows
 from afm_jax.ops import losses
-from afm_jax.training import optimizers, parallel, steps, updates
+from afm_jax.training import feed, optimizers, steps
+from afm_jax.training.devices import Devices
 from experiments.benchmark import timing, workload
 
 SOURCES = ("memory", "loader")
@@ -21,7 +22,7 @@ SOURCES = ("memory", "loader")
 shuffling loader, which sees to that in its thread, as in training."""
 
 STEPS_OF_A_CALL = 8
-"""As `updates` makes them at most. Fewer would leave batches that were made in vain."""
+"""As `feed` makes them at most. Fewer would leave batches that were made in vain."""
 
 LOADER_BATCHES = 64
 """Batches of an epoch of the loader."""
@@ -120,10 +121,10 @@ def run(
 
 
 class Run:
-    """A run in training: its updates, its state and where its batches come from."""
+    """A run in training: its feed, its state and where its batches come from."""
 
     def __init__(self, model, tx, batch_size: int, table_update: str, data: Rows):
-        devices = parallel.Devices(model.vocab_size)
+        devices = Devices(model.vocab_size)
         devices.check_batch_size(batch_size)
         self._loader = Loader(data, batch_size)
         first = self._loader.batch(0, 0).features
@@ -136,7 +137,7 @@ class Run:
             table_update=table_update,
             axis_name=devices.axis_name,
         )
-        self._updates = updates.make(
+        self._feed = feed.make(
             "host", step, devices, self._loader, self._state, table_update=table_update
         )
         self._ready = list(self._calls(STEPS_OF_A_CALL, at_once=STEPS_OF_A_CALL))
@@ -151,12 +152,10 @@ class Run:
         """Steps on batches of this source."""
         return {"memory": self._in_memory, "loader": self._through_loader}[source]
 
-    def _calls(
-        self, count: int, *, at_once: int
-    ) -> Generator[updates.Call, None, None]:
+    def _calls(self, count: int, *, at_once: int) -> Generator[feed.Call, None, None]:
         """An epoch as short as wanted: none is left early, with batches made in vain."""
         self._loader.steps_per_epoch = count
-        return self._updates.calls(0, 0, lambda step: step + at_once)
+        return self._feed.calls(0, 0, lambda step: step + at_once)
 
     def _in_memory(self, count: int) -> None:
         for call in itertools.cycle(self._ready):

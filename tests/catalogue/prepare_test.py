@@ -166,7 +166,7 @@ def test_a_data_dir_that_is_a_file_is_a_mistake(tmp_path, capsys):
     source.write_text("\n".join(csv_lines()))
     assert run(source, source, *CSV) == 2
     assert capsys.readouterr().err == (
-        f"{source}/csv cannot be made: Not a directory.\n"
+        f"{source} is a file; expected a folder, or nothing yet.\n"
     )
 
 

@@ -114,7 +114,7 @@ def test_arrays_are_contiguous_and_of_32_bits(rows):
     for loader in (Loader(rows, 64), Loader(rows, 64, shuffle=False)):
         batch = loader.batch(0, 15)
         assert batch.features.ids.dtype == np.int32
-        assert batch.rows is None
+        assert batch.unique_ids is None
         for array in [*batch.features, batch.labels, batch.weights]:
             assert array.flags.c_contiguous
             assert len(array) == 64

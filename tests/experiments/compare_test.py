@@ -14,7 +14,7 @@ import pytest
 
 from afm_jax.errors import InputError
 from afm_jax.ops import metrics
-from afm_jax.training import records
+from afm_jax.training import metrics_log
 from experiments import compare, workdirs
 
 BATCH_SIZE = 256
@@ -86,7 +86,9 @@ def test_the_summary_is_of_the_logits_left_by_the_runs(whole):
     for name in NAMES:
         aucs = [
             metrics.auc(
-                np.load(records.logits_file(workdir / name / f"seed_{seed}", "test")),
+                np.load(
+                    metrics_log.logits_file(workdir / name / f"seed_{seed}", "test")
+                ),
                 labels,
             )
             for seed in (0, 1)
@@ -199,7 +201,11 @@ def test_what_stands_in_the_way_is_told_before_anything_is_trained(
         in_the_way.mkdir()
     else:
         in_the_way.touch()
-    told = "File exists" if not path else f"{path} is no (file|folder), but one is to"
+    told = (
+        "is a file; expected a folder"
+        if not path
+        else f"{path} is no (file|folder), but one is to"
+    )
     with pytest.raises(InputError, match=told), caplog.at_level("INFO"):
         run(tmp_path / "run", flagfile, "--seeds=2")
     assert "Training" not in caplog.text

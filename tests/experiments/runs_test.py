@@ -13,7 +13,7 @@ from afm_jax.data.store.reader import Store
 from afm_jax.errors import InputError
 from afm_jax.features import Field, Rows, Schema
 from afm_jax.ops import metrics
-from afm_jax.training import loop, records
+from afm_jax.training import loop, metrics_log
 from afm_jax.training.checkpoints import Checkpoints
 from experiments import evaluate, runs, train, workdirs
 from experiments.cli import program
@@ -49,7 +49,7 @@ def test_the_result_is_left_beside_the_logits_it_is_of(fm_run):
     workdir, result = fm_run
     assert json.loads((workdir / "result.json").read_text()) == result
     for split in ("validation", "test"):
-        logits = np.load(records.logits_file(workdir, split))
+        logits = np.load(metrics_log.logits_file(workdir, split))
         labels = programs.small_store().splits[split].labels
         assert metrics.auc(logits, labels) == result[split]["auc"]
     again = programs.run(evaluate, f"--workdir={workdir}", "--batch_size=256")

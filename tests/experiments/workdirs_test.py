@@ -172,7 +172,9 @@ def test_a_folder_that_holds_a_run_or_cannot_be_is_refused(started):
         workdirs.start(started, CONFIG, SCHEMA, resume=False)
     for workdir in (started / "config.json", started / "config.json" / "x"):
         with (
-            pytest.raises(InputError, match=r"--workdir=.*: (File exists|Not a dir)"),
+            pytest.raises(
+                InputError, match=r"/config\.json is a file; expected a folder"
+            ),
             workdirs.held(workdir),
         ):
             pass
@@ -206,7 +208,26 @@ def test_half_a_checkpoint_is_no_run(tmp_path):
     workdirs.start(tmp_path, CONFIG, SCHEMA, resume=False)
 
 
-@pytest.mark.parametrize("text", ["", '{"model": "fm"', "[]", '{"model": "fm"}'])
+DEEP = "[" * 100_000
+"""JSON that a parser which calls itself for each bracket cannot read."""
+
+
+@pytest.mark.parametrize("name", ["config.json", "schema.json"])
+def test_json_that_is_nested_too_deeply_is_damaged(started, name):
+    (started / name).write_text(DEEP)
+    with pytest.raises(InputError, match=f"{started}/{name} is damaged"):
+        workdirs.start(started, CONFIG, SCHEMA, resume=True)
+
+
+def test_a_run_with_a_damaged_result_did_not_end(started):
+    workdirs.finish(started, dict.fromkeys(workdirs._IN_RESULT))
+    assert workdirs.finished(started, CONFIG, SCHEMA) is not None
+    for damaged in ("", "[]", "{}", DEEP):
+        (started / "result.json").write_text(damaged)
+        assert workdirs.finished(started, CONFIG, SCHEMA) is None
+
+
+@pytest.mark.parametrize("text", ["", '{"model": "fm"', "[]", '{"model": "fm"}', DEEP])
 def test_a_damaged_config_is_told_by_every_program(started, text, capsys):
     (started / "config.json").write_text(text)
     workdir = f"--workdir={started}"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import inspect
 import operator
 import re
 import typing
@@ -20,6 +21,7 @@ from afm_jax.errors import InputError
 from afm_jax.features import Features
 
 every_model = pytest.mark.parametrize("name", models.names())
+every_form = pytest.mark.parametrize("name", examples.FORMS)
 every_kind = pytest.mark.parametrize("kind", examples.KINDS)
 
 
@@ -33,7 +35,7 @@ class Case(NamedTuple):
 
 @functools.cache
 def make_case(name, kind):
-    model = examples.narrow(models.make(name, **examples.data_hyperparameters(kind)))
+    model = examples.make_form(name, **examples.data_hyperparameters(kind))
     features = examples.random_features(kind)
     return Case(model, examples.random_variables(model, features), features)
 
@@ -63,7 +65,7 @@ def eager_logits(name, kind):
     return case.model.apply(case.variables, case.features)
 
 
-@every_model
+@every_form
 @every_kind
 def test_logits_are_one_float32_a_row(name, kind):
     case, logits = make_case(name, kind), eager_logits(name, kind)
@@ -84,7 +86,7 @@ def test_an_option_that_there_is_not_is_refused(name):
                 jax.eval_shape(wrong.init, jax.random.key(0), case.features)
 
 
-@every_model
+@every_form
 @every_kind
 def test_compiled_equals_eager(name, kind):
     case, eager = make_case(name, kind), eager_logits(name, kind)
@@ -97,7 +99,7 @@ def test_compiled_equals_eager(name, kind):
     )
 
 
-@every_model
+@every_form
 def test_one_exported_program_computes_batches_of_any_size(name):
     case = make_case(name, "full")
     rows = jax.export.symbolic_shape("rows")[0]
@@ -119,7 +121,7 @@ def test_one_exported_program_computes_batches_of_any_size(name):
         )
 
 
-@every_model
+@every_form
 @every_kind
 def test_a_row_does_not_depend_on_other_rows(name, kind):
     case = make_case(name, kind)
@@ -162,7 +164,7 @@ def test_every_id_counts_where_its_value_is_not_zero(name, kind):
         np.testing.assert_array_equal(before != after, used)
 
 
-@every_model
+@every_form
 def test_every_value_and_every_dense_column_counts(name):
     case = make_case(name, "full")
     before = logits_of(case, case.features)
@@ -199,7 +201,7 @@ def gradient_of(name, kind):
     return jax.jit(jax.grad(loss))
 
 
-@every_model
+@every_form
 @every_kind
 def test_parameters_are_named_and_receive_gradient(name, kind):
     case = make_case(name, kind)
@@ -217,7 +219,7 @@ def test_parameters_are_named_and_receive_gradient(name, kind):
             assert (np.delete(leaf, used, axis=0) == 0).all(), where
 
 
-@every_model
+@every_form
 def test_every_parameter_learns_from_the_start_that_the_model_gives_it(name):
     case = make_case(name, "full")
     init = jax.jit(case.model.init)
@@ -233,7 +235,7 @@ def test_every_parameter_learns_from_the_start_that_the_model_gives_it(name):
         assert done, jax.tree_util.keystr(path, simple=True, separator="/")
 
 
-@every_model
+@every_form
 @every_kind
 def test_tables_alone_depend_on_the_vocabulary(name, kind):
     """So that row updates can run the model on the rows of a batch."""
@@ -251,7 +253,7 @@ def test_tables_alone_depend_on_the_vocabulary(name, kind):
             assert leaf.shape == other.shape, where
 
 
-@every_model
+@every_form
 @every_kind
 def test_the_model_over_the_rows_of_a_batch_is_the_same_model(name, kind):
     case = make_case(name, kind)
@@ -355,7 +357,7 @@ def test_first_order_inputs_choose_the_first_order_parameters(name, inputs, name
 
 
 @every_model
-def test_hyperparameters_are_documented_and_their_defaults_pass_the_checks(name):
+def test_defaults_pass_the_checks_of_hyperparameters(name):
     model = models.make(name, vocab_size=examples.VOCAB_SIZE)
     hyperparameters = {
         field.name: getattr(model, field.name)
@@ -364,6 +366,18 @@ def test_hyperparameters_are_documented_and_their_defaults_pass_the_checks(name)
     }
     assert models.make(name, **hyperparameters) == model
     assert {"vocab_size", "slot_fields"} < set(hyperparameters)
-    documentation = type(model).__doc__.partition("Attributes:")[2]
-    documented = re.findall(r"^ {8}(\w+): ", documentation, re.MULTILINE)
-    assert documented == list(hyperparameters)
+
+
+@every_model
+def test_a_model_says_what_it_is_and_each_hyperparameter_in_a_sentence(name):
+    described = models.describe(name)
+    assert described.formula.startswith("logits = ")
+    assert described.extra_parameters
+    assert described.cost
+    model = type(models.make(name, vocab_size=1))
+    attributes = inspect.getdoc(model).partition("\nAttributes:\n")[2]
+    documented = re.findall(r"^    (\w+): ", attributes, re.MULTILINE)
+    fields = [field.name for field in dataclasses.fields(model)]
+    assert documented == [name for name in fields if name not in ("parent", "name")]
+    for each in described.hyperparameters:
+        assert re.match(r"[A-Z'].{20,}\.$", each.meaning), each

@@ -13,11 +13,48 @@ def test_names_are_the_files_of_the_package():
     assert {"lr", "fm", "afm", "afm_deep"} <= set(models.names())
 
 
-def test_the_table_of_the_readme_has_a_row_for_every_model_and_no_other():
+def test_the_short_list_of_the_readme_has_names_of_models_alone():
     readme = pathlib.Path(__file__).parents[2] / "README.md"
     section = readme.read_text().partition("## Models\n")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| `(\w+)` \|.*\|$", section, re.MULTILINE)
-    assert sorted(rows) == list(models.names())
+    rows = re.findall(r"^\| .* \| (`.*) \|$", section, re.MULTILINE)
+    found = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert found
+    assert len(set(found)) == len(found)
+    assert set(found) <= set(models.names())
+
+
+def test_a_description_is_what_the_file_of_the_model_says():
+    found = models.describe("dcn")
+    assert (found.name, found.title) == ("dcn", "Deep & Cross network")
+    assert found.paper == "Wang et al. 2017"
+    assert found.formula == (
+        "logits = p^T [x_L, MLP(x_0)] + b, x_{l+1} = x_0 (x_l^T w_l) + b_l + x_l (eq. 3)"
+    )
+    assert found.notes[0].startswith("x_0 = [v_1 x_1, ..., v_F x_F, d], d the dense")
+    assert found.notes[1].startswith("Departures from the paper: ")
+    assert found.extra_parameters == found.cost == "L n + M(n)"
+    layers = found.hyperparameters[1]
+    assert layers == models.Hyperparameter(
+        name="num_cross_layers",
+        expected="a whole number, 0 or more",
+        default=6,
+        meaning="Number of cross layers, L in the formula. The paper has 6 for Criteo.",
+    )
+    assert "vocab_size" not in [each.name for each in found.hyperparameters]
+
+
+def test_a_description_is_a_page_of_text():
+    lines = str(models.describe("dcn")).splitlines()
+    assert lines[0] == "dcn: Deep & Cross network (Wang et al. 2017)"
+    start = lines.index("  num_cross_layers=6: a whole number, 0 or more")
+    assert lines[start + 1].startswith(
+        "      Number of cross layers, L in the formula."
+    )
+
+
+def test_a_model_that_there_is_not_has_no_description():
+    with pytest.raises(errors.InputError, match=r"^Unknown model 'fmm'; .*'fm'\?$"):
+        models.describe("fmm")
 
 
 def test_make_sets_hyperparameters():

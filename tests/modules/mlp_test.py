@@ -105,3 +105,18 @@ def test_dropout_drops_outputs_and_scales_up_the_rest(rate):
     kept = dropped != 0
     np.testing.assert_allclose(dropped[kept], plain[kept] / (1 - rate), rtol=1e-5)
     assert abs(kept[plain > 0].mean() - (1 - rate)) < 0.02
+
+
+@pytest.mark.parametrize("dropout_after", ["every_layer", "last_layer"])
+def test_dropout_follows_every_layer_or_the_last_alone(dropout_after):
+    """After the last alone, what is left is the value without dropout, scaled up."""
+    module = mlp.MLP((6, 400), dropout_rate=0.5, dropout_after=dropout_after)
+    inputs = np.tile(INPUTS[:1], (64, 1))
+    variables = randomized(module.init(jax.random.key(0), inputs))
+    out = module.apply(
+        variables, inputs, train=True, rngs={"dropout": jax.random.key(1)}
+    )
+    assert ((out == 0).sum(axis=1) > 100).all()
+    plain = module.apply(variables, inputs)
+    whole = np.isclose(out, 2 * plain, rtol=1e-5) | (out == 0)
+    assert whole.all() == (dropout_after == "last_layer")

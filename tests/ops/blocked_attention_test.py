@@ -102,12 +102,11 @@ def test_forward_mode_and_second_derivatives_equal_the_reference():
 
     with jax.enable_x64(True):
         inputs = jax.tree.map(np.float64, random_inputs(37, 4, 3, 5))
-        assert_equal(
-            *(
-                jax.jit(functools.partial(derivatives, pooling))(*inputs)
-                for pooling in (blocked, reference)
-            )
+        found, expected = (
+            jax.jit(functools.partial(derivatives, pooling))(*inputs)
+            for pooling in (blocked, reference)
         )
+        assert_equal(found, expected)
 
 
 @pytest.mark.parametrize("sizes", SIZES)
@@ -123,18 +122,17 @@ def test_weights_equal_the_reference(sizes):
 
 def test_the_same_weights_are_dropped_by_every_implementation():
     embeddings, network = random_inputs(40, 6, 4, 3)
-    assert_equal(
-        *(
-            attention.attention_pooling(
-                embeddings,
-                *network,
-                dropout_rate=0.5,
-                key=jax.random.key(1),
-                implementation=implementation,
-            )
-            for implementation in ("blocked", "reference")
+    found, expected = (
+        attention.attention_pooling(
+            embeddings,
+            *network,
+            dropout_rate=0.5,
+            key=jax.random.key(1),
+            implementation=implementation,
         )
+        for implementation in ("blocked", "reference")
     )
+    assert_equal(found, expected)
 
 
 def test_value_and_gradients_equal_the_reference_at_real_size():

@@ -9,7 +9,8 @@ import pytest
 from afm_jax.errors import InputError
 from afm_jax.features import Batch, Features
 from afm_jax.ops import losses, metrics
-from afm_jax.training import evaluation, parallel
+from afm_jax.training import evaluation
+from afm_jax.training.devices import DEVICE_MAPS, Devices
 
 WEIGHT = np.array([0.7, -1.3, 0.4], np.float32)
 
@@ -81,9 +82,9 @@ def test_without_a_group_there_is_no_gauc():
     assert "gauc" not in evaluation.evaluate(predict, make_batches())
 
 
-@pytest.mark.parametrize("device_map", parallel.DEVICE_MAPS)
+@pytest.mark.parametrize("device_map", DEVICE_MAPS)
 def test_batches_on_four_devices_give_the_same_metrics(device_map):
-    devices = parallel.Devices(8, device_map=device_map, devices=jax.devices()[:4])
+    devices = Devices(8, device_map=device_map, devices=jax.devices()[:4])
     compiled = (jax.pmap if device_map == "pmap" else jax.jit)(
         lambda features: features.dense @ WEIGHT
     )

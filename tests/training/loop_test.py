@@ -25,11 +25,11 @@ from afm_jax.training import (
     leaves,
     loop,
     optimizers,
-    parallel,
     progress,
 )
 from afm_jax.training.checkpoints import Checkpoints
 from afm_jax.training.dataset import Dataset
+from afm_jax.training.devices import Devices
 
 ROWS = {"train": 1_110, "validation": 300, "test": 300}
 BATCH_SIZE = 256
@@ -43,7 +43,7 @@ def make_store():
 
 def make_devices(count=1, **layout):
     vocab_size = make_store().schema.vocab_size
-    return parallel.Devices(vocab_size, devices=jax.devices()[:count], **layout)
+    return Devices(vocab_size, devices=jax.devices()[:count], **layout)
 
 
 def make_model(normalization="batch"):
@@ -160,18 +160,16 @@ def test_rows_on_the_device_train_the_same(tmp_path):
 
 def test_a_run_never_holds_its_state_a_second_time(tmp_path, monkeypatch):
     """But for the copy that a checkpoint is written from."""
-    monkeypatch.setattr(
-        parallel.Devices, "gather_state", lambda *_: pytest.fail("gathered")
-    )
+    monkeypatch.setattr(Devices, "gather_state", lambda *_: pytest.fail("gathered"))
     placed = []
-    place = parallel.Devices.place_leaf
+    place = Devices.place_leaf
 
     def note(self, path, leaf):
         placed.append(type(leaf))
         return place(self, path, leaf)
 
     run(tmp_path, epochs=1)
-    monkeypatch.setattr(parallel.Devices, "place_leaf", note)
+    monkeypatch.setattr(Devices, "place_leaf", note)
     run(tmp_path, epochs=2)
     assert placed[0] is np.ndarray
 
@@ -339,7 +337,7 @@ def test_a_run_moves_between_one_device_and_tables_split_over_four(
     unmoved, tmp_path, to_one_device
 ):
     workdir, devices = tmp_path / "run", make_devices(**SPLIT)
-    assert devices.table_rows > make_store().schema.vocab_size  # some are padding
+    assert devices.num_table_rows > make_store().schema.vocab_size  # some are padding
     if to_one_device:
         run(workdir, model=PLAIN, devices=devices, epochs=1)
         on_one_device(workdir, epochs=3)

@@ -58,25 +58,25 @@ def make_state(name):
     return state.create(model, tx, features, jax.random.key(0))
 
 
-def test_narrow_tables_lie_side_by_side_and_come_back():
+def test_scalar_tables_lie_side_by_side_and_come_back():
     whole = make_state("fm")
-    joined = state.join_narrow(whole)
+    joined = state.join_scalar_tables(whole)
     first_order = whole.params["first_order"]["table"]
-    np.testing.assert_array_equal(joined.narrow[:, :1], first_order)
+    np.testing.assert_array_equal(joined.scalar_tables[:, :1], first_order)
     assert joined.params["first_order"]["table"].size == 0
-    assert joined.narrow.shape == (examples.VOCAB_SIZE, 3)  # and two moments
+    assert joined.scalar_tables.shape == (examples.VOCAB_SIZE, 3)  # and two moments
     tables = [
         leaf.shape[0]
         for path, leaf in jax.tree_util.tree_leaves_with_path(joined)
         if state.is_table(path)
     ]
     assert tables == 7 * [examples.VOCAB_SIZE]
-    back = state.split_narrow(joined)
+    back = state.split_scalar_tables(joined)
     assert jax.tree.structure(back) == jax.tree.structure(whole)
     jax.tree.map(np.testing.assert_array_equal, back, whole)
 
 
-def test_a_state_without_narrow_tables_stays_as_it_is():
+def test_a_state_without_scalar_tables_stays_as_it_is():
     whole = make_state("dnn")
-    assert state.join_narrow(whole) is whole
-    assert state.split_narrow(whole) == whole
+    assert state.join_scalar_tables(whole) is whole
+    assert state.split_scalar_tables(whole) == whole

@@ -13,7 +13,7 @@ from afm_jax import models
 from afm_jax.errors import InputError
 from afm_jax.features import Batch, Features
 from afm_jax.ops import losses
-from afm_jax.training import optimizers, rows, state, steps
+from afm_jax.training import optimizers, state, steps, table_rows
 
 
 def random_batch(kind="full", *, seed=0, num_rows=8, padding=0):
@@ -99,14 +99,14 @@ def test_an_unknown_dtype_is_refused():
 
 
 @pytest.mark.parametrize("table_update", steps.TABLE_UPDATES)
-def test_joined_narrow_tables_are_updated_as_they_are_apart(table_update):
+def test_joined_scalar_tables_are_updated_as_they_are_apart(table_update):
     tx = make_tx("adam", 0.1, table_l2=1e-3)
     how = {"tx": tx, "table_update": table_update}
     apart, _ = train(BATCHES, **how)
-    joined, _ = train(BATCHES, **how, lay_out=state.join_narrow)
-    assert joined.narrow.shape == (examples.VOCAB_SIZE, 3)
+    joined, _ = train(BATCHES, **how, lay_out=state.join_scalar_tables)
+    assert joined.scalar_tables.shape == (examples.VOCAB_SIZE, 3)
     for ours, theirs in (
-        (state.split_narrow(joined), apart),
+        (state.split_scalar_tables(joined), apart),
         (joined.variables, apart.variables),
     ):
         jax.tree.map(
@@ -116,7 +116,9 @@ def test_joined_narrow_tables_are_updated_as_they_are_apart(table_update):
         )
 
 
-@pytest.mark.parametrize("prepare", [lambda b: b, rows.compact], ids=["device", "host"])
+@pytest.mark.parametrize(
+    "prepare", [lambda b: b, table_rows.deduplicate], ids=["device", "host"]
+)
 @pytest.mark.parametrize("name", ["sgd", "adagrad"])
 def test_row_updates_equal_dense_updates(name, prepare):
     tx = make_tx(name, 0.1)
@@ -243,10 +245,10 @@ def test_an_optimizer_that_is_not_elementwise_is_refused():
 def test_an_optimizer_that_looks_at_whole_tables_is_refused_by_row_updates_alone():
     model, batch, tx = make_model(), random_batch(), optax.lamb(0.1)
     run = random_state(tx)
-    for narrow in (lambda run: run, state.join_narrow):
+    for join in (lambda run: run, state.join_scalar_tables):
         step = steps.make_train_step(model, tx, losses.sigmoid_cross_entropy)
         with pytest.raises(InputError, match="table_update='dense'"):
-            jax.jit(step)(narrow(run), batch)
+            jax.jit(step)(join(run), batch)
     dense = steps.make_train_step(
         model, tx, losses.sigmoid_cross_entropy, table_update="dense"
     )
@@ -294,7 +296,7 @@ def test_predict_is_the_model_without_dropout():
 
 @pytest.mark.parametrize(
     ("table_update", "prepare"),
-    [("dense", lambda b: b), ("rows", lambda b: b), ("rows", rows.compact)],
+    [("dense", lambda b: b), ("rows", lambda b: b), ("rows", table_rows.deduplicate)],
     ids=["dense", "rows_on_device", "rows_on_host"],
 )
 @pytest.mark.parametrize("wrong", [-1, examples.VOCAB_SIZE, 1 << 30])

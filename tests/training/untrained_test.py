@@ -9,7 +9,8 @@ import pytest
 
 from afm_jax import models
 from afm_jax.features import Field, Schema
-from afm_jax.training import leaves, optimizers, parallel, state, untrained
+from afm_jax.training import leaves, optimizers, state, untrained
+from afm_jax.training.devices import Devices
 
 LAYOUTS = {
     "one device": {"count": 1},
@@ -59,7 +60,7 @@ def expected(table, sizes, counts):
 def make_devices(layout, vocab_size):
     settings = dict(LAYOUTS[layout])
     count = settings.pop("count", 4)
-    return parallel.Devices(vocab_size, devices=jax.devices()[:count], **settings)
+    return Devices(vocab_size, devices=jax.devices()[:count], **settings)
 
 
 def state_of(table):

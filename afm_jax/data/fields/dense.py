@@ -1,10 +1,10 @@
-"""Numbers that stay numbers: standardised logarithms."""
+"""Numbers that stay numbers: standardised logarithms; and the encoder of all such kinds."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from afm_jax.data.fields import Kind
+from afm_jax.data.fields import Kind, Scale
 from afm_jax.data.fields.codes import Block
 from afm_jax.data.fields.vocabulary import always_missing
 from afm_jax.features import DenseColumn
@@ -16,10 +16,18 @@ in its row."""
 
 
 class Dense:
-    """The dense columns of a preparation: told all training rows, then fitted."""
+    """The dense columns of a preparation: told all training rows, then fitted.
 
-    def __init__(self, names: Sequence[str], indices: Sequence[int]):
-        self._names, self._indices = list(names), list(indices)
+    Args:
+        names: of the columns.
+        indices: their places among the numeric columns of a `Block`.
+        scales: how each is scaled.
+    """
+
+    def __init__(
+        self, names: Sequence[str], indices: Sequence[int], scales: Sequence[Scale]
+    ):
+        self._names, self._indices, self._scales = names, list(indices), scales
         self._count = np.zeros(len(names))
         self._mean = np.zeros(len(names))
         self._squares = np.zeros(len(names))  # sum of squared distances to the mean
@@ -57,6 +65,9 @@ class Dense:
         # Rounded, so that it does not show in which blocks the rows came.
         self._mean = _round(self._mean)
         self._std = _round(np.sqrt(self._squares / self._count))
+        fitted = zip(self._mean, self._std, self._low, self._high, strict=True)
+        for place, (scale, each) in enumerate(zip(self._scales, fitted, strict=True)):
+            self._mean[place], self._std[place] = scale.constants(*each)
         # A constant column becomes 0, whatever the sums were rounded to.
         constant = self._low == self._high
         self._mean[constant] = self._low[constant]
@@ -65,9 +76,12 @@ class Dense:
         self._high = np.minimum(self._high, self._mean + _MOST_DEVIATIONS * self._std)
         constants = (self._mean, self._std, self._low, self._high)
         columns = [
-            DenseColumn(name, "log1p", *numbers)
-            for name, *numbers in zip(
-                self._names, *(each.tolist() for each in constants), strict=True
+            DenseColumn(name, scale.transform, *numbers)
+            for name, scale, *numbers in zip(
+                self._names,
+                self._scales,
+                *(each.tolist() for each in constants),
+                strict=True,
             )
         ]
         return (
@@ -102,4 +116,9 @@ def _round(numbers: np.ndarray) -> np.ndarray:
     return np.array([float(f"{number:.12g}") for number in numbers])
 
 
-KIND = Kind("numeric", None, prepare=signed_log1p)
+KIND = Kind(
+    "numeric",
+    scale=Scale("log1p", lambda mean, std, low, high: (mean, std)),
+    told="standardised logarithms",
+    prepare=signed_log1p,
+)

@@ -65,11 +65,7 @@ class Chosen:
             raise InputError(
                 f"Column {chosen.time!r} is the time and the label or a category; a time may be a numeric column as well, but no other. Copy the column under another name."
             )
-        for name in chosen.names:
-            if name == "*" or (name.startswith("^") and name.endswith("$")):
-                raise InputError(
-                    f"A column named {name!r} cannot be told from a pattern of names; rename the column."
-                )
+        refuse_patterns(chosen.names)
         if not chosen.separator:
             raise InputError("--separator must not be empty.")
         return chosen
@@ -119,6 +115,18 @@ class Chosen:
             *lists,
             *time,
         )
+
+
+def refuse_patterns(names: Sequence[str]) -> None:
+    """Raises InputError for a name that polars takes for a pattern of names.
+
+    `polars.selectors.by_name` does not, but methods of a series with such a name do.
+    """
+    for name in names:
+        if name == "*" or (name.startswith("^") and name.endswith("$")):
+            raise InputError(
+                f"A column named {name!r} cannot be told from a pattern of names; rename the column."
+            )
 
 
 def require(where: str, names: Sequence[str], wanted: Collection[str]) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from afm_jax.data import formats
-from afm_jax.data.formats import delimited, joins, text
+from afm_jax.data.formats import columns, delimited, joins, text
 from afm_jax.errors import InputError
 
 _LABEL = "1 is 1; -1 and 0 are 0"
@@ -37,7 +37,7 @@ def open_reader(
     Options: field_sizes (numbers of ids), field_names (tuple, or None for field_0, ...).
 
     Raises:
-        InputError: a first row without features, or other names than fields.
+        InputError: a first row without features, other names than fields, or a name that polars takes for a pattern.
     """
     sizes = tuple(options["field_sizes"])
     count = len(sizes) or _features_of_first_row(paths[0])
@@ -50,9 +50,10 @@ def open_reader(
         raise InputError(
             f"{paths[0]}: {count} fields, expected {len(names)} ({', '.join(names)})."
         )
+    columns.refuse_patterns(names)
     kind = "multi_valued" if sizes else "categorical"
-    columns = tuple(formats.Column(name, kind) for name in names)
-    layout = formats.Layout(_LABEL, columns)
+    fields = tuple(formats.Column(name, kind) for name in names)
+    layout = formats.Layout(_LABEL, fields)
     if sizes:
         parse = functools.partial(_by_range, names=names, sizes=sizes)
         return formats.Reader(layout, functools.partial(_parts, parse=parse))

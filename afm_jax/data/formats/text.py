@@ -23,6 +23,19 @@ _OTHER_ENCODINGS = {
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
 }
+_OTHER_FORMATS = {
+    b"PAR1\x15": ("a Parquet file", "use --dataset=parquet"),
+    b"ARROW1\0\0": ("an Arrow (Feather) file", "convert it to Parquet"),
+    b"PK\3\4": ("a zip archive or an Excel workbook", "unpack it, or save it as CSV"),
+    b"\x28\xb5\x2f\xfd": ("zipped by zstd", "unzip it, or zip it by gzip"),
+    b"\xfd7zXZ\0": ("zipped by xz", "unzip it, or zip it by gzip"),
+    b"BZh91AY&SY": ("zipped by bzip2", "unzip it, or zip it by gzip"),
+    _GZIP_MAGIC: ("zipped twice", "unzip it once"),
+}
+"""How files begin that hold no text, what they are, and what to do with them.
+
+So long that no text begins so: a column may be named PAR1.
+"""
 
 
 class Chunk(NamedTuple):
@@ -63,14 +76,14 @@ def chunks(
         chunk_bytes: how many bytes to read at once.
 
     Raises:
-        InputError: no such file, empty, a truncated or corrupt gzip, a record (usually: an
+        InputError: no such file, empty, a file of another format, a truncated or corrupt gzip, a record (usually: an
             open quote) of more than 64 MiB, or bytes that are not lines of text: UTF-16,
             a zero byte, a carriage return that ends a line alone, a byte order mark at the
             start of a later line.
     """
     line, more = 1, True
     with _opened(path) as (stream, raw):
-        rest = _without_mark(_read(stream, 4, path, line), path)
+        rest = _without_mark(_read(stream, 10, path, line), path)
         while more:
             block = _read(stream, chunk_bytes, path, line)
             more = bool(block)
@@ -128,7 +141,10 @@ def _read(stream: BinaryIO, size: int, path: pathlib.Path, line: int) -> bytes:
 
 
 def _without_mark(head: bytes, path: pathlib.Path) -> bytes:
-    """The beginning of a file without the byte order mark of UTF-8."""
+    """The beginning of a text file without the byte order mark of UTF-8."""
+    for start, (what, advice) in _OTHER_FORMATS.items():
+        if head.startswith(start):
+            raise InputError(f"{path} is {what}; expected lines of text: {advice}.")
     for mark, encoding in _OTHER_ENCODINGS.items():
         if head.startswith(mark):
             raise InputError(

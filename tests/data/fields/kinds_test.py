@@ -32,7 +32,7 @@ def test_kinds_are_for_all_columns_or_for_one():
 @pytest.mark.parametrize(
     ("numeric_as", "told"),
     [
-        ("log2", "'log2' is none of dense, bucket_log2, bucket_quantile"),
+        ("log2", "'log2' is none of dense, bucket_log2, bucket_quantile, min_max"),
         ("c:dense", "no numeric column 'c'; there are a, b"),
     ],
 )
@@ -42,9 +42,9 @@ def test_kinds_that_do_not_exist_are_an_error(numeric_as, told):
 
 
 def test_numbers_are_prepared_for_their_kind():
-    kinds = ("bucket_quantile", "bucket_log2", "dense")
+    kinds = ("bucket_quantile", "bucket_log2", "dense", "min_max")
     columns = tuple(formats.Column(kind, "numeric") for kind in kinds)
     chosen = {kind: fields.Choice(kind) for kind in kinds}
-    numbers = np.array([[5.0], [5.0], [5.0]])
+    numbers = np.array([[5.0], [5.0], [5.0], [5.0]])
     prepared = fields.prepare(numbers, formats.Layout("", columns), chosen)
-    assert prepared.ravel().tolist() == [5, 2, math.log1p(5)]
+    assert prepared.ravel().tolist() == [5, 2, math.log1p(5), 5]

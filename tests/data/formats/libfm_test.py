@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -172,6 +174,15 @@ def test_names_must_be_as_many_as_fields(tmp_path):
         opened(path, "1 7:1 8:1\n", field_names=("user",))
     with pytest.raises(InputError, match="line 1: no features"):
         opened(path, "1\n")
+
+
+@pytest.mark.parametrize("name", ["^a$", "^.*$", "*"])
+def test_a_name_that_is_a_pattern_of_names_is_refused(tmp_path, name):
+    told = f"named {name!r} cannot be told from a pattern"
+    for sizes in ((), (3, 3)):
+        options = {"field_sizes": sizes, "field_names": (name, "b")}
+        with pytest.raises(InputError, match=re.escape(told)):
+            frame(tmp_path, "1 0:1 3:1\n", **options)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,8 @@
+import bz2
 import gzip
+import io
+import lzma
+import zipfile
 
 import numpy as np
 import pytest
@@ -11,6 +15,13 @@ def lines(rng, count):
     return [
         bytes(rng.integers(97, 123, rng.integers(0, 9), np.uint8)) for _ in range(count)
     ]
+
+
+def archive():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as opened:
+        opened.writestr("rows.csv", "a,b\n")
+    return file.getvalue()
 
 
 @pytest.mark.parametrize("zipped", [False, True])
@@ -133,6 +144,48 @@ def test_a_quote_inside_an_unquoted_value_opens_nothing(tmp_path, chunk_bytes):
         ends.append(ends[-1] + len(chunk.text))
     assert set(ends) <= set(starts)
     assert ends[-1] == starts[-1]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (archive(), "is a zip archive or an Excel workbook"),
+        (b"\x28\xb5\x2f\xfd\x04", "is zipped by zstd"),
+        (lzma.compress(b"a,b\n"), "is zipped by xz"),
+        (bz2.compress(b"a,b\n"), "is zipped by bzip2"),
+        (gzip.compress(gzip.compress(b"a,b\n")), "is zipped twice"),
+    ],
+)
+def test_a_file_that_is_zipped_in_another_way_is_told(tmp_path, content, told):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"rows\.csv {told}"):
+        list(text.chunks(path, csv_separator=","))
+
+
+def test_a_table_of_another_format_is_told(tmp_path):
+    polars = pytest.importorskip("polars", reason="needs the extra 'data'")
+    path = tmp_path / "rows.csv"
+    for frame in (polars.DataFrame({"c": ["a", "b"]}), polars.DataFrame({"c": []})):
+        frame.write_parquet(path)
+        for content in (path.read_bytes(), gzip.compress(path.read_bytes())):
+            path.write_bytes(content)
+            with pytest.raises(
+                InputError,
+                match=r"rows\.csv is a Parquet file; expected lines of text: use --dataset=parquet\.$",
+            ):
+                list(text.chunks(path))
+        frame.write_ipc(path)
+        with pytest.raises(InputError, match=r"is an Arrow .* convert it to Parquet"):
+            list(text.chunks(path))
+
+
+def test_words_that_other_formats_begin_with_are_text(tmp_path):
+    path = tmp_path / "rows.csv"
+    for word in (b"PAR1", b"ARROW1", b"PK", b"BZh9"):
+        path.write_bytes(word + b",y\n1,0\n")
+        (chunk,) = text.chunks(path, csv_separator=",")
+        assert chunk.text == path.read_bytes()
 
 
 def test_an_empty_file_is_an_error(tmp_path):

@@ -1,4 +1,4 @@
-"""Products of fields to learned powers, through logarithms."""
+"""Logarithmic neurons: products of fields to learned powers, through logarithms."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Fusion of two vectors into one number."""
+"""Bilinear fusion: two vectors become one number."""
 
 import jax
 

@@ -20,7 +20,7 @@ METRICS = "metrics.jsonl"
 """The file of the lines in a working directory."""
 
 
-class Records:
+class MetricsLog:
     """Appends lines to `metrics.jsonl` in a folder, and the same to TensorBoard.
 
     Lines hold nothing that depends on the clock, so that a run that was killed and
@@ -170,7 +170,7 @@ class _Events:
     """
 
     def __init__(self, workdir: pathlib.Path, step: int):
-        """Opens the file; TensorBoard is to forget what it was told after `step`."""
+        """Opens the file; TensorBoard is to forget what came after `step`."""
         from tensorboardX import event_file_writer, summary
         from tensorboardX.proto import event_pb2
 

@@ -1,11 +1,12 @@
-"""Row updates: a step that touches only the table rows of its batch.
+"""The table rows of a batch: found, taken from the tables, and put back.
 
-A batch holds U distinct feature ids, far fewer than the tables have rows. Training on
-the U gathered rows with renumbered ids and scattering them back makes the cost of a
-step independent of the vocabulary, for any elementwise optimizer (`training.rowwise` tells)
-and without the model knowing. SGD and Adagrad give exactly what they give on whole tables. Adam and AdamW
-become their lazy forms: a row rests, momentum and decay included, until it occurs. The
-row that fills unused slots (value 0) counts as occurring.
+A batch holds U distinct feature ids, far fewer than the tables have rows. A row update
+trains on those U table rows with renumbered ids and scatters them back. So the cost of a
+step does not depend on the vocabulary, for any elementwise optimizer (`training.rowwise`
+tries whether it is one), and the model does not notice. SGD and Adagrad give exactly what
+they give on whole tables. Adam and AdamW become their lazy forms: a table row rests,
+momentum and decay included, until it occurs. The table row of the id in unused slots
+(value 0) counts as occurring.
 """
 
 from typing import TypeVar
@@ -20,15 +21,16 @@ from afm_jax.training.state import is_table
 
 T = TypeVar("T")
 
-_NO_ROW = np.iinfo(np.int32).max
+_END = np.iinfo(np.int32).max
+"""The ids below, as many as there are to fill up, are of no table row."""
 
 
-def take_rows(tree: T, rows: jax.Array) -> T:
-    """The same tree with only the given rows of every table.
+def take(tree: T, ids: jax.Array) -> T:
+    """The same tree with only the table rows of some ids.
 
     Args:
         tree: any tree with tables, see `state.is_table`.
-        rows: int32 [U], distinct and rising; rows past the end read as zeros.
+        ids: int32 [U], distinct and rising; those past the end read as zeros.
 
     Raises:
         InputError: tables, or the optimizer state that mirrors them, differ in their
@@ -45,33 +47,33 @@ def take_rows(tree: T, rows: jax.Array) -> T:
             f"row updates need the same number of rows in every table and in the optimizer state of each, found {shapes}; train with table_update='dense'"
         )
 
-    def take(path, leaf):
+    def take_leaf(path, leaf):
         if not is_table(path):
             return leaf
-        return leaf.at[rows].get(
+        return leaf.at[ids].get(
             mode="fill", fill_value=0, unique_indices=True, indices_are_sorted=True
         )
 
-    return jax.tree_util.tree_map_with_path(take, tree)
+    return jax.tree_util.tree_map_with_path(take_leaf, tree)
 
 
-def put_rows(tree: T, small: T, rows: jax.Array) -> T:
-    """The inverse of `take_rows`: `small`, with its rows back in the whole tables.
+def put(tree: T, small: T, ids: jax.Array) -> T:
+    """The inverse of `take`: `small`, with its table rows back in the whole tables.
 
     Args:
         tree: the tree with whole tables.
-        small: the tree that `take_rows` gave, updated.
-        rows: int32 [U], as given to `take_rows`; rows past the end are dropped.
+        small: the tree that `take` gave, updated.
+        ids: int32 [U], as given to `take`; those past the end are dropped.
     """
 
-    def put(path, leaf, new):
+    def put_leaf(path, leaf, new):
         if not is_table(path):
             return new
-        return leaf.at[rows].set(
+        return leaf.at[ids].set(
             new, mode="drop", unique_indices=True, indices_are_sorted=True
         )
 
-    return jax.tree_util.tree_map_with_path(put, tree, small)
+    return jax.tree_util.tree_map_with_path(put_leaf, tree, small)
 
 
 def outside(ids: Array, vocab_size: int) -> jax.Array:
@@ -80,32 +82,32 @@ def outside(ids: Array, vocab_size: int) -> jax.Array:
     return (ids < 0) | (ids >= vocab_size)
 
 
-def fillers(rows: jax.Array) -> jax.Array:
-    """Which of a batch's `rows`, int32 [U], only fill them up; bool [U]."""
-    return rows >= _NO_ROW - rows.size
+def is_padding(unique_ids: jax.Array) -> jax.Array:
+    """Which of a batch's `unique_ids`, int32 [U], only fill them up; bool [U]."""
+    return unique_ids >= _END - unique_ids.size
 
 
-def with_rows(batch: Batch, vocab_size: int) -> Batch:
+def with_unique_ids(batch: Batch, vocab_size: int) -> Batch:
     """The batch with its distinct ids found on the device, unless it has them.
 
-    One sort of all B x S ids: slow on a CPU, where `compact` is the better way.
+    One sort of all B x S ids: slow on a CPU, where `deduplicate` is the better way.
     """
-    if batch.rows is not None:
+    if batch.unique_ids is not None:
         return batch
     ids = batch.features.ids
     # Room for one id outside the tables, so that it is seen.
     size = min(ids.size, vocab_size + 1)
-    rows, positions = jnp.unique(
-        ids, size=size, return_inverse=True, fill_value=_NO_ROW
+    unique_ids, positions = jnp.unique(
+        ids, size=size, return_inverse=True, fill_value=_END
     )
-    # Fillers must differ, since the scatter is told that its rows do.
-    fillers = _NO_ROW - size + jnp.arange(size, dtype=jnp.int32)
-    rows = jnp.where(rows == _NO_ROW, fillers, rows)
+    # Padding must differ: the scatter relies on distinct ids.
+    padding = _END - size + jnp.arange(size, dtype=jnp.int32)
+    unique_ids = jnp.where(unique_ids == _END, padding, unique_ids)
     features = batch.features._replace(ids=positions.reshape(ids.shape))
-    return batch._replace(features=features, rows=rows)
+    return batch._replace(features=features, unique_ids=unique_ids)
 
 
-def capacity(count: int) -> int:
+def padded_size(count: int) -> int:
     """The size to which `count` distinct ids are filled up: 4, 5, 6 or 7 times 2^n.
 
     Few sizes mean few compilations. The size depends on the batch alone, so that a
@@ -115,42 +117,44 @@ def capacity(count: int) -> int:
     return max(4, -(-count // unit)) * unit
 
 
-def compact(batch: Batch) -> Batch:
+def deduplicate(batch: Batch) -> Batch:
     """The batch with its distinct ids found on the host.
 
     Args:
-        batch: a batch of NumPy arrays, `rows` None.
+        batch: a batch of NumPy arrays, `unique_ids` None.
 
     Returns:
-        The batch with `rows` (int32 [U], U a `capacity`) and renumbered ids.
+        The batch with `unique_ids` (int32 [U], U a `padded_size`) and renumbered ids.
     """
-    rows, positions = _distinct(np.asarray(batch.features.ids)[None])
+    unique_ids, positions = _distinct(np.asarray(batch.features.ids)[None])
     features = batch.features._replace(ids=positions[0])
-    return batch._replace(features=features, rows=rows[0])
+    return batch._replace(features=features, unique_ids=unique_ids[0])
 
 
-def compact_stack(batches: Batch) -> Batch:
-    """`compact` of several batches at once.
+def deduplicate_stack(batches: Batch) -> Batch:
+    """`deduplicate` for several batches at once.
 
     Args:
         batches: N batches, their arrays stacked to [N, B, ...].
 
     Returns:
-        The batches with `rows` (int32 [N, U], U the largest `capacity` of them).
+        The batches with `unique_ids` (int32 [N, U], U the largest `padded_size` of
+        them) and renumbered ids.
     """
-    rows, positions = _distinct(np.asarray(batches.features.ids))
+    unique_ids, positions = _distinct(np.asarray(batches.features.ids))
     features = batches.features._replace(ids=positions)
-    return batches._replace(features=features, rows=rows)
+    return batches._replace(features=features, unique_ids=unique_ids)
 
 
 def _distinct(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows [N, U] of N batches' ids [N, B, S], and positions in them [N, B, S]."""
+    """Unique ids [N, U] of N batches' ids [N, B, S], and positions in them [N, B, S]."""
     found = [_unique_by_column(each) or _unique(each) for each in ids]
-    size = capacity(max(distinct.size for distinct, _ in found))
-    rows = np.tile(np.arange(_NO_ROW - size, _NO_ROW, dtype=np.int32), (len(ids), 1))
-    for filled, (distinct, _) in zip(rows, found, strict=True):
+    size = padded_size(max(distinct.size for distinct, _ in found))
+    padding = np.arange(_END - size, _END, dtype=np.int32)
+    unique_ids = np.tile(padding, (len(ids), 1))
+    for filled, (distinct, _) in zip(unique_ids, found, strict=True):
         filled[: distinct.size] = distinct
-    return rows, np.stack([positions for _, positions in found])
+    return unique_ids, np.stack([positions for _, positions in found])
 
 
 def _unique_by_column(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

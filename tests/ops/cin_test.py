@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from afm_jax.ops import compressed, interactions
+from afm_jax.ops import cin, interactions
 
 # B, F, H, M, k
 SIZES = [(1, 1, 1, 1, 1), (3, 2, 4, 5, 3), (4, 5, 2, 3, 1), (2, 6, 6, 1, 4)]
@@ -41,7 +41,7 @@ def test_by_hand():
     embeddings = np.array([[[5.0, 7.0], [1.0, -1.0]]], np.float32)
     kernel = np.array([[[3.0]], [[4.0]]], np.float32)
     np.testing.assert_array_equal(
-        compressed.compressed_interaction(hidden, embeddings, kernel), [[[38, 51]]]
+        cin.compressed_interaction(hidden, embeddings, kernel), [[[38, 51]]]
     )
 
 
@@ -49,14 +49,14 @@ def test_by_hand():
 def test_equals_the_loop(size):
     arrays = random_arrays(size)
     np.testing.assert_allclose(
-        compressed.compressed_interaction(*arrays), loop(*arrays), rtol=1e-5, atol=1e-5
+        cin.compressed_interaction(*arrays), loop(*arrays), rtol=1e-5, atol=1e-5
     )
 
 
 def test_weights_of_one_give_all_pairs_twice_and_the_squares():
     """So over the embeddings themselves it is the square of their sum."""
     _, embeddings, _ = random_arrays((4, 5, 5, 1, 3))
-    found = compressed.compressed_interaction(
+    found = cin.compressed_interaction(
         embeddings, embeddings, np.ones((5, 5, 1), np.float32)
     )
     squares = np.square(embeddings).sum(axis=1)
@@ -77,7 +77,7 @@ def test_gradients_are_those_of_the_plain_einsum():
 
     found, expected = (
         jax.grad(lambda *x, op=op: (op(*x) * target).sum(), argnums=(0, 1, 2))(*arrays)
-        for op in (compressed.compressed_interaction, plain)
+        for op in (cin.compressed_interaction, plain)
     )
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
@@ -87,7 +87,7 @@ def test_the_products_are_never_there_at_once():
     num_rows, num_fields, num_hidden, k = 64, 16, 32, 8
     size = (num_rows, num_fields, num_hidden, 24, k)
     gradient = jax.grad(
-        lambda *x: jnp.square(compressed.compressed_interaction(*x)).sum(),
+        lambda *x: jnp.square(cin.compressed_interaction(*x)).sum(),
         argnums=(0, 1, 2),
     )
     compiled = jax.jit(gradient).lower(*random_arrays(size)).compile()
@@ -97,10 +97,10 @@ def test_the_products_are_never_there_at_once():
 
 def test_leading_dimensions_are_free():
     hidden, embeddings, kernel = random_arrays((6, 3, 2, 4, 5))
-    found = compressed.compressed_interaction(
+    found = cin.compressed_interaction(
         hidden.reshape(2, 3, 2, 5), embeddings.reshape(2, 3, 3, 5), kernel
     )
-    expected = compressed.compressed_interaction(hidden, embeddings, kernel)
+    expected = cin.compressed_interaction(hidden, embeddings, kernel)
     np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-6)
 
 
@@ -109,4 +109,4 @@ def test_shapes_that_do_not_match_are_refused(wrong):
     arrays = random_arrays((3, 4, 5, 2, 3))
     arrays[wrong] = arrays[wrong][:, 1:]
     with pytest.raises(ValueError, match=r"expected hidden \[\.\.\., H, k\].*found"):
-        compressed.compressed_interaction(*arrays)
+        cin.compressed_interaction(*arrays)

@@ -1,4 +1,4 @@
-"""The compressed interaction network of xDeepFM, one layer."""
+"""The compressed interaction network (CIN) of xDeepFM, one layer."""
 
 import jax
 import jax.numpy as jnp

@@ -6,12 +6,13 @@ from collections.abc import Callable, Generator
 from typing import NamedTuple, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from afm_jax.errors import InputError, check_one_of
-from afm_jax.features import Batch
-from afm_jax.training import rows, steps
-from afm_jax.training.parallel import Devices
+from afm_jax.features import Array, Batch
+from afm_jax.training import steps, table_rows
+from afm_jax.training.devices import Devices
 from afm_jax.training.state import TrainState
 
 PLACEMENTS = ("auto", "host", "device")
@@ -51,6 +52,50 @@ class Batches(Protocol):
     def all_rows(self) -> Batch: ...
 
 
+class StackedBatches(NamedTuple):
+    """Batches that follow one another in an epoch.
+
+    Attributes:
+        batches: their arrays, stacked to [S, B, ...].
+    """
+
+    batches: Batch
+
+    @property
+    def num_steps(self) -> int:
+        """S."""
+        return self.batches.labels.shape[0]
+
+    def batch(self, i: Array) -> Batch:
+        """That of step i of the stack."""
+        return jax.tree.map(lambda array: array[i], self.batches)
+
+
+class ResidentEpoch(NamedTuple):
+    """The batches of an epoch, of rows that are on the device already.
+
+    Attributes:
+        rows: a whole split, arrays of [N, ...].
+        order: int32 [S, B], the rows of the batch of each step; its places from N on
+            are of weight 0.
+    """
+
+    rows: Batch
+    order: Array
+
+    @property
+    def num_steps(self) -> int:
+        """S."""
+        return self.order.shape[0]
+
+    def batch(self, i: Array) -> Batch:
+        """That of step i of the epoch."""
+        num_rows, batch_size = self.rows.labels.shape[0], self.order.shape[1]
+        batch = jax.tree.map(lambda column: column[self.order[i]], self.rows)
+        real = i * batch_size + jnp.arange(batch_size) < num_rows
+        return batch._replace(weights=batch.weights * real)
+
+
 class Call(NamedTuple):
     """Some updates in one go.
 
@@ -66,7 +111,7 @@ class Call(NamedTuple):
     losses_from: int
 
 
-class Updates(Protocol):
+class Feed(Protocol):
     """The updates of any epoch."""
 
     def calls(
@@ -90,7 +135,7 @@ def make(
     state: TrainState,
     *,
     table_update: str,
-) -> Updates:
+) -> Feed:
     """The updates with training rows where they are to be.
 
     Args:
@@ -131,7 +176,9 @@ class _OneByOne:
     def __init__(self, step, devices, train, state, table_update):
         self._devices, self._train = devices, train
         self._step = devices.compile_train_step(step, state)
-        self._finds_rows = table_update == "rows" and devices.host_finds_rows
+        self._finds_unique_ids = (
+            table_update == "rows" and devices.host_finds_unique_ids
+        )
 
     def calls(self, epoch, first_step, pause):
         batches = self._train.batches(
@@ -147,7 +194,7 @@ class _OneByOne:
                 yield Call(1, run, losses_from=step)
 
     def _prepare(self, batch):
-        ready = rows.compact(batch) if self._finds_rows else batch
+        ready = table_rows.deduplicate(batch) if self._finds_unique_ids else batch
         return self._devices.place_batch(ready)
 
 
@@ -164,7 +211,9 @@ class _Stacks:
         self._devices, self._train = devices, train
         self._steps = devices.compile_train_steps(step, state)
         self._last_losses: jax.Array | None = None
-        self._finds_rows = table_update == "rows" and devices.host_finds_rows
+        self._finds_unique_ids = (
+            table_update == "rows" and devices.host_finds_unique_ids
+        )
         numbers = sum(array.size for array in jax.tree.leaves(train.batch(0, 0)))
         most = min(_STACK_STEPS, train.steps_per_epoch, _STACK_NUMBERS // numbers)
         self._size = max(1, most)
@@ -194,8 +243,10 @@ class _Stacks:
         return state, losses
 
     def _prepare(self, batches):
-        ready = rows.compact_stack(batches) if self._finds_rows else batches
-        return self._devices.place_stack(ready)
+        ready = (
+            table_rows.deduplicate_stack(batches) if self._finds_unique_ids else batches
+        )
+        return StackedBatches(self._devices.place_stack(ready))
 
 
 class _OnDevice:
@@ -214,7 +265,7 @@ class _OnDevice:
             last = min(pause(first_step), self._train.steps_per_epoch)
 
             def run(state, span=(first_step, last)):
-                return self._steps(state, steps.Epoch(self._rows, order), *span)
+                return self._steps(state, ResidentEpoch(self._rows, order), *span)
 
             yield Call(last - first_step, run, losses_from=0)
             first_step = last

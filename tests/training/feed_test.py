@@ -10,7 +10,8 @@ from afm_jax.data.loader import Loader
 from afm_jax.errors import InputError
 from afm_jax.features import Rows
 from afm_jax.ops import losses
-from afm_jax.training import optimizers, parallel, steps, updates
+from afm_jax.training import feed, optimizers, steps
+from afm_jax.training.devices import Devices
 
 VOCAB_SIZE = 50
 
@@ -25,11 +26,9 @@ def make_loader(num_rows=100):
 def make(placement, *, memory=None, loader=None, device_map="mesh"):
     """The updates and a state, on a device with so much memory of its own."""
     loader = loader or make_loader()
-    devices = parallel.Devices(
-        VOCAB_SIZE, devices=jax.devices()[:1], device_map=device_map
-    )
+    devices = Devices(VOCAB_SIZE, devices=jax.devices()[:1], device_map=device_map)
     devices.__class__ = type(
-        "Devices", (parallel.Devices,), {"memory": property(lambda self: memory)}
+        "Devices", (Devices,), {"memory": property(lambda self: memory)}
     )
     model = models.make("fm", vocab_size=VOCAB_SIZE, embedding_dim=2)
     tx = optimizers.make("adam", 0.1)
@@ -38,7 +37,7 @@ def make(placement, *, memory=None, loader=None, device_map="mesh"):
     step = steps.make_train_step(
         model, tx, losses.sigmoid_cross_entropy, axis_name=devices.axis_name
     )
-    made = updates.make(placement, step, devices, loader, state, table_update="rows")
+    made = feed.make(placement, step, devices, loader, state, table_update="rows")
     return made, state
 
 
@@ -119,9 +118,9 @@ def test_one_call_runs_and_one_waits():
         return state._replace(step=step), {"loss": busy.sum() + batch.labels.sum()}
 
     loader = make_loader(800)
-    devices = parallel.Devices(VOCAB_SIZE, devices=jax.devices()[:1])
+    devices = Devices(VOCAB_SIZE, devices=jax.devices()[:1])
     _, state = make("host", loader=loader)
-    made = updates.make("host", slow, devices, loader, state, table_update="dense")
+    made = feed.make("host", slow, devices, loader, state, table_update="dense")
     losses_of_calls = []
     for call in made.calls(0, 0, pause=lambda step: 50):
         state, values = call.run(state)
@@ -131,7 +130,7 @@ def test_one_call_runs_and_one_waits():
 
 
 def test_many_ids_make_small_stacks(monkeypatch):
-    monkeypatch.setattr(updates, "_STACK_NUMBERS", 16 * (3 + 2) * 2 + 1)
+    monkeypatch.setattr(feed, "_STACK_NUMBERS", 16 * (3 + 2) * 2 + 1)
     made, _ = make("host")
     assert [call.steps for call in made.calls(0, 0, lambda step: 9)] == [2, 2, 2, 1]
 

@@ -16,13 +16,14 @@ from flax import linen as nn
 from afm_jax.errors import InputError
 from afm_jax.features import Batch
 from afm_jax.ops import losses
-from afm_jax.training import evaluation, steps, untrained, updates
+from afm_jax.training import evaluation, steps, untrained
+from afm_jax.training import feed as feeds
 from afm_jax.training import state as states
 from afm_jax.training.checkpoints import Checkpoints
 from afm_jax.training.dataset import Dataset
-from afm_jax.training.parallel import Devices
+from afm_jax.training.devices import Devices
+from afm_jax.training.metrics_log import MetricsLog
 from afm_jax.training.progress import Clock, Options, Progress
-from afm_jax.training.records import Records
 from afm_jax.training.state import TrainState
 
 _log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ class Interrupted(Exception):
     """The run was asked to stop; it has saved a checkpoint to go on from."""
 
 
-class Epochs:
+class Trainer:
     """The epochs of a run, each of training and what follows it.
 
     Attributes:
@@ -49,12 +50,12 @@ class Epochs:
         options: Options,
         state: TrainState,
         checkpoints: Checkpoints,
-        records: Records,
+        metrics_log: MetricsLog,
     ):
         """Puts training rows where they are to be; the first call compiles.
 
         Args:
-            model: over `devices.table_rows` ids.
+            model: over `devices.num_table_rows` ids.
             tx: the optimizer, made with `learning_rate`.
             learning_rate: the schedule, for the record.
             devices: where to compute.
@@ -62,13 +63,13 @@ class Epochs:
             options: how to train.
             state: a state on the devices, for its shapes.
             checkpoints: where to save.
-            records: where to write metrics.
+            metrics_log: where to write metrics.
         """
         self.clock = Clock()
         self._learning_rate, self._devices = learning_rate, devices
         self._splits, self._groups = dataset.splits, dataset.groups
         self._options, self._fill = options, None
-        self._checkpoints, self._records = checkpoints, records
+        self._checkpoints, self._metrics_log = checkpoints, metrics_log
         self._unchecked: list[tuple[int, jax.Array]] = []
         train = dataset.splits["train"]
         step = steps.make_train_step(
@@ -81,7 +82,7 @@ class Epochs:
             full_batch=min(train.batch_size, train.num_rows),
             axis_name=devices.axis_name,
         )
-        self._updates = updates.make(
+        self._feed = feeds.make(
             options.data_placement,
             step,
             devices,
@@ -98,8 +99,8 @@ class Epochs:
         )
 
         if dataset.counts is not None:
-            rows = untrained.find(dataset.schema, dataset.counts)
-            self._fill = devices.compile_fill(state, rows)
+            found = untrained.find(dataset.schema, dataset.counts)
+            self._fill = devices.compile_fill(state, found)
 
     def train(
         self,
@@ -124,7 +125,7 @@ class Epochs:
         epoch, length = progress.epochs, train.steps_per_epoch
         step = timed_from = states.steps_made(state)
         begun, started = time.monotonic(), self._seconds()
-        calls = self._updates.calls(epoch, step - epoch * length, self._pause(epoch))
+        calls = self._feed.calls(epoch, step - epoch * length, self._pause(epoch))
         with contextlib.closing(calls):
             for call in calls:
                 state, values = call.run(state)
@@ -139,7 +140,7 @@ class Epochs:
                 if step % options.log_every == 0:
                     self._check_losses(state)
                     state, line = _loss_line(state, step - 1, self._learning_rate)
-                    self._records.write(step, {"epoch": epoch, **line})
+                    self._metrics_log.write(step, {"epoch": epoch, **line})
                     note = f"loss {line['loss']:.4f}"
                 advance(self._rows(step - call.steps, step), note)
                 if step == (epoch + 1) * length:
@@ -174,9 +175,9 @@ class Epochs:
             scale = state.learning_rate_scale * options.plateau_factor
             state = state._replace(learning_rate_scale=scale)
         line = {"epoch": progress.epochs, "validation": metrics}
-        self._records.write(states.steps_made(state), line)
+        self._metrics_log.write(states.steps_made(state), line)
         _log.info("Epoch %d: %s", progress.epochs, _short(metrics))
-        self._devices.compilations.tell()
+        self._devices.compilations.log()
         self._save(state, progress, metrics)
         return state
 
@@ -234,7 +235,7 @@ class Epochs:
         self._checkpoints.save(
             states.steps_made(state),
             self._devices.view_state(state),
-            dataclasses.asdict(progress) | {"lines": self._records.checksums},
+            dataclasses.asdict(progress) | {"lines": self._metrics_log.checksums},
             metrics,
         )
 

@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 
 from afm_jax.errors import InputError
-from afm_jax.training import records
+from afm_jax.training import metrics_log
 
 
 def test_logits_are_written_as_float32_in_their_order(tmp_path):
     logits = np.random.default_rng(0).normal(size=9)
-    records.write_logits(tmp_path, "test", logits)
-    found = np.load(records.logits_file(tmp_path, "test"))
+    metrics_log.write_logits(tmp_path, "test", logits)
+    found = np.load(metrics_log.logits_file(tmp_path, "test"))
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, logits.astype(np.float32))
     assert [path.name for path in (tmp_path / "logits").iterdir()] == ["test.npy"]
 
 
 def test_a_failed_write_leaves_the_logits_before_it(tmp_path, monkeypatch):
-    records.write_logits(tmp_path, "test", np.ones(3))
+    metrics_log.write_logits(tmp_path, "test", np.ones(3))
 
     def fail(file, array):
         file.write(b"half")
@@ -30,19 +30,19 @@ def test_a_failed_write_leaves_the_logits_before_it(tmp_path, monkeypatch):
 
     monkeypatch.setattr(np, "save", fail)
     with pytest.raises(OSError, match="no space"):
-        records.write_logits(tmp_path, "test", np.zeros(3))
-    found = np.load(records.logits_file(tmp_path, "test"))
+        metrics_log.write_logits(tmp_path, "test", np.zeros(3))
+    found = np.load(metrics_log.logits_file(tmp_path, "test"))
     np.testing.assert_array_equal(found, np.ones(3))
 
 
 def test_lines_are_appended_and_those_after_the_step_are_dropped(tmp_path):
     for step in (0, 2):
-        with contextlib.closing(records.Records(tmp_path, step=step)) as lines:
+        with contextlib.closing(metrics_log.MetricsLog(tmp_path, step=step)) as lines:
             for later in (1, 2, 3):
                 lines.write(step + later, {"loss": 0.5 + later})
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 9, "lo')  # a kill in the middle of a line
-    records.Records(tmp_path, step=9).close()
+    metrics_log.MetricsLog(tmp_path, step=9).close()
     found = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in found] == [1, 2, 3, 4, 5]
 
@@ -67,19 +67,19 @@ def read_events(folder):
 
 
 def test_numbers_are_events_too_at_once(tmp_path):
-    with contextlib.closing(records.Records(tmp_path, step=0)) as lines:
+    with contextlib.closing(metrics_log.MetricsLog(tmp_path, step=0)) as lines:
         lines.write(3, {"loss": 0.5, "validation": {"auc": 0.75, "gauc": None}})
         assert read_events(tmp_path) == [(3, "loss", 0.5), (3, "validation/auc", 0.75)]
 
 
 def test_events_after_the_step_that_a_run_goes_on_from_are_to_be_forgotten(tmp_path):
-    records.Records(tmp_path, step=7).close()
+    metrics_log.MetricsLog(tmp_path, step=7).close()
     assert read_events(tmp_path) == [(7, "start", None)]
 
 
-def test_no_thread_outlives_the_records(tmp_path):
+def test_no_thread_outlives_the_log(tmp_path):
     before = threading.active_count()
-    lines = records.Records(tmp_path, step=0)
+    lines = metrics_log.MetricsLog(tmp_path, step=0)
     lines.write(1, {"loss": 0.5})
     assert threading.active_count() == before
     lines.close()
@@ -92,12 +92,12 @@ def test_no_thread_outlives_the_records(tmp_path):
 def test_a_damaged_line_is_named(tmp_path, line):
     (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1}\n' + line + b"\n")
     with pytest.raises(InputError, match=r"metrics\.jsonl line 2 is damaged; remove"):
-        records.Records(tmp_path, step=9)
+        metrics_log.MetricsLog(tmp_path, step=9)
 
 
 def write_lines(workdir, count=6):
     """A file of lines; the checksums of those up to step 4."""
-    with contextlib.closing(records.Records(workdir, step=0)) as lines:
+    with contextlib.closing(metrics_log.MetricsLog(workdir, step=0)) as lines:
         for step in range(1, count + 1):
             lines.write(step, {"loss": 1 / step, "epoch": step // 2})
             if step == 4:
@@ -142,7 +142,7 @@ def test_a_line_that_the_run_did_not_write_there_is_named(tmp_path, harm, line):
     path.write_bytes(b"".join(lines))
     told = rf"metrics\.jsonl line {line} is not what the run wrote.*remove it to go on"
     with pytest.raises(InputError, match=told):
-        records.Records(tmp_path, step=4, written=written)
+        metrics_log.MetricsLog(tmp_path, step=4, written=written)
     assert path.read_bytes() == b"".join(lines)
 
 
@@ -152,20 +152,20 @@ def test_lines_after_the_step_and_a_missing_file_do_not_stop_a_run(tmp_path):
     with path.open("ab") as file:
         file.write(b'{"step": 7, "lo')
     with contextlib.closing(
-        records.Records(tmp_path, step=4, written=written)
+        metrics_log.MetricsLog(tmp_path, step=4, written=written)
     ) as lines:
         assert lines.checksums == written
-    assert [line["step"] for line in records.read_metrics(tmp_path)] == [1, 2, 3, 4]
+    assert [line["step"] for line in metrics_log.read_metrics(tmp_path)] == [1, 2, 3, 4]
     path.unlink()
     with contextlib.closing(
-        records.Records(tmp_path, step=4, written=written)
+        metrics_log.MetricsLog(tmp_path, step=4, written=written)
     ) as lines:
         lines.write(5, {"loss": 0.5})
         later = list(lines.checksums)
-    records.Records(tmp_path, step=5, written=later).close()
+    metrics_log.MetricsLog(tmp_path, step=5, written=later).close()
 
 
 def test_a_run_that_took_no_checksums_down_goes_on(tmp_path):
     write_lines(tmp_path)
-    records.Records(tmp_path, step=4, written=None).close()
-    assert len(records.read_metrics(tmp_path)) == 4
+    metrics_log.MetricsLog(tmp_path, step=4, written=None).close()
+    assert len(metrics_log.read_metrics(tmp_path)) == 4

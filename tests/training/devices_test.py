@@ -15,7 +15,8 @@ from afm_jax import models
 from afm_jax.errors import InputError
 from afm_jax.features import Batch
 from afm_jax.ops import losses
-from afm_jax.training import optimizers, parallel, rows, state, steps
+from afm_jax.training import feed, optimizers, state, steps, table_rows
+from afm_jax.training.devices import DEVICE_MAPS, Devices
 
 LAYOUTS = {
     "one device": {"count": 1},
@@ -44,12 +45,12 @@ BATCHES = [random_batch(0), random_batch(1), random_batch(2, padding=5)]
 def make_devices(layout, vocab_size=examples.VOCAB_SIZE):
     settings = dict(LAYOUTS[layout])
     count = settings.pop("count", 4)
-    return parallel.Devices(vocab_size, devices=jax.devices()[:count], **settings)
+    return Devices(vocab_size, devices=jax.devices()[:count], **settings)
 
 
 def make_model(name):
     settings = {"init_stddev": 0.3, **examples.data_hyperparameters("full")}
-    return examples.narrow(models.make(name, **settings))
+    return examples.make_form(name, **settings)
 
 
 @functools.cache
@@ -82,7 +83,7 @@ def abstract_state(devices, model, tx):
 def compiled_step(model, layout, table_update):
     devices = make_devices(layout)
     step = steps.make_train_step(
-        model.clone(vocab_size=devices.table_rows),
+        model.clone(vocab_size=devices.num_table_rows),
         TX,
         losses.sigmoid_cross_entropy,
         table_update=table_update,
@@ -103,12 +104,12 @@ def train(name, layout, table_update, rounding=None):
     step = compiled_step(model, layout, table_update)
     values = []
     for batch in BATCHES:
-        ready = rows.compact(batch) if table_update == "rows" else batch
+        ready = table_rows.deduplicate(batch) if table_update == "rows" else batch
         run, metrics = step(run, devices.place_batch(ready))
         values.append(float(metrics["loss"]))
     logits = None
     if name in ON_EVERY_LAYOUT:
-        sized = model.clone(vocab_size=devices.table_rows)
+        sized = model.clone(vocab_size=devices.num_table_rows)
         predict = devices.compile_predict(steps.make_predict(sized))
         logits = np.asarray(predict(run.variables, devices.place_batch(BATCHES[0])))
     return devices.gather_state(run), values, logits
@@ -152,12 +153,12 @@ def update_on_one_device(name, rounding=None):
     model = make_model(name)
     run, found = initial_state(model, rounding), []
     for batch in BATCHES:
-        found.append(both_updates(model)(run, batch, rows.compact(batch)))
+        found.append(both_updates(model)(run, batch, table_rows.deduplicate(batch)))
         run, _ = found[-1].by_rows["adagrad"]
     return found
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", examples.FORMS)
 def test_row_updates_equal_dense_updates(name):
     """No parameter but the tables may depend on vocab_size, and no id be used raw."""
     before = jax.tree.leaves(initial_state(make_model(name)).params)
@@ -198,11 +199,11 @@ def test_many_steps_in_one_call_are_the_same_steps(layout, table_update, source)
     one, values, _ = train("afm_deep", "one device", table_update)
     devices, model = make_devices(layout), make_model("afm_deep")
     run = devices.place_state(initial_state(model))
-    sized = model.clone(vocab_size=devices.table_rows)
+    sized = model.clone(vocab_size=devices.num_table_rows)
     step = steps.make_train_step(
         sized, TX, losses.sigmoid_cross_entropy, table_update=table_update
     )
-    columns = [batch._replace(rows=None) for batch in BATCHES]
+    columns = [batch._replace(unique_ids=None) for batch in BATCHES]
     whole = jax.tree.map(lambda *parts: np.concatenate(parts), *columns)
     num_rows = int(whole.weights.sum())
     assert num_rows == 43
@@ -211,13 +212,15 @@ def test_many_steps_in_one_call_are_the_same_steps(layout, table_update, source)
     order[2, 11:] = order[2, :5]
     run_steps = devices.compile_train_steps(step, run)
     if source == "epoch":
-        placed = steps.Epoch(devices.place_whole(whole), devices.place_whole(order))
+        placed = feed.ResidentEpoch(
+            devices.place_whole(whole), devices.place_whole(order)
+        )
     else:
         stacked = jax.tree.map(lambda column: column[order], whole)
         stacked.weights[2, 11:] = 0
         if table_update == "rows":
-            stacked = rows.compact_stack(stacked)
-        placed = devices.place_stack(stacked)
+            stacked = table_rows.deduplicate_stack(stacked)
+        placed = feed.StackedBatches(devices.place_stack(stacked))
     run, first = run_steps(run, placed, 0, 1)
     run, rest = run_steps(run, placed, 1, 3)
     np.testing.assert_array_equal(np.asarray(first)[1:], 0)
@@ -263,7 +266,7 @@ def float32_errors(name, table_update):
 
 CASES = [
     (name, layout, table_update)
-    for name in models.names()
+    for name in examples.FORMS
     for layout in LAYOUTS
     for table_update in steps.TABLE_UPDATES
     if layout != "one device"
@@ -284,21 +287,23 @@ def test_every_layout_computes_what_one_device_computes(name, layout, table_upda
     jax.tree.map(check, other, one, float32_errors(name, table_update))
 
 
-@pytest.mark.parametrize("device_map", parallel.DEVICE_MAPS)
+@pytest.mark.parametrize("device_map", DEVICE_MAPS)
 def test_a_frozen_network_stays_to_the_bit_on_three_devices(device_map):
-    devices = parallel.Devices(
+    devices = Devices(
         examples.VOCAB_SIZE, device_map=device_map, devices=jax.devices()[:3]
     )
     model = make_model("afm").clone(attention_weights="frozen")
     tx = optimizers.make("adam", 0.1, l2=0.1)
-    batch = jax.tree.map(lambda column: column[:15], BATCHES[0]._replace(rows=None))
+    batch = jax.tree.map(
+        lambda column: column[:15], BATCHES[0]._replace(unique_ids=None)
+    )
     run = devices.create_state(model, tx, batch.features, jax.random.key(1))
     before = devices.gather_state(run)
     step = steps.make_train_step(
         model, tx, losses.sigmoid_cross_entropy, axis_name=devices.axis_name
     )
     compiled = devices.compile_train_step(step, run)
-    ready = devices.place_batch(rows.compact(batch))
+    ready = devices.place_batch(table_rows.deduplicate(batch))
     for _ in range(20):
         run, _ = compiled(run, ready)
     after = devices.gather_state(run)
@@ -311,10 +316,10 @@ def test_a_frozen_network_stays_to_the_bit_on_three_devices(device_map):
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_an_id_outside_the_tables_is_seen_on_every_device(layout, table_update):
     devices, num_ids = make_devices(layout), examples.VOCAB_SIZE
-    assert devices.table_rows == num_ids + (layout == "rows")
+    assert devices.num_table_rows == num_ids + (layout == "rows")
     model = make_model("fm")
     run = devices.place_state(initial_state(model))
-    model = model.clone(vocab_size=devices.table_rows)
+    model = model.clone(vocab_size=devices.num_table_rows)
     step = steps.make_train_step(
         model,
         TX,
@@ -330,7 +335,7 @@ def test_an_id_outside_the_tables_is_seen_on_every_device(layout, table_update):
     predict = devices.compile_predict(steps.make_predict(model, num_ids=num_ids))
     logits = predict(run.variables, devices.place_batch(batch))
     np.testing.assert_array_equal(np.isnan(logits), [False] * (len(ids) - 1) + [True])
-    ready = rows.compact(batch) if table_update == "rows" else batch
+    ready = table_rows.deduplicate(batch) if table_update == "rows" else batch
     _, metrics = devices.compile_train_step(step, run)(run, devices.place_batch(ready))
     assert np.isnan(metrics["loss"])
 
@@ -399,7 +404,7 @@ def test_tables_split_by_rows_are_whole_on_no_device():
     run = devices.create_state(model, TX, BATCHES[0].features, jax.random.key(0))
     step = steps.make_train_step(model, TX, losses.sigmoid_cross_entropy)
     compiled = devices.compile_train_step(step, run)
-    batch = devices.place_batch(rows.compact(BATCHES[0]))
+    batch = devices.place_batch(table_rows.deduplicate(BATCHES[0]))
     program = jax.jit(compiled).lower(run, batch).compile().as_text()
     # But for arrays of size 0.
     sizes = {int(size) for size in re.findall(r"f32\[(\d+)(?:,[1-9]\d*)*\]", program)}
@@ -436,11 +441,11 @@ def test_a_device_walks_through_its_own_rows_of_the_batch_alone(layout):
     )
     model, devices = make_model("afm"), make_devices(layout)
     run = abstract_state(devices, model, TX)
-    model = model.clone(vocab_size=devices.table_rows)
+    model = model.clone(vocab_size=devices.num_table_rows)
     step = steps.make_train_step(model, TX, losses.sigmoid_cross_entropy)
     train_step = devices.compile_train_step(step, run)
     predict = devices.compile_predict(steps.make_predict(model))
-    placed = devices.place_batch(rows.compact(batch))
+    placed = devices.place_batch(table_rows.deduplicate(batch))
     for function in (train_step, lambda run, batch: predict(run.variables, batch)):
         lowered = jax.jit(function).lower(run, placed)
         program = lowered.compile().as_text()
@@ -460,7 +465,7 @@ def test_the_step_updates_tables_in_place(name):
     run = abstract_state(devices, model, tx)
     step = steps.make_train_step(model, tx, losses.sigmoid_cross_entropy)
     compiled = devices.compile_train_step(step, run)
-    batch = devices.place_batch(rows.compact(BATCHES[0]))
+    batch = devices.place_batch(table_rows.deduplicate(BATCHES[0]))
     program = compiled.lower(run, batch).compile()
     text = program.as_text()
     sized = rf"= f32\[{num_ids},[1-9]\d*\]\S* ([\w-]+)\("
@@ -488,17 +493,20 @@ def test_many_steps_in_one_call_copy_no_table():
     step = steps.make_train_step(model, tx, losses.sigmoid_cross_entropy)
     compiled = devices.compile_train_steps(step, run)
     stacked = jax.tree.map(lambda column: column[None], batch)
-    for source in (steps.Epoch(batch, order), steps.Stack(rows.compact_stack(stacked))):
+    for source in (
+        feed.ResidentEpoch(batch, order),
+        feed.StackedBatches(table_rows.deduplicate_stack(stacked)),
+    ):
         program = compiled.lower(run, source, 0, 1).compile()
         assert program.memory_analysis().temp_size_in_bytes < num_ids * 4
 
 
 def test_mistakes_are_named():
     with pytest.raises(InputError, match="'mesh', 'pmap'"):
-        parallel.Devices(10, device_map="pmapp")
+        Devices(10, device_map="pmapp")
     with pytest.raises(InputError, match="'replicated', 'rows'"):
-        parallel.Devices(10, table_sharding="row")
+        Devices(10, table_sharding="row")
     with pytest.raises(InputError, match="needs device_map='mesh'"):
-        parallel.Devices(10, table_sharding="rows", device_map="pmap")
+        Devices(10, table_sharding="rows", device_map="pmap")
     with pytest.raises(InputError, match=r"multiple of the number of devices, 4"):
         make_devices("mesh").check_batch_size(18)

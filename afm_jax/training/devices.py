@@ -12,7 +12,7 @@ from afm_jax.ops.batch_split import BATCH_AXIS
 from afm_jax.training import untrained
 from afm_jax.training.state import TrainState
 from afm_jax.training.state_layout import StateLayout
-from afm_jax.training.steps import Stack, Step, Steps, make_train_steps
+from afm_jax.training.steps import Step, Steps, make_train_steps
 from afm_jax.training.untrained import Untrained
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class Devices(StateLayout):
         return BATCH_AXIS if self._pmap else None
 
     @property
-    def host_finds_rows(self) -> bool:
+    def host_finds_unique_ids(self) -> bool:
         """Whether the distinct ids of a batch are to be found before it is placed.
 
         On a CPU the thread that reads ahead sorts faster than the compiled step, and
@@ -105,18 +105,18 @@ class Devices(StateLayout):
             count = self.count
             split = jax.tree.map(
                 lambda a: a.reshape(count, len(a) // count, *a.shape[1:]),
-                batch._replace(rows=None),
+                batch._replace(unique_ids=None),
             )
-            return split._replace(rows=batch.rows)
+            return split._replace(unique_ids=batch.unique_ids)
         if self.count == 1 and self._devices[0].platform == "cpu":
             return batch
         return jax.device_put(batch, self._batch_shardings(batch))
 
-    def place_stack(self, batches: Batch) -> Stack:
+    def place_stack(self, batches: Batch) -> Batch:
         """Stacked batches of host arrays, as `place_batch` places one; no 'pmap'."""
         if self.count > 1 or self._devices[0].platform != "cpu":
             batches = jax.device_put(batches, self._batch_shardings(batches, None))
-        return Stack(batches)
+        return batches
 
     def place_whole(self, arrays: T) -> T:
         """Arrays of the host, whole on every device.
@@ -133,7 +133,7 @@ class Devices(StateLayout):
 
         Args:
             step: of `make_train_step(..., axis_name=self.axis_name)`, for a model over
-                `self.table_rows` ids.
+                `self.num_table_rows` ids.
             state: a state on these devices, for its shapes.
         """
         if not self._pmap:
@@ -142,7 +142,7 @@ class Devices(StateLayout):
                 self._on_mesh(step), donate_argnums=0, out_shardings=shardings
             )
             return self._ready(compiled)
-        batch_axes = Batch(features=0, labels=0, weights=0, rows=None)  # type: ignore[arg-type]
+        batch_axes = Batch(features=0, labels=0, weights=0, unique_ids=None)  # type: ignore[arg-type]
         mapped = self._ready(
             jax.pmap(step, BATCH_AXIS, in_axes=(0, batch_axes), donate_argnums=0)
         )
@@ -169,7 +169,7 @@ class Devices(StateLayout):
         return self._ready(compiled)
 
     def compile_fill(
-        self, state: TrainState, rows: Untrained
+        self, state: TrainState, table_rows: Untrained
     ) -> Callable[[TrainState], TrainState]:
         """The compiled `untrained.fill`; it takes over the buffers of its state."""
         if self._pmap:
@@ -182,7 +182,7 @@ class Devices(StateLayout):
                 out_shardings=self._state_shardings(state),
             )
         compiled = self._ready(fill)
-        return lambda state: compiled(state, rows)
+        return lambda state: compiled(state, table_rows)
 
     def compile_predict(
         self, predict: Callable[[Any, Features], jax.Array]
@@ -211,5 +211,5 @@ class Devices(StateLayout):
         """Every array split by the rows of its batch, after further leading axes."""
         split = self._sharding(*leading, BATCH_AXIS)
         shardings = jax.tree.map(lambda _: split, batch)
-        whole = None if batch.rows is None else self._sharding()
-        return shardings._replace(rows=whole)
+        whole = None if batch.unique_ids is None else self._sharding()
+        return shardings._replace(unique_ids=whole)

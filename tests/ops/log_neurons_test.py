@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from afm_jax.ops import interactions, logarithmic
+from afm_jax.ops import interactions, log_neurons
 
 # B, F, N, k
 SIZES = [(1, 1, 1, 1), (3, 2, 4, 3), (4, 5, 2, 1), (2, 3, 6, 4)]
@@ -20,8 +20,8 @@ def random_arrays(size):
 
 
 def products(embeddings, exponents, bias):
-    logarithms = logarithmic.log_magnitudes(embeddings)
-    return logarithmic.power_products(logarithms, exponents, bias)
+    logarithms = log_neurons.log_magnitudes(embeddings)
+    return log_neurons.power_products(logarithms, exponents, bias)
 
 
 def loop(embeddings, exponents, bias):
@@ -66,7 +66,7 @@ def test_exponents_of_one_for_two_fields_give_the_pair_products():
 def test_small_magnitudes_are_the_smallest_and_without_gradient():
     numbers = np.array([0.0, -0.003, 0.02, -0.5], np.float32)
     found, gradient = jax.vmap(
-        jax.value_and_grad(lambda x: logarithmic.log_magnitudes(x, smallest=0.01))
+        jax.value_and_grad(lambda x: log_neurons.log_magnitudes(x, smallest=0.01))
     )(numbers)
     np.testing.assert_allclose(found, np.log([0.01, 0.01, 0.02, 0.5]), rtol=1e-6)
     np.testing.assert_allclose(gradient, [0, 0, 50, -2], rtol=1e-6)
