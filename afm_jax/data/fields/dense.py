@@ -41,8 +41,8 @@ class Dense:
         there = ~np.isnan(numbers)
         count = there.sum(axis=1)
         self._missing |= count < len(train)
-        low = numbers.min(axis=1, initial=np.inf, where=there)
-        high = numbers.max(axis=1, initial=-np.inf, where=there)
+        low = np.fmin.reduce(numbers, axis=1, initial=np.inf)  # type: ignore[call-overload]
+        high = np.fmax.reduce(numbers, axis=1, initial=-np.inf)  # type: ignore[call-overload]
         self._low = np.minimum(self._low, low)
         self._high = np.maximum(self._high, high)
         mean = np.where(there, numbers, 0).sum(axis=1) / np.maximum(count, 1)
