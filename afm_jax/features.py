@@ -264,9 +264,8 @@ class Schema:
 
 _Part = TypeVar("_Part", Field, DenseColumn, Schema)
 
-_IN_JSON: Mapping[Any, Any] = {
-    **{str: str, int: int},
-    **{float: float | int, float | None: float | int | None},
+_IN_JSON: Mapping[Any, Any] = {str: str, int: int, float: float | int} | {
+    float | None: float | int | None
 }
 """What JSON may hold where a class of this file has a type; others are read as written."""
 
@@ -295,8 +294,7 @@ def _difference(
     for one, two in zip(ours, theirs, strict=True):
         for name, value in dataclasses.asdict(one).items():
             found = getattr(two, name)
-            if name in ("low", "high") and None in (value, found):
-                continue
-            if found != value:
+            unknown = name in ("low", "high") and None in (value, found)
+            if found != value and not unknown:
                 return f"{kind} {one.name!r}: {name} is {value!r} against {found!r}"
     return None

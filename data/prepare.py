@@ -39,33 +39,43 @@ DATASETS = {
 FLAGS = flags.FlagValues()
 
 _DATASET = flags.DEFINE_enum(
-    "dataset", None, list(DATASETS), "What the source is.", flag_values=FLAGS
+    "dataset",
+    None,
+    list(DATASETS),
+    "What the source is: a named data set, any files of a format, or rows that are drawn.",
+    flag_values=FLAGS,
 )
 _SOURCE = flags.DEFINE_string(
     "source",
     None,
-    "File or folder of raw data; all but synthetic need one.",
+    "File or folder of raw data. Every dataset but synthetic needs one.",
     flag_values=FLAGS,
 )
 _DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Folder of all prepared stores.", flag_values=FLAGS
+    "data_dir", None, "Folder that holds all prepared stores.", flag_values=FLAGS
 )
 _NAME = flags.DEFINE_string(
-    "name", None, "of the store; if not given, the dataset", flag_values=FLAGS
+    "name",
+    None,
+    "Name of the store; that of the dataset if not given.",
+    flag_values=FLAGS,
 )
 _OVERWRITE = flags.DEFINE_bool(
-    "overwrite", False, "replace the store of this name", flag_values=FLAGS
+    "overwrite",
+    False,
+    "Replace the store of this name, once the new one is whole.",
+    flag_values=FLAGS,
 )
 _RECORDS = flags.DEFINE_bool(
     "records",
     False,
-    "Write the store's rows as TFDS records, too, to exchange them.",
+    "Also write the rows of the store as TFDS records, to exchange them.",
     flag_values=FLAGS,
 )
 _VERIFY = flags.DEFINE_bool(
     "verify",
     False,
-    "Prepare nothing; check all checksums and rows of the store of this name.",
+    "Prepare nothing; check every checksum and row of the store of this name.",
     flag_values=FLAGS,
 )
 _UPGRADE = flags.DEFINE_bool(
@@ -81,6 +91,8 @@ _ALSO = {
 }
 """What to add to the help of an option, since it depends on the data set."""
 
+_OF_THE_PROGRAM = frozenset(FLAGS)
+
 # The options of the preparation, passed on as they are if given.
 for _option in fields.options():
     _define = (
@@ -92,58 +104,67 @@ flags.DEFINE_enum(
     "split",
     None,
     ["random", "time"],
-    "how to split rows that do not come in files named train, validation and test, and how to hold validation rows out of train where there is no validation file; random if not given",
+    "How rows are split that do not come in files named train, validation and test, and how validation rows are held out of train where there is no validation file; random if not given.",
     flag_values=FLAGS,
 )
 flags.DEFINE_list(
     "fractions",
     None,
-    "of train, validation and perhaps test rows; 0.8,0.1,0.1 if not given, or 0.9,0.1 where the test rows are a file of their own",
+    "Fractions of the rows for train, validation and perhaps test. If not given, 0.8,0.1,0.1, or 0.9,0.1 where the test rows are a file of their own.",
     flag_values=FLAGS,
 )
 flags.DEFINE_integer(
     "seed",
     None,
-    "of the random split, or of synthetic; 0 if not given",
+    "Seed of the random split, or of the synthetic rows; 0 if not given.",
     flag_values=FLAGS,
 )
 flags.DEFINE_list(
     "rows",
     None,
-    "synthetic: how many rows for train, validation and perhaps test; 200000,25000,25000 if not given",
+    "For synthetic, how many rows to draw for train, validation and perhaps test; 200000,25000,25000 if not given.",
     flag_values=FLAGS,
 )
 flags.DEFINE_string(
-    "label", None, "csv, parquet: the column of the labels, 0 or 1", flag_values=FLAGS
+    "label",
+    None,
+    "For csv and parquet, the name of the column of labels, which are 0 or 1.",
+    flag_values=FLAGS,
 )
-for _role in ("categorical", "numeric", "multi_valued"):
+for _role, _told in {
+    "categorical": "columns of categories, each value of which gets an id",
+    "numeric": "columns of numbers",
+    "multi_valued": "columns that hold any number of categories a row",
+}.items():
     flags.DEFINE_list(
-        _role, None, f"csv, parquet: the {_role} columns", flag_values=FLAGS
+        _role,
+        None,
+        f"For csv and parquet, the names of the {_told}.",
+        flag_values=FLAGS,
     )
 flags.DEFINE_string(
     "separator",
     None,
-    "csv, parquet: between the values of a multi-valued column; | if not given",
+    "For csv and parquet, what stands between the values of a multi-valued column; | if not given.",
     flag_values=FLAGS,
 )
 flags.DEFINE_string(
-    "time", None, "csv, parquet: the column for --split=time", flag_values=FLAGS
+    "time",
+    None,
+    "For csv and parquet, the name of the column of times for --split=time.",
+    flag_values=FLAGS,
 )
 flags.DEFINE_list(
     "field_sizes",
     None,
-    "libfm: how many ids, counted from 0, each field has; if not given, fields are told by position",
+    "For libfm, how many ids, counted from 0, each field has. If not given, the position of a feature in its row tells its field.",
     flag_values=FLAGS,
 )
 flags.DEFINE_list(
-    "field_names", None, "libfm: the names of the fields", flag_values=FLAGS
+    "field_names", None, "For libfm, the names of the fields.", flag_values=FLAGS
 )
 
-_OPTIONS = (
-    *(option.name for option in fields.options()),
-    *("split", "fractions", "seed", "label", "categorical", "numeric"),
-    *("multi_valued", "separator", "time", "field_sizes", "field_names", "rows"),
-)
+_OPTIONS = tuple(name for name in FLAGS if name not in _OF_THE_PROGRAM)
 _NUMBERS = {"fractions": float, "field_sizes": int, "rows": int}
 
 _log = logging.getLogger(__name__)

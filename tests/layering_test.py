@@ -40,7 +40,10 @@ OPTIONAL = {
 }
 NEED_AN_EXTRA = (
     *(f"afm_jax.data.{room}." for room in ("formats", "preparation")),
-    *(f"afm_jax.data.store.{file}" for file in ("record_writer", "upgrade")),
+    *(
+        f"afm_jax.data.store.{file}"
+        for file in ("record_reader", "record_writer", "upgrade")
+    ),
     "data.",
 )
 FILES = sorted(

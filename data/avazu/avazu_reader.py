@@ -16,9 +16,19 @@ from afm_jax.data.formats import csv, delimited, joins, text
 from afm_jax.errors import InputError
 
 CATEGORIES = (
-    *("C1", "banner_pos", "site_id", "site_domain", "site_category"),
-    *("app_id", "app_domain", "app_category", "device_id", "device_ip"),
-    *("device_model", "device_type", "device_conn_type"),
+    "C1",
+    "banner_pos",
+    "site_id",
+    "site_domain",
+    "site_category",
+    "app_id",
+    "app_domain",
+    "app_category",
+    "device_id",
+    "device_ip",
+    "device_model",
+    "device_type",
+    "device_conn_type",
     *(f"C{index}" for index in range(14, 22)),
 )
 FROM_HOUR = ("hour_of_day", "weekday", "is_weekend")

@@ -37,7 +37,9 @@ def open_reader(
 def _parts(path: pathlib.Path) -> Iterator[formats.Part]:
     for chunk in text.chunks(path):
         parse = functools.partial(
-            *(delimited.parse, chunk, _COLUMNS),
+            delimited.parse,
+            chunk,
+            _COLUMNS,
             separator="\t",
             told="label, 13 numbers, 26 categories",
         )

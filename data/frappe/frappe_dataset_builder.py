@@ -6,8 +6,16 @@ from afm_jax.data.formats import libfm
 from afm_jax.data.preparation.raw_builder import RawBuilder
 
 FIELDS = (
-    *("user", "item", "daytime", "weekday", "isweekend"),
-    *("homework", "cost", "weather", "country", "city"),
+    "user",
+    "item",
+    "daytime",
+    "weekday",
+    "isweekend",
+    "homework",
+    "cost",
+    "weather",
+    "country",
+    "city",
 )
 
 

@@ -20,12 +20,18 @@ FIELDS = ("user", "item", "age", "gender", "occupation", "zip_prefix", "release_
 _DATA = dict.fromkeys(("user", "item", "rating", "timestamp"), "whole")
 _TABLES = ("u.user", "u.item", "u.genre")
 _USERS = {
-    **{"user": "whole", "age": "whole", "gender": "text"},
-    **{"occupation": "text", "zip": "text"},
+    "user": "whole",
+    "age": "whole",
+    "gender": "text",
+    "occupation": "text",
+    "zip": "text",
 }
 _FILM = {
-    **{"item": "whole", "title": "unused", "date": "text"},
-    **{"video_date": "unused", "url": "unused"},
+    "item": "whole",
+    "title": "unused",
+    "date": "text",
+    "video_date": "unused",
+    "url": "unused",
 }
 _DATE = r"^\d{1,2}-[A-Z][a-z]{2}-\d{4}$"
 
@@ -101,7 +107,10 @@ def _load_users(path: pathlib.Path) -> pl.DataFrame:
     )
     _refuse_twice(path, users["user"])
     return users.select(
-        *("user", "age", "gender", "occupation"),
+        "user",
+        "age",
+        "gender",
+        "occupation",
         pl.col("zip").str.slice(0, 1).alias("zip_prefix"),
     )
 

@@ -11,11 +11,29 @@ _FULL = re.compile(
 _OUT_OF_MEMORY = re.compile(r"RESOURCE_EXHAUSTED: Out of memory[^\n]*")
 # A path that does not exist (ENOENT) is not among them: programs look before they open.
 _ERRNOS = (
-    *(errno.EACCES, errno.EPERM, errno.EROFS),  # may not
-    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE),  # too much
-    *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP),
+    # It may not.
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    # It is too much.
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EMFILE,
+    errno.ENFILE,
+    # The path leads to something else.
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ENOTEMPTY,
+    errno.ELOOP,
     errno.ENAMETOOLONG,
-    *(errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT),  # broken
+    # The disk or the network is broken.
+    errno.EIO,
+    errno.ESTALE,
+    errno.ENODEV,
+    errno.ENXIO,
+    errno.ETIMEDOUT,
 )
 
 

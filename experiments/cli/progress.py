@@ -67,8 +67,12 @@ def _log_lines(description: str, total: float, unit: str) -> Callable[..., None]
             left = max(0.0, total - done) / rate if rate else 0.0
             _log.info(
                 "%s: %.0f%%, %s %s/s, %.0f s left %s",
-                *(description, 100 * done / total if total else 100.0),
-                *(f"{rate:,.0f}", unit, left, note),
+                description,
+                100 * done / total if total else 100.0,
+                f"{rate:,.0f}",
+                unit,
+                left,
+                note,
             )
 
     return advance

@@ -34,7 +34,11 @@ def test_quotes_and_words_mean_what_they_mean_in_every_format(tmp_path):
     found = frame(path)
     assert found.height == 1
     assert found.select("C1", "C2", "C3", "C4", "C5").row(0) == (
-        *(None, None, '"', 'a"b', "null"),
+        None,
+        None,
+        '"',
+        'a"b',
+        "null",
     )
     assert found["I1"].is_nan().all()
 

@@ -92,6 +92,19 @@ class Encoder(Protocol):
         """
 
 
+class Scale(NamedTuple):
+    """How numbers that stay numbers are scaled, (x - shift) / scale.
+
+    Attributes:
+        transform: `DenseColumn.transform` of the column.
+        constants: (mean, standard deviation, smallest, largest) of the training rows ->
+            (shift, scale).
+    """
+
+    transform: str
+    constants: Callable[[float, float, float, float], tuple[float, float]]
+
+
 def _no_settings(layout: Layout, options: Mapping[str, Any]) -> Mapping[str, Any]:
     del layout, options
     return {}
@@ -104,19 +117,22 @@ class Kind:
     Attributes:
         column: the kind of column that it takes: 'categorical', 'numeric' or
             'multi_valued'.
-        encoder: makes the encoder of a column. None for numbers that stay numbers, which
-            `dense.Dense` encodes all together.
+        encoder: makes the encoder of a column that becomes a field.
+        scale: of numbers that stay numbers, which `dense.Dense` encodes all together.
         options: those that it alone has.
         settings: (layout, options) -> the columns that its options name, each with what
             they set for it.
+        told: for numbers, what they become, in words.
         prepare: for numbers, float64 [N] -> [N], applied to a column as it is read.
         coder: for texts, setting -> the coder of a column, if it needs no texts.
     """
 
     column: str
-    encoder: Callable[[Given], Encoder] | None
+    encoder: Callable[[Given], Encoder] | None = None
+    scale: Scale | None = None
     options: tuple[Option, ...] = ()
     settings: Callable[[Layout, Mapping[str, Any]], Mapping[str, Any]] = _no_settings
+    told: str = ""
     prepare: Callable[[np.ndarray], np.ndarray] | None = None
     coder: Callable[[Any], Coder] | None = None
 
@@ -148,13 +164,13 @@ def kinds() -> Mapping[str, Kind]:
 
 def options() -> tuple[Option, ...]:
     """The options of all kinds."""
-    numeric = ", ".join(_numeric_kinds())
+    numeric = ", ".join(f"{name} ({kinds()[name].told})" for name in _numeric_kinds())
     shared = (
         Option("min_count", 1, "Values with fewer training rows count as unseen.", 1),
         Option(
             "numeric_as",
             ("dense",),
-            f"What numbers become: {numeric}. KIND sets all numeric columns, and COLUMN:KIND sets one. If not given, they are dense: standardised logarithms. min_max keeps them as they are, the training rows' smallest at 0 and their largest at 1.",
+            f"What numbers become: {numeric}. KIND sets all numeric columns, and COLUMN:KIND sets one. If not given, they are dense.",
         ),
     )
     return (*shared, *(each for kind in kinds().values() for each in kind.options))

@@ -57,4 +57,9 @@ def log2_buckets(numbers: np.ndarray) -> np.ndarray:
     return np.where(numbers > 2, large, np.trunc(numbers) + 0.0)
 
 
-KIND = Kind("numeric", Log2Buckets, prepare=log2_buckets)
+KIND = Kind(
+    "numeric",
+    Log2Buckets,
+    told="the buckets of the published Criteo rule",
+    prepare=log2_buckets,
+)

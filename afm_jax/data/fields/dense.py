@@ -1,10 +1,10 @@
-"""Numbers that stay numbers, on a common scale: by default, standardised logarithms."""
+"""Numbers that stay numbers: standardised logarithms; and the encoder of all such kinds."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from afm_jax.data.fields import Kind
+from afm_jax.data.fields import Kind, Scale
 from afm_jax.data.fields.codes import Block
 from afm_jax.data.fields.vocabulary import always_missing
 from afm_jax.features import DenseColumn
@@ -18,15 +18,16 @@ in its row."""
 class Dense:
     """The dense columns of a preparation: told all training rows, then fitted.
 
-    A column of kind 'dense' gets mean 0 and standard deviation 1 on the training rows. One
-    of kind 'min_max' gets their smallest number at 0 and their largest at 1.
+    Args:
+        names: of the columns.
+        indices: their places among the numeric columns of a `Block`.
+        scales: how each is scaled.
     """
 
     def __init__(
-        self, names: Sequence[str], indices: Sequence[int], kinds: Sequence[str]
+        self, names: Sequence[str], indices: Sequence[int], scales: Sequence[Scale]
     ):
-        self._names, self._indices = list(names), list(indices)
-        self._min_max = np.array([kind == "min_max" for kind in kinds], bool)
+        self._names, self._indices, self._scales = names, list(indices), scales
         self._count = np.zeros(len(names))
         self._mean = np.zeros(len(names))
         self._squares = np.zeros(len(names))  # sum of squared distances to the mean
@@ -40,8 +41,8 @@ class Dense:
         there = ~np.isnan(numbers)
         count = there.sum(axis=1)
         self._missing |= count < len(train)
-        low = numbers.min(axis=1, initial=np.inf, where=there)
-        high = numbers.max(axis=1, initial=-np.inf, where=there)
+        low = np.fmin.reduce(numbers, axis=1, initial=np.inf)  # type: ignore[call-overload]
+        high = np.fmax.reduce(numbers, axis=1, initial=-np.inf)  # type: ignore[call-overload]
         self._low = np.minimum(self._low, low)
         self._high = np.maximum(self._high, high)
         mean = np.where(there, numbers, 0).sum(axis=1) / np.maximum(count, 1)
@@ -64,19 +65,21 @@ class Dense:
         # Rounded, so that it does not show in which blocks the rows came.
         self._mean = _round(self._mean)
         self._std = _round(np.sqrt(self._squares / self._count))
+        fitted = zip(self._mean, self._std, self._low, self._high, strict=True)
+        for place, (scale, each) in enumerate(zip(self._scales, fitted, strict=True)):
+            self._mean[place], self._std[place] = scale.constants(*each)
         # A constant column becomes 0, whatever the sums were rounded to.
         constant = self._low == self._high
-        self._mean = np.where(constant | self._min_max, self._low, self._mean)
-        self._std = np.where(self._min_max, self._high - self._low, self._std)
+        self._mean[constant] = self._low[constant]
         self._std[constant | (self._std == 0)] = 1.0
         self._low = np.maximum(self._low, self._mean - _MOST_DEVIATIONS * self._std)
         self._high = np.minimum(self._high, self._mean + _MOST_DEVIATIONS * self._std)
         constants = (self._mean, self._std, self._low, self._high)
         columns = [
-            DenseColumn(name, "min_max" if min_max else "log1p", *numbers)
-            for name, min_max, *numbers in zip(
+            DenseColumn(name, scale.transform, *numbers)
+            for name, scale, *numbers in zip(
                 self._names,
-                self._min_max,
+                self._scales,
                 *(each.tolist() for each in constants),
                 strict=True,
             )
@@ -113,4 +116,9 @@ def _round(numbers: np.ndarray) -> np.ndarray:
     return np.array([float(f"{number:.12g}") for number in numbers])
 
 
-KIND = Kind("numeric", None, prepare=signed_log1p)
+KIND = Kind(
+    "numeric",
+    scale=Scale("log1p", lambda mean, std, low, high: (mean, std)),
+    told="standardised logarithms",
+    prepare=signed_log1p,
+)

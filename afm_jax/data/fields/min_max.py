@@ -1,5 +1,9 @@
-"""Numbers that stay numbers, scaled to the range of the training rows; see `dense`."""
+"""Numbers that stay numbers, on the scale of the training rows' range."""
 
-from afm_jax.data.fields import Kind
+from afm_jax.data.fields import Kind, Scale
 
-KIND = Kind("numeric", None)
+KIND = Kind(
+    "numeric",
+    scale=Scale("min_max", lambda mean, std, low, high: (low, high - low)),
+    told="as they are, the training rows' smallest at 0 and largest at 1",
+)

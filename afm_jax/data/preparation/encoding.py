@@ -145,23 +145,27 @@ def _make_encoders(
 ) -> tuple[list[Encoder], Dense]:
     """The encoders of the fields, in the order of the columns, and of the dense columns."""
     made: list[Encoder] = []
-    dense: dict[str, int] = {}
+    dense: list[tuple[str, int, fields.Scale]] = []
     met: dict[str, int] = {}
     for name, column in spill.layout.columns:
         index = met.get(column, 0)
         met[column] = index + 1
         kind, setting = chosen[name]
-        make = fields.kinds()[kind].encoder
+        make, scale = fields.kinds()[kind].encoder, fields.kinds()[kind].scale
+        if scale is not None:
+            dense.append((name, index, scale))
         if make is None:
-            dense[name] = index
             continue
         coder = spill.dictionaries.get(name)
         texts = coder.strings() if coder else pl.Series(dtype=pl.String)
         made.append(
             make(fields.Given(name, index, setting, options, train_rows, texts))
         )
-    kinds = [chosen[name].kind for name in dense]
-    return made, Dense(list(dense), list(dense.values()), kinds)
+    return made, Dense(
+        [name for name, _, _ in dense],
+        [index for _, index, _ in dense],
+        [scale for _, _, scale in dense],
+    )
 
 
 def encode(

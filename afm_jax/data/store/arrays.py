@@ -17,8 +17,13 @@ from afm_jax.errors import InputError
 MANIFEST_FILE = "manifest.json"
 
 NOT_AS_WRITTEN = (
-    *(ValueError, KeyError, TypeError, AttributeError),
-    *(RecursionError, EOFError, MemoryError),
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    EOFError,
+    MemoryError,
 )
 """What reading a file raises if it does not hold what we write."""
 

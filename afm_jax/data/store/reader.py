@@ -187,7 +187,7 @@ def find(data_dir: pathlib.Path, name: str) -> pathlib.Path:
 
 
 def _versions(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
-    """Where a store may be; in the second place after a kill, see `afm_jax.files`."""
+    """Where a store may be; in the second place after a kill, see `files.replaced`."""
     former = folder.with_name(version_1.VERSION)
     return folder, files.replaced(folder), former
 

@@ -1,4 +1,4 @@
-"""Records of a TFDS data set: each a block of encoded rows, in order, uncompressed.
+"""Writes records of a TFDS data set: each a block of encoded rows, in order, uncompressed.
 
 A record has int32 `ids` [N * S], float32 `values` [N * S], `dense` [N * D], `labels` [N]
 and `weights` [N], and int64 `numbers` [N], flat in row order because TFDS cannot read back
@@ -13,25 +13,20 @@ Imports tensorflow_datasets, so import this module inside the function that need
 
 import dataclasses
 import os
-import pathlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from array_record.python.array_record_data_source import ArrayRecordDataSource
 from array_record.python.array_record_module import ArrayRecordWriter
 from tensorflow_datasets.core import example_serializer, naming
-from tensorflow_datasets.proto import tf_example_pb2
 
-from afm_jax.data.store.columns import OPTIONAL, columns
-from afm_jax.errors import InputError
-from afm_jax.features import Rows, Schema
+from afm_jax.features import Rows
 
 # TFDS reads records one by one, which a larger group would slow down.
 _ARRAY_RECORD = "group_size:1,uncompressed"
 
-_DTYPES = {
+DTYPES = {
     "ids": np.int32,
     "values": np.float32,
     "dense": np.float32,
@@ -39,15 +34,16 @@ _DTYPES = {
     "weights": np.float32,
     "numbers": np.int64,
 }
+"""The arrays of a record."""
 
 
-def features(names: Iterable[str] = tuple(_DTYPES)) -> tfds.features.FeaturesDict:
+def features(names: Iterable[str] = tuple(DTYPES)) -> tfds.features.FeaturesDict:
     """The features of a record, known in code: a file that names them is not trusted."""
     return tfds.features.FeaturesDict(
         {
             name: tfds.features.Tensor(
                 shape=(None,),
-                dtype=_DTYPES[name],
+                dtype=DTYPES[name],
                 encoding=tfds.features.Encoding.BYTES,
             )
             for name in names
@@ -61,52 +57,8 @@ def record(rows: Rows) -> dict[str, np.ndarray]:
         name: np.zeros(0, dtype)
         if getattr(rows, name) is None
         else np.asarray(getattr(rows, name), dtype).ravel()
-        for name, dtype in _DTYPES.items()
+        for name, dtype in DTYPES.items()
     }
-
-
-def read(folder: pathlib.Path, split: str, schema: Schema) -> Iterator[Rows]:
-    """The blocks of a split, in order, from the records in a folder.
-
-    Raises:
-        InputError: the records are damaged, or not of this schema.
-    """
-    paths = sorted(folder.glob(f"*-{split}.array_record-*"))
-    start = 0
-    try:
-        source = ArrayRecordDataSource([os.fspath(path) for path in paths])
-        for index in range(len(source)):
-            serialized = source[index]
-            there = tf_example_pb2.Example.FromString(serialized).features.feature
-            names = [name for name in _DTYPES if name in there]
-            block = features(names).deserialize_example_np(serialized)
-            yield _rows(block, schema, f"{split} rows from {start} in {folder}")
-            start += len(block["labels"])
-    except InputError:
-        raise
-    # What the readers raise for damaged files; they have no exception of their own.
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise InputError(
-            f"The records of {split} in {folder} are damaged ({error}); prepare the data again."
-        ) from error
-
-
-def _rows(block: Mapping[str, np.ndarray], schema: Schema, told: str) -> Rows:
-    count = len(block["labels"])
-    found: dict[str, np.ndarray | None] = {}
-    for name, (dtype, shape) in columns(schema).items():
-        array = np.asarray(block.get(name, ()), dtype)
-        if not array.size and name in OPTIONAL:
-            found[name] = None
-            continue
-        if array.size != count * int(np.prod(shape)):
-            raise InputError(
-                f"{told}: {array.size} {name}, but the schema asks for {[count, *shape]}."
-            )
-        found[name] = array.reshape(count, *shape)
-    return Rows(**found)  # type: ignore[arg-type]
 
 
 @dataclasses.dataclass

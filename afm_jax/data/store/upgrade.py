@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from afm_jax import files
 from afm_jax.data.progress import Advance, silent
-from afm_jax.data.store import reader, record_writer, version_1, writer
+from afm_jax.data.store import reader, record_reader, version_1, writer
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
 
@@ -54,6 +54,6 @@ def _blocks(
 ) -> Iterator[writer.Block]:
     num_rows = sum(schema.rows.values())
     for split in schema.rows:
-        for rows in record_writer.read(folder, split, schema):
+        for rows in record_reader.read(folder, split, schema):
             yield writer.Block(split, rows)
             advance("upgrade", len(rows.labels), num_rows, "rows")

@@ -7,11 +7,17 @@ pytest.importorskip("polars", reason="needs the extra 'data'")
 
 import columns as column_files
 
+from afm_jax.data import fields
 from afm_jax.data.fields.dense import Dense, signed_log1p
 from afm_jax.errors import InputError
 from afm_jax.features import DenseColumn
 
 NAN = np.nan
+
+
+def made(*names, indices=(0,), kinds=("dense",)):
+    scales = [fields.kinds()[kind].scale for kind in kinds] * (len(names) // len(kinds))
+    return Dense(names, indices, scales)
 
 
 def block(*numbers):
@@ -30,7 +36,7 @@ def test_dense_columns_are_standardised_by_the_training_rows(parts):
     numbers = rng.normal([[1e6], [-3], [0]], [[1], [5], [1e-3]], (3, 400))
     numbers[1, rng.random(400) < 0.3] = NAN
     train = np.arange(300)
-    dense = Dense(["a", "b", "c"], [2, 0, 1], ["dense"] * 3)
+    dense = made("a", "b", "c", indices=[2, 0, 1])
     ordered = numbers[[1, 2, 0]]
     for part in np.array_split(train, parts):
         dense.count(block(*ordered[:, part]), np.arange(len(part)))
@@ -64,7 +70,7 @@ def test_the_blocks_in_which_rows_come_do_not_show():
     numbers = np.random.default_rng(0).normal(3, 2, 1000)
     found = set()
     for parts in range(1, 20):
-        dense = Dense(["a"], [0], ["dense"])
+        dense = made("a")
         for part in np.array_split(numbers, parts):
             dense.count(block(part), np.arange(len(part)))
         found.add(dense.fit())
@@ -72,7 +78,7 @@ def test_the_blocks_in_which_rows_come_do_not_show():
 
 
 def test_a_column_missing_only_past_training_has_no_missing_column():
-    dense = Dense(["a"], [0], ["dense"])
+    dense = made("a")
     rows = block([1.0, 3, NAN])
     dense.count(rows, np.arange(2))
     assert [column.transform for column in dense.fit()] == ["log1p"]
@@ -82,7 +88,7 @@ def test_a_column_missing_only_past_training_has_no_missing_column():
 def test_a_constant_column_becomes_zero():
     # Sums of such numbers are rounded, so that their deviation is not exactly 0.
     for value in (5.0, *np.log1p([0.1, 1, 3, 7])):
-        dense = Dense(["a"], [0], ["dense"])
+        dense = made("a")
         for rows in (700, 300):
             dense.count(block(np.append(np.full(rows, value), NAN)), np.arange(rows))
         assert dense.fit()[0] == DenseColumn("a", "log1p", value, 1.0, value, value)
@@ -93,7 +99,7 @@ def test_a_constant_column_becomes_zero():
 
 def test_numbers_are_clipped_to_the_training_range_and_ten_deviations():
     rows = block([0.0] * 9_999 + [1.0] + [-5.0, 0.5, 70.0])
-    dense = Dense(["a"], [0], ["dense"])
+    dense = made("a")
     dense.count(rows, np.arange(10_000))
     (column,) = dense.fit()
     assert column.low == 0
@@ -104,7 +110,7 @@ def test_numbers_are_clipped_to_the_training_range_and_ten_deviations():
 
 def test_min_max_puts_the_training_range_at_0_to_1():
     rows = block([10.0, NAN, 30, 15, -1e9, 1e9], [0.0, 1, 3, 7, 1, 1])
-    dense = Dense(["a", "b"], [0, 1], ["min_max", "dense"])
+    dense = made("a", "b", indices=[0, 1], kinds=["min_max", "dense"])
     dense.count(rows, np.arange(4))
     assert [(c.name, c.transform, c.mean, c.std) for c in dense.fit()] == [
         ("a", "min_max", 10, 20),
@@ -116,7 +122,7 @@ def test_min_max_puts_the_training_range_at_0_to_1():
 
 
 def test_a_column_whose_deviation_is_too_small_for_a_number_becomes_zero():
-    dense = Dense(["a"], [0], ["dense"])
+    dense = made("a")
     rows = block([1e-200, 3e-200, 2e-200])
     dense.count(rows, np.arange(3))
     assert dense.fit()[0].std == 1
@@ -124,7 +130,7 @@ def test_a_column_whose_deviation_is_too_small_for_a_number_becomes_zero():
 
 
 def test_a_column_without_training_values_is_an_error():
-    dense = Dense(["n"], [0], ["dense"])
+    dense = made("n")
     dense.count(block([NAN, NAN, 1]), np.arange(2))
     with pytest.raises(InputError, match="'n' is missing in every training row"):
         dense.fit()

@@ -75,7 +75,9 @@ def checked(open_reader, slow, path, *, weighted=False, **options):
                 lambda path: fuzzing.rows_of(
                     open_reader([path], options), path, weighted=weighted
                 ),
-                *(slow, content, path),
+                slow,
+                content,
+                path,
             )
 
     return check
@@ -164,7 +166,8 @@ def test_movielens_files_are_read_as_by_splitting_lines_or_refused(tmp_path, nam
                 lambda content: slow_readers.movielens_100k(
                     {**MOVIELENS, name: content}
                 ),
-                *(content, tmp_path / name),
+                content,
+                tmp_path / name,
             )
 
     fuzzing.run(check, fuzzing.changed(st.just(MOVIELENS[name])), count=100)
