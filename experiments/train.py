@@ -7,256 +7,64 @@ Without --data_dir it trains on embedded synthetic data, whose best possible met
 known and stand in the result beside the model's own.
 """
 
-import functools
 import pathlib
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
-from absl import flags
+import numpy as np
+from flax import linen as nn
 
 from afm_jax.errors import InputError
-from afm_jax.ops import losses, metrics
-from afm_jax.training import (
-    feed,
-    loop,
-    optimizers,
-    progress,
-)
-from afm_jax.training.devices import DEVICE_MAPS, TABLE_SHARDINGS, Devices
+from afm_jax.training import loop, optimizers, progress
+from afm_jax.training.devices import Devices
 from afm_jax.training.run.folder import Run
-from afm_jax.training.task import COMPUTE_DTYPES, TABLE_UPDATES, Task
+from afm_jax.training.task import Task
 from experiments import resuming, runs, startup, workdirs
 from experiments.cli import program, signals
 from experiments.cli.progress import show_progress
-
-FLAGS = flags.FlagValues()
-
-_string = functools.partial(flags.DEFINE_string, flag_values=FLAGS)
-_strings = functools.partial(flags.DEFINE_multi_string, flag_values=FLAGS)
-_boolean = functools.partial(flags.DEFINE_boolean, flag_values=FLAGS)
-_integer = functools.partial(flags.DEFINE_integer, flag_values=FLAGS)
-_float = functools.partial(flags.DEFINE_float, flag_values=FLAGS)
-_enum = functools.partial(flags.DEFINE_enum, flag_values=FLAGS)
-
-_MODEL = _string("model", "afm_deep", "Name of the model.")
-_SET = _strings("set", [], "Hyperparameter of the model, name=value; repeatable.")
-_DATASET = _string("dataset", runs.SYNTHETIC, "Name of the prepared data set.")
-_DATA_DIR = _string("data_dir", None, "Folder that data.prepare wrote.")
-_WORKDIR = _string(
-    "workdir",
-    None,
-    "Folder for checkpoints and metrics; by default a new one under runs/.",
-)
-_RESUME = _boolean(
-    "resume",
-    False,
-    "Go on with the run in --workdir, whose flags hold where none are given, or start one if there is none.",
-)
-_INIT_FROM = _string(
-    "init_from",
-    None,
-    "Folder of a run on the same data whose tables to start from, of the best checkpoint; {seed} in it stands for --seed.",
-)
-_EPOCHS = _integer(
-    "epochs", 5, "Passes over the training rows, at most.", lower_bound=1
-)
-_BATCH_SIZE = _integer("batch_size", 1024, "Rows of a batch.", lower_bound=1)
-_OPTIMIZER = _enum(
-    "optimizer",
-    "adam",
-    optimizers.OPTIMIZERS,
-    "The optimizer, one of ours or of optax's. With row updates Adam is lazy: table rows that do not occur rest.",
-)
-_OPTIMIZER_SET = _strings(
-    "optimizer_set",
-    [],
-    "Number of the optimizer, name=value, such as b2=0.99; repeatable.",
-)
-_LEARNING_RATE = _float(
-    "learning_rate", 3e-3, "Learning rate per step.", lower_bound=0.0
-)
-_SCHEDULE = _enum(
-    "schedule",
-    "constant",
-    optimizers.SCHEDULES,
-    "Course of the learning rate after the warm-up.",
-)
-_WARMUP_STEPS = _integer(
-    "warmup_steps", 0, "Steps in which the learning rate rises from 0.", lower_bound=0
-)
-_TABLE_L2 = _float(
-    "table_l2", 0.0, "L2 strength on tables (decay for adamw).", lower_bound=0.0
-)
-_L2 = _float(
-    "l2", 0.0, "L2 strength on all other parameters (decay for adamw).", lower_bound=0.0
-)
-_ATTENTION_L2 = _float(
-    "attention_l2",
-    0.0,
-    "L2 strength on the kernel of AFM's attention network, beside --l2.",
-    lower_bound=0.0,
-)
-_CLIP_NORM = _float(
-    "clip_norm", 10.0, "Largest norm of the gradient; 0 does not clip.", lower_bound=0.0
-)
-_LOSS = _enum(
-    "loss",
-    "sigmoid_cross_entropy",
-    losses.names(),
-    "The loss; squared_error is on -1/1 as in the AFM paper.",
-)
-_LOSS_SET = _strings("loss_set", [], "Number of the loss, name=value; repeatable.")
-_TABLE_UPDATE = _enum(
-    "table_update",
-    "rows",
-    TABLE_UPDATES,
-    "'rows' updates the rows of the batch; 'dense' whole tables.",
-)
-_COMPUTE_DTYPE = _enum(
-    "compute_dtype",
-    "float32",
-    COMPUTE_DTYPES,
-    "'bfloat16' rounds the operands of hidden layers' products and of cross matrices; all else stays float32.",
-)
-_DEVICE_MAP = _enum(
-    "device_map", "mesh", DEVICE_MAPS, "How the step runs on several devices."
-)
-_TABLE_SHARDING = _enum(
-    "table_sharding",
-    "replicated",
-    TABLE_SHARDINGS,
-    "Tables whole on every device, or split by rows.",
-)
-_DATA_PLACEMENT = _enum(
-    "data_placement",
-    "auto",
-    feed.PLACEMENTS,
-    "Training rows on the host, read ahead, or all on the device; auto: on a device with the memory.",
-)
-_MONITOR = _enum(
-    "monitor",
-    "auc",
-    metrics.DIRECTIONS,
-    "The validation metric that tells the best epoch.",
-)
-_PATIENCE = _integer(
-    "patience",
-    2,
-    "Stop after so many evaluations that are not the best so far; 0: never.",
-    lower_bound=0,
-)
-_PLATEAU_FACTOR = _float(
-    "plateau_factor",
-    0.1,
-    "Learning rate factor after such an evaluation.",
-    lower_bound=0.0,
-    upper_bound=1.0,
-)
-_CHECKPOINT_EVERY = _integer(
-    "checkpoint_every",
-    0,
-    "Steps between checkpoints, beside one an epoch.",
-    lower_bound=0,
-)
-_LOG_EVERY = _integer(
-    "log_every", 100, "Steps between lines of the training loss.", lower_bound=1
-)
-_GROUP_FIELD = _string(
-    "group_field", None, "Field, such as user, within whose values GAUC ranks."
-)
-_BASE_LOGIT = _enum(
-    "base_logit",
-    "auto",
-    progress.BASE_LOGITS,
-    "A constant added to every logit: 'auto' takes the log odds of the training labels (the mean target under squared_error), so that rare clicks are predicted as rare from the first step. '0' adds nothing, as published models do.",
-)
-_UNTRAINED_ROWS = _enum(
-    "untrained_rows",
-    "mean",
-    runs.UNTRAINED_ROWS,
-    "What becomes of table rows that no training row uses, such as those for unseen and missing values: 'mean' sets them after each epoch to the mean of their field's trained rows, 'keep' leaves them at their random start.",
-)
-_SEED = _integer(
-    "seed",
-    0,
-    "Of initialisation, dropout and order of the rows.",
-    lower_bound=0,
-    upper_bound=2**32 - 1,
-)
+from experiments.train_flags import FLAGS
 
 
 def main() -> dict[str, Any]:
     """Trains as the flags and, with --resume, the run say; returns the result."""
     startup.prepare()
-    if _RESUME.value:
+    if FLAGS.resume:
         resuming.take_flags(FLAGS, config(), _workdir())
     return run()
 
 
 def run() -> dict[str, Any]:
     """Trains as the flags say, in a process that is prepared; returns the result."""
-    store = runs.open_data(_DATASET.value, _DATA_DIR.value)
+    store = runs.open_data(FLAGS.dataset, FLAGS.data_dir)
     schema = store.schema
-    model = runs.make_model(_MODEL.value, _SET.value, schema)
+    model = runs.make_model(FLAGS.model, FLAGS.set, schema)
     devices = Devices(
         schema.vocab_size,
-        device_map=_DEVICE_MAP.value,
-        table_sharding=_TABLE_SHARDING.value,
+        device_map=FLAGS.device_map,
+        table_sharding=FLAGS.table_sharding,
     )
-    splits = runs.loaders(store, _BATCH_SIZE.value, _SEED.value, devices=devices.count)
+    splits = runs.loaders(store, FLAGS.batch_size, FLAGS.seed, devices=devices.count)
     dataset = runs.dataset(
         store,
         splits,
-        group_field=_GROUP_FIELD.value,
-        untrained_rows=_UNTRAINED_ROWS.value,
+        group_field=FLAGS.group_field,
+        untrained_rows=FLAGS.untrained_rows,
     )
-    learning_rate = optimizers.make_schedule(
-        _SCHEDULE.value,
-        _LEARNING_RATE.value,
-        warmup_steps=_WARMUP_STEPS.value,
-        total_steps=_EPOCHS.value * splits["train"].steps_per_epoch,
-    )
-    tx = optimizers.make(
-        _OPTIMIZER.value,
-        learning_rate,
-        table_l2=_TABLE_L2.value,
-        l2=_L2.value,
-        attention_l2=_ATTENTION_L2.value,
-        clip_norm=_CLIP_NORM.value,
-        numbers=runs.read_settings("optimizer_set", _OPTIMIZER_SET.value),
-    )
-    task = Task(
-        model,
-        loss=runs.loss_of(config()),
-        optimizer=tx,
-        learning_rate=learning_rate,
-        table_update=_TABLE_UPDATE.value,
-        compute_dtype=_COMPUTE_DTYPE.value,
-    )
-    run = Run(_workdir())
-    devices.check_batch_size(_BATCH_SIZE.value)
+    task = _task(model, FLAGS.epochs * splits["train"].steps_per_epoch)
+    folder = Run(_workdir())
+    devices.check_batch_size(FLAGS.batch_size)
     tables = {}
-    if _INIT_FROM.value is not None and not (_RESUME.value and run.steps()):
-        other = pathlib.Path(_INIT_FROM.value.replace("{seed}", str(_SEED.value)))
+    if FLAGS.init_from is not None and not (FLAGS.resume and folder.steps()):
+        other = pathlib.Path(FLAGS.init_from.replace("{seed}", str(FLAGS.seed)))
         features = splits["train"].batch(0, 0).features
         tables = runs.tables_for(model, other, schema, features)
-    options = progress.Options(
-        epochs=_EPOCHS.value,
-        monitor=_MONITOR.value,
-        patience=_PATIENCE.value,
-        plateau_factor=_PLATEAU_FACTOR.value,
-        checkpoint_every=_CHECKPOINT_EVERY.value,
-        data_placement=_DATA_PLACEMENT.value,
-        log_every=_LOG_EVERY.value,
-        base_logit=_BASE_LOGIT.value,
-        seed=_SEED.value,
-        tables=tables,
-    )
-    rows = _EPOCHS.value * splits["train"].num_rows
-    with workdirs.held(run.path):
-        resume = _RESUME.value and run.exists()
-        workdirs.start(run.path, config(), schema, resume=resume)
+    options = _options(tables)
+    rows = FLAGS.epochs * splits["train"].num_rows
+    with workdirs.held(folder.path):
+        resume = FLAGS.resume and folder.exists()
+        workdirs.start(folder.path, config(), schema, resume=resume)
         with (
             signals.stop_requested() as stop,
             show_progress("Training", rows) as advance,
@@ -266,26 +74,67 @@ def run() -> dict[str, Any]:
                     task,
                     dataset,
                     devices,
-                    run,
+                    folder,
                     options,
                     stop_requested=stop.is_set,
                     advance=advance,
                 )
             except loop.Interrupted as interrupted:
-                command = resuming.command(run.path)
+                command = resuming.command(folder.path)
                 print(f"{interrupted} Go on with: {command}", file=sys.stderr)
                 raise KeyboardInterrupt from None
         result = {
-            "model": _MODEL.value,
-            "dataset": _DATASET.value,
+            "model": FLAGS.model,
+            "dataset": FLAGS.dataset,
             "validation": result.pop("validation"),
             "test": result.pop("test"),
             "best_possible": runs.best_possible(store, task.made_loss),
             **result,
-            "workdir": str(run.path),
+            "workdir": str(folder.path),
         }
-        workdirs.finish(run.path, result)
+        workdirs.finish(folder.path, result)
     return result
+
+
+def _task(model: nn.Module, total_steps: int) -> Task:
+    learning_rate = optimizers.make_schedule(
+        FLAGS.schedule,
+        FLAGS.learning_rate,
+        warmup_steps=FLAGS.warmup_steps,
+        total_steps=total_steps,
+    )
+    tx = optimizers.make(
+        FLAGS.optimizer,
+        learning_rate,
+        table_l2=FLAGS.table_l2,
+        l2=FLAGS.l2,
+        attention_l2=FLAGS.attention_l2,
+        clip_norm=FLAGS.clip_norm,
+        numbers=runs.read_settings("optimizer_set", FLAGS.optimizer_set),
+    )
+    return Task(
+        model,
+        loss=runs.loss_of(config()),
+        optimizer=tx,
+        learning_rate=learning_rate,
+        table_update=FLAGS.table_update,
+        compute_dtype=FLAGS.compute_dtype,
+    )
+
+
+def _options(tables: Mapping[str, np.ndarray]) -> progress.Options:
+    return progress.Options(
+        epochs=FLAGS.epochs,
+        monitor=FLAGS.monitor,
+        patience=FLAGS.patience,
+        plateau_factor=FLAGS.plateau_factor,
+        checkpoint_every=FLAGS.checkpoint_every,
+        data_placement=FLAGS.data_placement,
+        log_every=FLAGS.log_every,
+        base_logit=FLAGS.base_logit,
+        seed=FLAGS.seed,
+        tables=tables,
+    )
 
 
 def config() -> dict[str, Any]:
@@ -295,12 +144,12 @@ def config() -> dict[str, Any]:
 
 
 def _workdir() -> pathlib.Path:
-    if _WORKDIR.value is not None:
-        return pathlib.Path(_WORKDIR.value)
-    if _RESUME.value:
+    if FLAGS.workdir is not None:
+        return pathlib.Path(FLAGS.workdir)
+    if FLAGS.resume:
         raise InputError("--resume needs --workdir, the folder of the run.")
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    return pathlib.Path("runs") / f"{_MODEL.value}-{_DATASET.value}-{stamp}"
+    return pathlib.Path("runs") / f"{FLAGS.model}-{FLAGS.dataset}-{stamp}"
 
 
 if __name__ == "__main__":

@@ -141,7 +141,7 @@ def told(capsys, *arguments):
         (("--set=parent=4",), "has no hyperparameter 'parent'; it has"),
         (("--optimizer_set=b3=1",), "adam has no setting 'b3'; it has ('b1', 'b2',"),
         (("--optimizer_set=b2",), "expected --optimizer_set=name=value"),
-        (("--optimizer=lbfgs",), "'lbfgs' of optax does not work on gradients alone"),
+        (("--optimizer=adamm",), "--optimizer=adamm: value should be one of"),
         (("--loss=focal", "--loss_set=gama=1"), "Did you mean 'gamma'?"),
         (("--loss_set=gamma=1",), "sigmoid_cross_entropy has no setting 'gamma'"),
         (("--monitor=gauc",), "monitor='gauc' needs the groups of the validation rows"),
