@@ -7,8 +7,8 @@ import tarfile
 import numpy as np
 import programs
 import pytest
-from data.store import open_store
 
+from afm_jax.data.store.reader import open_store
 from afm_jax.training.run.config import read_config
 from afm_jax.training.run.folder import Run
 from experiments import evaluate, train

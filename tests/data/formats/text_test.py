@@ -149,11 +149,13 @@ def test_a_quote_inside_an_unquoted_value_opens_nothing(tmp_path, chunk_bytes):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (archive(), "is a zip archive or an Excel workbook"),
-        (b"\x28\xb5\x2f\xfd\x04", "is zipped by zstd"),
-        (lzma.compress(b"a,b\n"), "is zipped by xz"),
-        (bz2.compress(b"a,b\n"), "is zipped by bzip2"),
-        (gzip.compress(gzip.compress(b"a,b\n")), "is zipped twice"),
+        pytest.param(archive(), "is a zip archive or an Excel workbook", id="zip"),
+        pytest.param(b"\x28\xb5\x2f\xfd\x04", "is zipped by zstd", id="zstd"),
+        pytest.param(lzma.compress(b"a,b\n"), "is zipped by xz", id="xz"),
+        pytest.param(bz2.compress(b"a,b\n"), "is zipped by bzip2", id="bzip2"),
+        pytest.param(
+            gzip.compress(gzip.compress(b"a,b\n")), "is zipped twice", id="twice"
+        ),
     ],
 )
 def test_a_file_that_is_zipped_in_another_way_is_told(tmp_path, content, told):
