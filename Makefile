@@ -13,7 +13,7 @@ CHECK = tests/layering_test.py tests/errors_test.py tests/ops tests/modules \
 
 # What another jax may break: formulas, parameters, one model, devices, checkpoints, a program.
 QUICK = tests/ops tests/modules tests/models/contract_test.py \
-	$(addprefix tests/training/,$(addsuffix _test.py,checkpoints devices state steps)) \
+	$(addprefix tests/training/,$(addsuffix _test.py,devices run/checkpoints state steps)) \
 	tests/experiments/train_test.py -k '(not contract_test and not devices_test or afm_deep) \
 	and (not train_test or evaluate_agrees)'
 
