@@ -52,7 +52,7 @@ def run() -> dict[str, Any]:
         group_field=FLAGS.group_field,
         untrained_rows=FLAGS.untrained_rows,
     )
-    task = _task(model, FLAGS.epochs * splits["train"].steps_per_epoch)
+    task = make_task(model, FLAGS.epochs * splits["train"].steps_per_epoch)
     folder = Run(_workdir())
     devices.check_batch_size(FLAGS.batch_size)
     tables = {}
@@ -96,7 +96,8 @@ def run() -> dict[str, Any]:
     return result
 
 
-def _task(model: nn.Module, total_steps: int) -> Task:
+def make_task(model: nn.Module, total_steps: int) -> Task:
+    """The task that the flags say, of a run of so many steps."""
     learning_rate = optimizers.make_schedule(
         FLAGS.schedule,
         FLAGS.learning_rate,

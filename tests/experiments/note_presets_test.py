@@ -10,8 +10,7 @@ import pytest
 from flax import traverse_util
 
 from afm_jax.features import Batch, DenseColumn, Features, Field, Schema
-from afm_jax.ops import losses
-from afm_jax.training import optimizers, state, steps
+from afm_jax.training import state, steps
 from experiments import runs, train
 from experiments.cli import program
 
@@ -89,27 +88,13 @@ def test_five_steps_move_every_parameter_as_pytorchs_adam_with_weight_decay(
     assert (config["optimizer"], config["schedule"]) == ("adam", "constant")
     assert (config["base_logit"], config["untrained_rows"]) == ("0", "keep")
     assert config["learning_rate"] == note_models.LEARNING_RATE
-    tx = optimizers.make(
-        config["optimizer"],
-        config["learning_rate"],
-        table_l2=config["table_l2"],
-        l2=config["l2"],
-        attention_l2=config["attention_l2"],
-        clip_norm=config["clip_norm"],
-    )
+    task = train.make_task(model, total_steps=note_models.NUM_STEPS)
     features = Features(case["ids"], None, case["dense"])
     batch = Batch(features, case["labels"], np.ones_like(case["labels"]))
-    run = state.create(model, tx, features, jax.random.key(0))
+    run = state.create(model, task.tx, features, jax.random.key(0))
     before = params_of(case, "before")
-    run = run._replace(params=before, opt_state=tx.init(before))
-    step = jax.jit(
-        steps.make_train_step(
-            model,
-            tx,
-            losses.make(config["loss"]),
-            table_update=config["table_update"],
-        )
-    )
+    run = run._replace(params=before, opt_state=task.tx.init(before))
+    step = jax.jit(steps.make_train_step(task))
     for _ in range(note_models.NUM_STEPS):
         run, _ = step(run, batch)
     jax.tree.map(
