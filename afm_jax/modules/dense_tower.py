@@ -4,6 +4,7 @@ import typing
 from typing import Literal, Protocol
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Float
 
@@ -82,11 +83,12 @@ class DenseTower(nn.Module):
     @nn.compact
     def __call__(
         self, dense: Float[Array, "B D"]
-    ) -> Float[jax.Array, "rows {self.width}"]:
-        """float32 [B, width], or [1, width] without dense columns, of float32 [B, D]."""
-        bias = self.param("bias", nn.initializers.zeros, (self.width,))[None]
-        num_dense = dense.shape[-1]
+    ) -> Float[jax.Array, "B {self.width}"]:
+        """float32 [B, width] of float32 [B, D]; c in each row where D is 0."""
+        num_rows, num_dense = dense.shape
+        bias = self.param("bias", nn.initializers.zeros, (self.width,))
+        tower = jnp.broadcast_to(bias, (num_rows, self.width))
         if num_dense == 0:
-            return bias
+            return tower
         kernel = self.param("kernel", _XAVIER_NORMAL, (num_dense, self.width))
-        return exact.dot(dense, kernel) + bias
+        return exact.dot(dense, kernel) + tower

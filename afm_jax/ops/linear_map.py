@@ -55,7 +55,7 @@ _linear_map = Primitive("linear_map")
 
 @_linear_map.def_impl
 def _evaluate(*arrays, function, transpose, count):
-    return function(*arrays)
+    return jnp.asarray(function(*arrays))
 
 
 @_linear_map.def_abstract_eval
