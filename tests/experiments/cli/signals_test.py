@@ -35,15 +35,6 @@ def in_plain_code():
     signal.raise_signal(signal.SIGINT)
 
 
-@pytest.fixture
-def heard():
-    """Ctrl-C arrives, though tests that a shell runs in the background ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize(
     "interrupt", [in_a_finalizer, in_a_garbage_collection, in_plain_code]
 )
