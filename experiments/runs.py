@@ -81,7 +81,10 @@ def log_if_capped(batch_size: int, loader: Loader, split: str) -> None:
     if loader.batch_size < batch_size:
         _log.info(
             "The %s split has %d rows: --batch_size=%d is capped at %d.",
-            *(split, loader.num_rows, batch_size, loader.batch_size),
+            split,
+            loader.num_rows,
+            batch_size,
+            loader.batch_size,
         )
 
 

@@ -61,7 +61,9 @@ def tables(*columns, separator, header="", tail="", max_rows=7):
         lambda rows, end, line_end: (
             line_end.join([header] * bool(header) + rows) + end
         ).encode(),
-        *(rows, ends, line_ends),
+        rows,
+        ends,
+        line_ends,
     )
 
 

@@ -22,9 +22,11 @@ import os
 import pathlib
 import sys
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 from absl import flags
+from flax import linen as nn
 
 from afm_jax import models
 from afm_jax.errors import InputError, did_you_mean
@@ -41,6 +43,7 @@ from experiments.benchmark import (
     prepare,
     report,
     step,
+    timing,
     workload,
 )
 from experiments.benchmark.peers import suite as peers
@@ -134,7 +137,7 @@ def main() -> dict[str, Any]:
 
 def _run(suite: str) -> list[dict[str, Any]]:
     windows = _WINDOWS.value or (3 if suite == "prepare" else 7)
-    window = {"windows": windows, "seconds": _SECONDS.value}
+    turns = timing.Turns(windows, _SECONDS.value)
     if suite == "prepare":
         return prepare.run(
             row_counts=_numbers("rows", [1_000_000, 4_000_000]), windows=windows
@@ -150,7 +153,7 @@ def _run(suite: str) -> list[dict[str, Any]]:
         return loader.run(
             num_rows=_number("rows", 2_000_000),
             batch_size=_number("batch_sizes"),
-            **window,
+            turns=turns,
         )
     if suite == "attention":
         return attention.run(
@@ -159,7 +162,7 @@ def _run(suite: str) -> list[dict[str, Any]]:
             nums_fields=_numbers("nums_fields"),
             embedding_dims=_numbers("embedding_dims"),
             device=_DEVICE.value,
-            **window,
+            turns=turns,
         )
     if suite == "peers":
         return peers.run(
@@ -169,7 +172,7 @@ def _run(suite: str) -> list[dict[str, Any]]:
             tasks=_choices("tasks", peers.TASKS),
             sources=_choices("sources", step.SOURCES),
             folder=_peers_dir(),
-            **window,
+            turns=turns,
         )
     settings = runs.read_settings("set", _SET.value)
     for name in _MODELS.value:
@@ -181,18 +184,24 @@ def _run(suite: str) -> list[dict[str, Any]]:
             vocab_size=_number("vocab_sizes"),
             settings=settings,
             auc_rows=_number("rows", 5_000_000),
-            **window,
+            turns=turns,
         )
     return step.run(
-        model_names=_MODELS.value,
+        models={
+            name: functools.partial(_make_model, name, settings)
+            for name in _MODELS.value
+        },
         batch_sizes=batch_sizes,
         vocab_sizes=_numbers("vocab_sizes"),
         table_updates=_choices("table_updates", TABLE_UPDATES),
         sources=_choices("sources", step.SOURCES),
         optimizer=_OPTIMIZER.value,
-        settings=settings,
-        **window,
+        turns=turns,
     )
+
+
+def _make_model(name: str, settings: Mapping[str, Any], vocab_size: int) -> nn.Module:
+    return models.make(name, vocab_size=vocab_size, **settings)
 
 
 def _peers_dir() -> pathlib.Path:

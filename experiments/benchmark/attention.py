@@ -23,8 +23,7 @@ def run(
     embedding_dims: Sequence[int] = (16,),
     attention_dim: int | None = None,
     device: str | None = None,
-    windows: int = 7,
-    seconds: float = 0.5,
+    turns: timing.Turns = timing.TURNS,
 ) -> list[dict[str, Any]]:
     """Times the pooled vectors, and with them all gradients of a loss of theirs.
 
@@ -37,8 +36,7 @@ def run(
         embedding_dims: k.
         attention_dim: t; k if None.
         device: 'cpu' or 'gpu'; jax's default if None.
-        windows: as in `timing.interleaved`.
-        seconds: as in `timing.interleaved`.
+        turns: how often the cases take turns, and how long a turn is.
 
     Returns:
         For each case 'ms'; 'processor_ms', of all threads together; 'of_first', the time over that of the first implementation;
@@ -59,8 +57,7 @@ def run(
             }
             times = timing.interleaved(
                 {name: _work(each, arrays) for name, each in compiled.items()},
-                windows=windows,
-                seconds=seconds,
+                turns,
             )
             count = flops(batch_size, num_fields, k, t, gradient=what == "gradient")
             cases += [

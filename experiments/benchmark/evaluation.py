@@ -28,8 +28,7 @@ def run(
     vocab_size: int = 1_000_000,
     settings: Mapping[str, Any] = {},
     auc_rows: int = 5_000_000,
-    windows: int = 7,
-    seconds: float = 0.5,
+    turns: timing.Turns = timing.TURNS,
 ) -> list[dict[str, Any]]:
     """Times the exact AUC, and prediction by each model on batches on the device.
 
@@ -39,8 +38,7 @@ def run(
         vocab_size: table rows.
         settings: hyperparameters of all models; else their defaults, k = 16.
         auc_rows: rows of the AUC; scores in float32 as a model gives them.
-        windows: as in `timing.interleaved`.
-        seconds: as in `timing.interleaved`.
+        turns: how often the cases take turns, and how long a turn is.
 
     Returns:
         A case for the AUC and one for each model and batch size: 'ms',
@@ -57,7 +55,7 @@ def run(
             batch_size,
             workload.random_rows(BATCHES * batch_size, vocab_size),
         )
-    times = timing.interleaved(works, windows=windows, seconds=seconds)
+    times = timing.interleaved(works, turns)
     return [
         {
             "what": name,

@@ -18,8 +18,7 @@ def run(
     num_rows: int = 2_000_000,
     batch_size: int = 4096,
     vocab_size: int = 1_000_000,
-    windows: int = 7,
-    seconds: float = 0.5,
+    turns: timing.Turns = timing.TURNS,
 ) -> list[dict[str, Any]]:
     """Times batches of `workload.random_rows`, made ahead in the loader's thread.
 
@@ -28,8 +27,7 @@ def run(
             read from the page cache as far as memory suffices.
         batch_size: rows of a batch.
         vocab_size: largest id + 1.
-        windows: as in `timing.interleaved`.
-        seconds: as in `timing.interleaved`.
+        turns: how often the cases take turns, and how long a turn is.
 
     Returns:
         For each order 'rows_per_second'; 'rows_per_processor_second'; 'of_in_order', the
@@ -42,7 +40,7 @@ def run(
             order: _work(Loader(rows, batch_size, shuffle=order == "shuffled"))
             for order in ("in order", "shuffled")
         }
-        times = timing.interleaved(works, windows=windows, seconds=seconds)
+        times = timing.interleaved(works, turns)
     return [
         {
             "order": order,

@@ -41,7 +41,9 @@ def run(
             for count in row_counts:
                 _log.info("Preparing %d rows, turn %d", count, window + 1)
                 done = processes.run(
-                    *("data.prepare", "--dataset=criteo", "--overwrite"),
+                    "data.prepare",
+                    "--dataset=criteo",
+                    "--overwrite",
                     f"--source={folder}/{count}/train.txt",
                     f"--data_dir={folder}/stores",
                 )

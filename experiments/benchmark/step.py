@@ -3,13 +3,13 @@
 import itertools
 import logging
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
+from flax import linen as nn
 
-from afm_jax import models
 from afm_jax.data.loader import Loader
 from afm_jax.features import Rows
 from afm_jax.training import feed, optimizers, steps
@@ -33,15 +33,13 @@ _log = logging.getLogger(__name__)
 
 def run(
     *,
-    model_names: Sequence[str],
+    models: Mapping[str, Callable[[int], nn.Module]],
     batch_sizes: Sequence[int],
     vocab_sizes: Sequence[int],
     table_updates: Sequence[str] = ("rows",),
     sources: Sequence[str] = ("memory", "loader"),
     optimizer: str = "adam",
-    settings: Mapping[str, Any] = {},
-    windows: int = 7,
-    seconds: float = 0.5,
+    turns: timing.Turns = timing.TURNS,
 ) -> list[dict[str, Any]]:
     """Times the compiled step that `experiments.train` runs.
 
@@ -49,15 +47,13 @@ def run(
     of distinct ids, see `workload.random_rows`, whatever the vocabulary.
 
     Args:
-        model_names: names of models.
+        models: by name, what makes the model of a vocab_size.
         batch_sizes: rows of a batch.
         vocab_sizes: table rows.
         table_updates: of `task.TABLE_UPDATES`.
         sources: of `SOURCES`.
         optimizer: of `optimizers.OPTIMIZERS`, with gradient clipping.
-        settings: hyperparameters of all of them; else their defaults, k = 16.
-        windows: as in `timing.interleaved`.
-        seconds: as in `timing.interleaved`.
+        turns: how often the cases take turns, and how long a turn is.
 
     Returns:
         For each case 'ms' of a step; 'processor_ms', of all threads together;
@@ -67,11 +63,11 @@ def run(
         'distinct', ids in the first batch.
     """
     cases = []
-    for name, batch_size in itertools.product(model_names, batch_sizes):
+    for name, batch_size in itertools.product(models, batch_sizes):
         _log.info("%s, batch %d", name, batch_size)
         runs = {
             (vocab_size, update): Run(
-                models.make(name, vocab_size=vocab_size, **settings),
+                models[name](vocab_size),
                 optimizers.make(optimizer, 1e-3, clip_norm=10.0),
                 batch_size,
                 update,
@@ -88,8 +84,7 @@ def run(
         }
         times = timing.interleaved(
             works,
-            windows=windows,
-            seconds=seconds,
+            turns,
             units=dict.fromkeys(works, STEPS_OF_A_CALL),
         )
         for (vocab_size, update, source), each in times.items():

@@ -19,6 +19,22 @@ Work = Callable[[int], None]
 """Does its work that many times and waits until it is done."""
 
 
+class Turns(NamedTuple):
+    """How often cases take turns, and how long a turn of each is.
+
+    Attributes:
+        windows: number of turns.
+        seconds: length of a window, what a case does in its turn; a work that takes
+            longer is done once.
+    """
+
+    windows: int = 7
+    seconds: float = 0.5
+
+
+TURNS = Turns()
+
+
 class Times(NamedTuple):
     """How long one repetition took in each window.
 
@@ -34,9 +50,8 @@ class Times(NamedTuple):
 
 def interleaved(
     works: Mapping[T, Work],
+    turns: Turns,
     *,
-    windows: int,
-    seconds: float,
     units: Mapping[T, int] = MappingProxyType({}),
 ) -> dict[T, Times]:
     """Times each work in every turn.
@@ -46,8 +61,7 @@ def interleaved(
 
     Args:
         works: by name, in the order of the turns.
-        windows: number of turns.
-        seconds: length of a window; a work that takes longer is done once.
+        turns: how many, and how long.
         units: by name, a number that the repetitions in a window are a multiple of; 1
             where there is none.
 
@@ -59,9 +73,9 @@ def interleaved(
         unit = units.get(name, 1)
         work(unit)
         once, _ = _time(work, unit)
-        repeats[name] = unit * max(1, math.ceil(seconds / max(unit * once, 1e-9)))
+        repeats[name] = unit * max(1, math.ceil(turns.seconds / max(unit * once, 1e-9)))
     times: dict[T, list[tuple[float, float]]] = {name: [] for name in works}
-    for _ in range(windows):
+    for _ in range(turns.windows):
         for name, work in works.items():
             times[name].append(_time(work, repeats[name]))
     return {name: Times(*np.transpose(pairs)) for name, pairs in times.items()}

@@ -175,7 +175,9 @@ class Checkpoints:
             except checked_items.DamageError as error:
                 absl_logging.warning(
                     "In %s the best checkpoint, %d, is damaged: %s. Taking the newest one.",
-                    *(self._directory, best, error),
+                    self._directory,
+                    best,
+                    error,
                 )
         return self.restore(example, place=place)
 

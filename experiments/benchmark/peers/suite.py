@@ -80,8 +80,7 @@ def run(
     tasks: Sequence[str] = TASKS,
     sources: Sequence[str] = ("loader",),
     folder: pathlib.Path,
-    windows: int = 7,
-    seconds: float = 0.5,
+    turns: timing.Turns = timing.TURNS,
 ) -> list[dict[str, Any]]:
     """Times ours and the peers that have the model in turn.
 
@@ -92,8 +91,7 @@ def run(
         tasks: of `TASKS`.
         sources: of `step.SOURCES`; where our batches come from in training.
         folder: of the peers' environment, see `environment.make`.
-        windows: as in `timing.interleaved`.
-        seconds: as in `timing.interleaved`.
+        turns: how often the cases take turns, and how long a turn is.
 
     Returns:
         For each peer and source 'ours' and 'peers', examples a second; 'ratio', ours
@@ -139,8 +137,7 @@ def run(
                 python,
                 library,
                 sources if task == "train" else ("predict",),
-                windows=windows,
-                seconds=seconds,
+                turns,
             )
         cases += [{**labels, **case} for case in found]
     return cases
@@ -161,9 +158,7 @@ def _compare(
     python: str,
     library: str,
     sources: Sequence[str],
-    *,
-    windows: int,
-    seconds: float,
+    turns: timing.Turns,
 ) -> list[dict[str, Any]]:
     path = {"PYTHONPATH": str(_ROOT)}
     with contextlib.ExitStack() as stack:
@@ -185,7 +180,7 @@ def _compare(
         works = {source: ours.work(source) for source in sources}
         works |= {name: peer.work(job["task"]) for name, peer in peers.items()}
         units = dict.fromkeys(sources, step.STEPS_OF_A_CALL)
-        times = timing.interleaved(works, windows=windows, seconds=seconds, units=units)
+        times = timing.interleaved(works, turns, units=units)
         our_rss = ours.peak_rss_mb()
         peer_rss = {name: peer.peak_rss_mb() for name, peer in peers.items()}
     return [

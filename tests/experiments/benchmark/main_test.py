@@ -37,9 +37,14 @@ def assert_spread(value):
 def test_step(capsys):
     cases = run(
         capsys,
-        *("--suite=step", "--models=fm", "--batch_sizes=8", *QUICK),
-        *("--vocab_sizes=52,520", "--table_updates=rows,dense"),
-        *("--sources=memory,loader", "--optimizer=sgd"),
+        "--suite=step",
+        "--models=fm",
+        "--batch_sizes=8",
+        *QUICK,
+        "--vocab_sizes=52,520",
+        "--table_updates=rows,dense",
+        "--sources=memory,loader",
+        "--optimizer=sgd",
     )
     assert len(cases) == 2 * 2 * 2
     assert {case["distinct"] for case in cases} == {cases[0]["distinct"]}
@@ -56,8 +61,13 @@ def test_step(capsys):
 def test_attention(capsys):
     cases = run(
         capsys,
-        *("--suite=attention", "--implementations=reference,blocked", *QUICK),
-        *("--batch_sizes=8", "--nums_fields=4", "--embedding_dims=3", "--device=cpu"),
+        "--suite=attention",
+        "--implementations=reference,blocked",
+        *QUICK,
+        "--batch_sizes=8",
+        "--nums_fields=4",
+        "--embedding_dims=3",
+        "--device=cpu",
     )
     assert [(case["what"], case["implementation"]) for case in cases] == [
         ("value", "reference"),
@@ -83,8 +93,13 @@ def test_loader(capsys):
 def test_evaluation(capsys):
     cases = run(
         capsys,
-        *("--suite=evaluation", "--models=fm", "--set=embedding_dim=4"),
-        *("--batch_sizes=8,16", "--vocab_sizes=100", "--rows=1000", *QUICK),
+        "--suite=evaluation",
+        "--models=fm",
+        "--set=embedding_dim=4",
+        "--batch_sizes=8,16",
+        "--vocab_sizes=100",
+        "--rows=1000",
+        *QUICK,
     )
     assert [(case["what"], case["rows"]) for case in cases] == [
         ("auc", 1000),
@@ -108,7 +123,8 @@ def test_epoch(capsys):
     flags = ("--model=lr", "--batch_size=8192")
     (case,) = run(
         capsys,
-        *("--suite=epoch", "--epochs=2"),
+        "--suite=epoch",
+        "--epochs=2",
         *(f"--train_flag={flag}" for flag in flags),
     )
     assert (case["model"], case["epochs"]) == ("lr", 2)
@@ -136,7 +152,7 @@ def test_memory(capsys, monkeypatch):
 
     monkeypatch.setattr(processes, "run", pretend)
     (case,) = run(
-        capsys, *("--suite=memory", "--vocab_sizes=26000", "--embedding_dims=64")
+        capsys, "--suite=memory", "--vocab_sizes=26000", "--embedding_dims=64"
     )
     assert resumed == [False, True] * 2
     assert case == {

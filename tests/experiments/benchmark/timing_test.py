@@ -20,7 +20,7 @@ def test_cases_take_turns_and_fill_their_windows(monkeypatch):
         return do
 
     times = timing.interleaved(
-        {"a": work("a", 2.0), "b": work("b", 5.0)}, windows=2, seconds=6.0
+        {"a": work("a", 2.0), "b": work("b", 5.0)}, timing.Turns(windows=2, seconds=6.0)
     )
     assert calls == [
         *[("a", 1), ("a", 1), ("b", 1), ("b", 1)],
@@ -33,10 +33,14 @@ def test_cases_take_turns_and_fill_their_windows(monkeypatch):
 
 def test_a_window_holds_whole_units():
     counts = []
-    timing.interleaved({"a": counts.append}, windows=2, seconds=0.0, units={"a": 8})
+    timing.interleaved(
+        {"a": counts.append}, timing.Turns(windows=2, seconds=0.0), units={"a": 8}
+    )
     assert counts == [8, 8, 8, 8]
     counts.clear()
-    timing.interleaved({"a": counts.append}, windows=1, seconds=1e-4, units={"a": 8})
+    timing.interleaved(
+        {"a": counts.append}, timing.Turns(windows=1, seconds=1e-4), units={"a": 8}
+    )
     assert counts[-1] > 8
     assert counts[-1] % 8 == 0
 

@@ -9,10 +9,10 @@ import pytest
 from afm_jax import models
 from afm_jax.errors import InputError
 from experiments import host_memory
-from experiments.benchmark import step, workload
+from experiments.benchmark import step, timing, workload
 from experiments.benchmark.peers import environment, handover, suite
 
-QUICK = {"windows": 3, "seconds": 0.001}
+QUICK = {"turns": timing.Turns(windows=3, seconds=0.001)}
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_workers_take_turns_and_do_as_often_as_told(tmp_path):
     path = tmp_path / "turns"
     with start(path, "a") as a, start(path, "b") as b:
         works = {"a": a.work("write"), "b": b.work("write")}
-        timing.interleaved(works, windows=2, seconds=0.0)
+        timing.interleaved(works, timing.Turns(windows=2, seconds=0.0))
         a.work("write")(7)
     assert " ".join(path.read_text().split()) == "a1 a1 b1 b1 a1 b1 a1 b1 a7"
 
