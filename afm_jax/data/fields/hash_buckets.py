@@ -18,7 +18,6 @@ from afm_jax.data.fields import Given, Kind, Option
 from afm_jax.data.fields.codes import Block
 from afm_jax.data.fields.vocabulary import Vocabulary, always_missing
 from afm_jax.data.formats import Layout
-from afm_jax.errors import InputError
 from afm_jax.features import FIRST, MISSING, Field
 
 if TYPE_CHECKING:
@@ -112,18 +111,10 @@ class HashBuckets:
 
 
 def _buckets(layout: Layout, options: Mapping[str, Any]) -> dict[str, int]:
-    """How many buckets each column has that --hash_buckets names.
-
-    Raises:
-        InputError: no such categorical column, or no number of buckets.
-    """
-    buckets = layout.settings("categorical", "hash_buckets", options["hash_buckets"])
-    for name, count in buckets.items():
-        if not count.isdecimal() or not 1 <= int(count) <= _MOST_BUCKETS:
-            raise InputError(
-                f"--hash_buckets: {count!r} for {name}, expected a whole number from 1 to {_MOST_BUCKETS:,}."
-            )
-    return {name: int(count) for name, count in buckets.items()}
+    """How many buckets each column has that --hash_buckets names."""
+    return layout.whole_numbers(
+        "categorical", "hash_buckets", options["hash_buckets"], most=_MOST_BUCKETS
+    )
 
 
 KIND = Kind(

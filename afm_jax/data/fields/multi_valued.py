@@ -10,7 +10,6 @@ from afm_jax.data.fields import Given, Kind, Option
 from afm_jax.data.fields.codes import Block
 from afm_jax.data.fields.vocabulary import Vocabulary, fit_strings, warn_of_two_forms
 from afm_jax.data.formats import Layout
-from afm_jax.errors import InputError
 from afm_jax.features import Field
 
 _FEW_SLOTS = 32
@@ -107,18 +106,8 @@ class MultiValued:
 
 
 def _slot_limits(layout: Layout, options: Mapping[str, Any]) -> dict[str, int]:
-    """How many items of a list are kept, for the columns that --max_slots names.
-
-    Raises:
-        InputError: no such multi-valued column, or no number from 1 on.
-    """
-    limits = layout.settings("multi_valued", "max_slots", options["max_slots"])
-    for name, limit in limits.items():
-        if not limit.isdecimal() or int(limit) < 1:
-            raise InputError(
-                f"--max_slots: {limit!r} for {name}, expected a whole number from 1 on."
-            )
-    return {name: int(limit) for name, limit in limits.items()}
+    """How many items of a list are kept, for the columns that --max_slots names."""
+    return layout.whole_numbers("multi_valued", "max_slots", options["max_slots"])
 
 
 KIND = Kind(

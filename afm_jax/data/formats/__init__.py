@@ -78,6 +78,30 @@ class Layout:
             found.update(dict.fromkeys([name] if colon else names, value))
         return found
 
+    def whole_numbers(
+        self, kind: str, option: str, given: Sequence[str], *, most: int | None = None
+    ) -> dict[str, int]:
+        """As `settings`, for an option whose values are whole numbers from 1 on.
+
+        Args:
+            kind: of the columns.
+            option: its name, for errors.
+            given: 'N' for all columns of the kind, or 'NAME:N' for one.
+            most: the largest number that is accepted; None for any.
+
+        Raises:
+            InputError: there is no such column, or a value is no such number.
+        """
+        found = self.settings(kind, option, given)
+        end = "on" if most is None else f"to {most:,}"
+        for name, value in found.items():
+            right = value.isdecimal() and int(value) >= 1
+            if not right or (most is not None and int(value) > most):
+                raise InputError(
+                    f"--{option}: {value!r} for {name}, expected a whole number from 1 {end}."
+                )
+        return {name: int(value) for name, value in found.items()}
+
 
 class Part(NamedTuple):
     """Some rows of a file, not parsed yet.
