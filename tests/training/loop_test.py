@@ -51,10 +51,9 @@ def make_devices(count=1, **layout):
 
 def make_model(normalization="batch"):
     return models.make(
-        "afm_deep",
+        "nfm",
         vocab_size=make_store().schema.vocab_size,
         embedding_dim=4,
-        attention_dim=3,
         hidden_dims=(8,),
         dropout_rate=0.2,
         normalization=normalization,
@@ -78,7 +77,7 @@ def run(
     fill_untrained=True,
     **settings,
 ):
-    """Trains a small afm_deep on planted data; returns the result."""
+    """Trains a small nfm on planted data; returns the result."""
     store, schedule = make_store(), make_schedule(learning_rate)
     stop = settings.pop("stop_requested", lambda: False)
     workdir.mkdir(exist_ok=True)
