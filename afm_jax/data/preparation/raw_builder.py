@@ -12,9 +12,10 @@ from typing import Any
 
 from afm_jax.data import fields
 from afm_jax.data.formats import csv, libfm, parquet, sources
-from afm_jax.data.preparation import encoding, splits
+from afm_jax.data.preparation import fitting, splits
 from afm_jax.data.preparation.builder import BlockBuilder, Encoded
 from afm_jax.data.preparation.spill import spill
+from afm_jax.data.store import vocabularies
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
 
@@ -87,19 +88,21 @@ class RawBuilder(BlockBuilder):
         assigned = splits.assign(
             spilled, options["split"], options["fractions"], options["seed"]
         )
-        fitted = encoding.fit(spilled, assigned, chosen, options)
-        fitted.save_vocabularies(folder)
+        fitted = fitting.fit(spilled, assigned, chosen, options)
+        known = fitted.vocabularies
+        vocabularies.known(known).write_parquet(folder / vocabularies.KNOWN_FILE)
+        vocabularies.others(known).write_parquet(folder / vocabularies.OTHERS_FILE)
         schema = Schema(
             dataset=self.name,
             fields=fitted.fields,
-            dense=fitted.dense_columns,
+            dense=fitted.dense.columns,
             label=reader.layout.label,
             sources=spilled.checksums,
             options={name: options[name] for name in (*_FOR_ALL, *self.reader.OPTIONS)},
             source_rows=spilled.source_rows,
         )
         return Encoded(
-            schema, encoding.encode(spilled, assigned, fitted, advance=self.advance)
+            schema, fitting.encode(spilled, assigned, fitted, advance=self.advance)
         )
 
     def _options(self) -> dict[str, Any]:
