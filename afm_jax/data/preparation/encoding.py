@@ -92,8 +92,8 @@ class FrameEncoder:
             vocabularies: of its fields.
 
         Raises:
-            InputError: a vocabulary is missing, or is not that of the schema; or the rows
-                were not made from columns, as those of synthetic data.
+            InputError: a vocabulary is missing, as those of synthetic data, or is not
+                that of the schema.
         """
         layout = _layout(schema)
         defaults = {option.name: option.default for option in fields.options()}
@@ -122,10 +122,6 @@ class FrameEncoder:
 
 def _layout(schema: Schema) -> formats.Layout:
     """The columns from which the rows of a schema are made."""
-    if not schema.options:
-        raise InputError(
-            f"{schema.dataset} was not made from columns, so that new rows cannot be encoded alike; expected a data set that data.prepare or prepare_frames made."
-        )
     lists = schema.options.get("multi_valued") or ()
     columns = [
         formats.Column(each.name, _column(each, lists)) for each in schema.fields
@@ -165,7 +161,7 @@ def _vocabulary(
     found = vocabularies.tables().get(field.name)
     if found is None:
         raise InputError(
-            f"The vocabulary of field {field.name!r} is missing, so that new rows cannot be encoded."
+            f"The vocabulary of field {field.name!r} is not known, so that new rows cannot be encoded as the old ones were; expected data that data.prepare or afm_jax.data.prepare_frames made."
         )
     if found.crc32 != field.vocabulary_crc32:
         raise InputError(

@@ -4,7 +4,7 @@ Vocabularies, scales, buckets and numbers of slots come from the training rows o
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -12,13 +12,66 @@ import polars as pl
 from afm_jax.data import fields
 from afm_jax.data.fields import Counter, Fitted
 from afm_jax.data.fields.dense import Dense
+from afm_jax.data.fields.vocabulary import Vocabulary
+from afm_jax.data.preparation import splits
 from afm_jax.data.preparation.encoding import Encoding
-from afm_jax.data.preparation.spill import Spill, Stored, ordered_map
+from afm_jax.data.preparation.spill import Held, Spill, Stored, ordered_map
 from afm_jax.data.progress import Advance, silent
 from afm_jax.data.store import writer
 from afm_jax.data.store.reader import SPLITS, UnseenValues
 from afm_jax.errors import InputError
-from afm_jax.features import Rows
+from afm_jax.features import Rows, Schema
+
+
+class Prepared(NamedTuple):
+    """A source that has been fitted.
+
+    Attributes:
+        schema: how columns became features; row counts are not filled in.
+        vocabularies: the values with ids of their own, by the names of the fields.
+        blocks: the rows, encoded as they are taken.
+    """
+
+    schema: Schema
+    vocabularies: Mapping[str, Vocabulary]
+    blocks: Iterator[writer.Block]
+
+
+def prepare(
+    spill: Spill,
+    chosen: Mapping[str, fields.Choice],
+    options: Mapping[str, Any],
+    *,
+    dataset: str,
+    advance: Advance = silent,
+) -> Prepared:
+    """Splits the rows, fits on the training rows, and encodes all.
+
+    Args:
+        spill: the rows.
+        chosen: what each column becomes.
+        options: of the preparation, as the schema is to hold them.
+        dataset: name of the data set.
+        advance: told how far the encoding is.
+
+    Raises:
+        InputError: as `splits.assign` and `fit`.
+    """
+    assigned = splits.assign(
+        spill, options["split"], options["fractions"], options["seed"]
+    )
+    encoding = fit(spill, assigned, chosen, options)
+    schema = Schema(
+        dataset=dataset,
+        fields=encoding.fields,
+        dense=encoding.dense.columns,
+        label=spill.layout.label,
+        sources=spill.checksums,
+        options=options,
+        source_rows=spill.source_rows,
+    )
+    blocks = encode(spill, assigned, encoding, advance=advance)
+    return Prepared(schema, encoding.vocabularies, blocks)
 
 
 def fit(
@@ -46,7 +99,7 @@ def fit(
         raise InputError(
             "There is no field to embed: name a categorical or multi-valued column, or cut numbers into buckets by --numeric_as."
         )
-    loaded = ordered_map(Stored.load, spill.blocks)
+    loaded = ordered_map(lambda stored: stored.load(), spill.blocks)
     for block, part in zip(loaded, assigned, strict=True):
         train = np.flatnonzero(part == 0)
         for counter in counters:
@@ -102,7 +155,7 @@ def encode(
     """The rows of the splits, a block of the spill at a time."""
     ends = np.cumsum([block.rows for block in spill.blocks])
 
-    def split(task: tuple[Stored, np.ndarray, int]) -> list[writer.Block]:
+    def split(task: tuple[Stored | Held, np.ndarray, int]) -> list[writer.Block]:
         stored, part, end = task
         block = stored.load()
         rows = encoding.rows(block)._replace(numbers=np.arange(end - stored.rows, end))

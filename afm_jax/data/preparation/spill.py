@@ -85,8 +85,33 @@ class Stored(NamedTuple):
             return np.load(file)
 
 
+class Held(NamedTuple):
+    """A block in memory, used like one that is `Stored`.
+
+    Attributes:
+        block: the block.
+        split: the given split of the rows, if any.
+    """
+
+    block: Block
+    split: str | None
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(self.block.labels)
+
+    def load(self) -> Block:
+        """The block."""
+        return self.block
+
+    def load_times(self) -> np.ndarray:
+        """The times of the block."""
+        return self.block.times
+
+
 class Spill(NamedTuple):
-    """All rows of a source on disk.
+    """All rows of a source as blocks, on disk or in memory.
 
     Attributes:
         layout: the columns.
@@ -98,7 +123,7 @@ class Spill(NamedTuple):
     """
 
     layout: formats.Layout
-    blocks: list[Stored]
+    blocks: Sequence[Stored | Held]
     dictionaries: Mapping[str, Coder]
     checksums: Mapping[str, str]
     source_rows: Mapping[str, int]

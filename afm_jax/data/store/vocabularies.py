@@ -42,7 +42,7 @@ class Vocabularies:
     def in_folder(cls, folder: pathlib.Path) -> "Vocabularies":
         """Those that a folder holds; none if it has no such file."""
         file = folder / KNOWN_FILE
-        return cls(file=file) if file.is_file() else cls({})
+        return cls(file=file) if file.is_file() else NO_VOCABULARIES
 
     def tables(self) -> Mapping[str, Vocabulary]:
         """The vocabularies by the names of the fields.
@@ -71,6 +71,15 @@ class Vocabularies:
             except OSError:
                 with files.written(path) as file, self._file.open("rb") as source:
                     shutil.copyfileobj(source, file)
+
+
+NO_VOCABULARIES = Vocabularies({})
+
+
+def write(folder: pathlib.Path, tables: Mapping[str, Vocabulary]) -> None:
+    """Makes both files of a store that is being written."""
+    known(tables).write_parquet(folder / KNOWN_FILE)
+    others(tables).write_parquet(folder / OTHERS_FILE)
 
 
 def known(tables: Mapping[str, Vocabulary]) -> "pl.DataFrame":

@@ -49,7 +49,9 @@ def test_quantiles_of_many_rows_are_those_of_a_sample_spread_over_them(monkeypat
     for part in np.array_split(numbers, 7):
         counter.count(column(part), np.arange(len(part)))
     assert sum(len(part) for part in counter._sample) == 1000
-    np.testing.assert_allclose(counter.fit(0).field.boundaries, [2500, 5000, 7500], atol=9)
+    np.testing.assert_allclose(
+        counter.fit(0).field.boundaries, [2500, 5000, 7500], atol=9
+    )
 
 
 def test_a_column_without_training_values_is_an_error():
