@@ -479,8 +479,7 @@ def read_lines(path):
 
 def words_of(store, data_dir, split, row):
     """The values of a row's fields, by name."""
-    folder = data_dir / store.schema.dataset / "2.0.0"
-    known = vocabularies.Vocabularies.in_folder(folder).tables()
+    known = store.vocabularies.tables()
     words = {}
     for field in store.schema.fields:
         slot = store.schema.slot(field.name)

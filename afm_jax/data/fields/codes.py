@@ -33,7 +33,7 @@ class KnownCoder:
 
         known = strings.cast(pl.Enum(self._values), strict=False).to_physical()
         other = pl.lit(len(self._values), pl.UInt32)
-        codes = 1 + known.cast(pl.UInt32).fill_null(other)
+        codes = known.cast(pl.UInt32).fill_null(other) + 1
         return pl.when(strings.is_not_null()).then(codes).otherwise(0).cast(pl.UInt32)
 
     def strings(self) -> "pl.Series":

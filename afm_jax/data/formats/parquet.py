@@ -123,10 +123,12 @@ def typed(
         InputError: a value that its column cannot have; the error names its row, from 1.
     """
     refuse = functools.partial(_refuse, where, start)
-    label = frame[chosen.label].cast(pl.Float64)
-    wrong = ~label.is_in([-1.0, 0.0, 1.0]).fill_null(False)
-    refuse(frame[chosen.label], wrong, "0 or 1")
-    told: list[pl.Series] = [(label > 0).alias(chosen.label)]
+    told: list[pl.Series] = []
+    if chosen.label:
+        label = frame[chosen.label].cast(pl.Float64)
+        wrong = ~label.is_in([-1.0, 0.0, 1.0]).fill_null(False)
+        refuse(frame[chosen.label], wrong, "0 or 1")
+        told.append((label > 0).alias(chosen.label))
     for name in chosen.numeric:
         infinite = frame[name].cast(pl.Float64).is_infinite().fill_null(False)
         refuse(frame[name], infinite, "a finite number")

@@ -15,7 +15,7 @@ import numpy as np
 from afm_jax import files
 from afm_jax.data.store import arrays, version_1
 from afm_jax.data.store.columns import OPTIONAL, columns
-from afm_jax.data.store.vocabularies import NO_VOCABULARIES, Vocabularies
+from afm_jax.data.store.vocabularies import KNOWN_FILE, NO_VOCABULARIES, Vocabularies
 from afm_jax.errors import InputError, did_you_mean
 from afm_jax.features import MISSING, UNSEEN, Rows, Schema
 
@@ -224,7 +224,7 @@ def map_store(folder: pathlib.Path) -> Store:
         if path.name in files:
             probabilities[split] = arrays.map_array(path, (num_rows,), "<f8")
     counts = arrays.map_array(folder / COUNTS_FILE, (schema.vocab_size,), "<i8")
-    known = Vocabularies.in_folder(folder)
+    known = Vocabularies(file=folder / KNOWN_FILE)
     return Store(schema, splits, probabilities, unseen, counts, known)
 
 
@@ -277,5 +277,5 @@ def _open_version_1(folder: pathlib.Path) -> Store:
         "%s is of version 1, whose files have no checksums; python -m data.prepare --upgrade makes a store of version 2.",
         folder,
     )
-    known = Vocabularies.in_folder(folder)
+    known = Vocabularies(file=folder / KNOWN_FILE)
     return Store(schema, splits, probabilities, vocabularies=known)

@@ -23,7 +23,8 @@ OTHERS_FILE = "unseen.parquet"
 class Vocabularies:
     """The vocabulary of each field that has one, in memory or in a file.
 
-    A file is read when a vocabulary is first asked for; only then polars is needed.
+    A file is read when a vocabulary is first asked for; only then polars is needed. One
+    that does not exist holds none.
 
     Args:
         tables: the vocabularies by the names of the fields; None if they are in `file`.
@@ -38,12 +39,6 @@ class Vocabularies:
     ):
         self._tables, self._file = tables, file
 
-    @classmethod
-    def in_folder(cls, folder: pathlib.Path) -> "Vocabularies":
-        """Those that a folder holds; none if it has no such file."""
-        file = folder / KNOWN_FILE
-        return cls(file=file) if file.is_file() else NO_VOCABULARIES
-
     def tables(self) -> Mapping[str, Vocabulary]:
         """The vocabularies by the names of the fields.
 
@@ -55,16 +50,17 @@ class Vocabularies:
             self._tables = _read(self._file)
         return self._tables
 
-    def save(self, folder: pathlib.Path) -> None:
-        """Makes a `KNOWN_FILE` in a folder: whole, or after a kill none.
+    def save(self, path: pathlib.Path) -> None:
+        """Makes a file of them: whole, or after a kill none.
 
-        It shares the bytes of a file that it is read from, where the file system can.
+        It shares the bytes of a file that they are read from, where the file system can.
         """
-        path = folder / KNOWN_FILE
         if self._file is None:
+            if not self.tables():
+                return
             with files.written(path) as file:
                 known(self.tables()).write_parquet(file)
-        elif not (path.exists() and path.samefile(self._file)):
+        elif self._file.is_file() and not (path.exists() and path.samefile(self._file)):
             path.unlink(missing_ok=True)
             try:
                 os.link(self._file, path)
@@ -121,6 +117,8 @@ def _read(file: pathlib.Path) -> dict[str, Vocabulary]:
     """The vocabularies of a `KNOWN_FILE`; what has no id is not in it."""
     import polars as pl
 
+    if not file.is_file():
+        return {}
     try:
         table = pl.read_parquet(file, glob=False, hive_partitioning=False)
         parts = table.group_by("field", maintain_order=True)

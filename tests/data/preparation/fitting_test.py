@@ -228,8 +228,9 @@ def test_vocabularies_come_back_from_their_file(tmp_path):
     write(tmp_path, rows=table(np.random.default_rng(6), 400))
     numeric_as = ("k:bucket_log2", "n:bucket_quantile")
     fitted, _ = prepared(tmp_path, "random", numeric_as)
-    vocabularies.Vocabularies(fitted.vocabularies).save(tmp_path)
-    read = vocabularies.Vocabularies.in_folder(tmp_path).tables()
+    path = tmp_path / "saved"
+    vocabularies.Vocabularies(fitted.vocabularies).save(path)
+    read = vocabularies.Vocabularies(file=path).tables()
     assert list(read) == ["k", "c", "m"]
     for field in fitted.fields:
         if field.name in read:
