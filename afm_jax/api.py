@@ -15,6 +15,7 @@ import json
 import pathlib
 import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,7 +53,6 @@ class TrainedModel:
         *,
         model: type[nn.Module] | None = None,
         loss: Any = None,
-        temporary: tempfile.TemporaryDirectory[str] | None = None,
     ):
         """Use `fit` or `load`.
 
@@ -61,10 +61,9 @@ class TrainedModel:
             result: of the run.
             model: the class of the model, if it is none of this package.
             loss: the loss, if it is none of this package.
-            temporary: the folder, if it is to go with this object.
         """
         self.folder, self.result = folder, result
-        self._model, self._loss, self._temporary = model, loss, temporary
+        self._model, self._loss = model, loss
 
     @property
     def metrics(self) -> dict[str, dict[str, float | None]]:
@@ -149,26 +148,42 @@ def fit(
         devices=devices.count,
         group_field=group_field,
     )
-    temporary = None
-    if folder is None:
-        temporary = tempfile.TemporaryDirectory(prefix="afm_jax_")
-        folder = temporary.name
-    run = Run(pathlib.Path(folder))
     config = _config(task, checked, batch_size=batch_size, group_field=group_field)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(files.made(run.path))
-        stack.enter_context(files.held(run.path))
-        _describe(run, config, store)
-        result = loop.train_and_evaluate(task, dataset, devices, run, checked)
-        result |= {"model": config["model"], "dataset": store.schema.dataset}
-        _write(run.result, result)
-    return TrainedModel(
-        run.path,
+    path = pathlib.Path(folder or tempfile.mkdtemp(prefix="afm_jax_"))
+    discard = functools.partial(shutil.rmtree, path, ignore_errors=True)
+    try:
+        result = _train(task, dataset, devices, Run(path), checked, store, config)
+    except BaseException:
+        if folder is None:
+            discard()
+        raise
+    trained = TrainedModel(
+        path,
         result,
         model=None if config["model"] in models.names() else type(task.model),
         loss=task.loss,
-        temporary=temporary,
     )
+    if folder is None:
+        weakref.finalize(trained, discard)
+    return trained
+
+
+def _train(
+    task: Task,
+    dataset: Dataset,
+    devices: Devices,
+    run: Run,
+    options: Options,
+    store: Store,
+    config: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Trains in a folder, which no other process may use meanwhile."""
+    with files.made(run.path), files.held(run.path):
+        _describe(run, config, store)
+        result = loop.train_and_evaluate(task, dataset, devices, run, options)
+        result |= {"model": config["model"], "dataset": store.schema.dataset}
+        _write(run.result, result)
+    return result
 
 
 def load(

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from afm_jax.data.store.columns import columns
 from afm_jax.data.store.reader import SPLITS, Store, add_counts
 from afm_jax.data.store.vocabularies import Vocabularies
 from afm_jax.data.store.writer import Block, check_rows
@@ -31,6 +32,7 @@ def collect(
     for split, rows, others in blocks:
         start = lengths.get(split, 0)
         lengths[split] = start + len(rows.labels)
+        rows = _typed(rows, schema)
         check_rows(rows, schema, f"{split} rows {start} to {lengths[split]}")
         parts.setdefault(split, []).append(rows)
         for index, found in others.items():
@@ -60,3 +62,13 @@ def collect(
         stored_counts=counts,
         vocabularies=vocabularies,
     )
+
+
+def _typed(rows: Rows, schema: Schema) -> Rows:
+    """The rows in the dtypes that they would be written in."""
+    typed = {
+        name: np.asarray(array, dtype)
+        for name, (dtype, _) in columns(schema).items()
+        if (array := getattr(rows, name)) is not None
+    }
+    return rows._replace(**typed)
