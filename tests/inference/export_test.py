@@ -32,6 +32,7 @@ from afm_jax.training import state
 from experiments import export
 from experiments.cli import program
 
+STORED = pathlib.Path(__file__).parents[1] / "stored"
 WORDS = ["a", "bb", "", "é\0x", "nan", "7", "7.5", "x" * 300, "it's", "0.1"]
 
 
@@ -268,6 +269,15 @@ def test_a_folder_that_jax_cannot_read_is_told(tmp_path, opened):
     about.write_text(json.dumps(json.loads(about.read_text()) | {"platforms": ["tpu"]}))
     with pytest.raises(RuntimeError, match="exported for tpu"):
         opened(tmp_path / "out")
+
+
+def test_a_folder_that_an_older_jax_exported_is_read(opened):
+    # An afm of random parameters, by `export_to(trained("afm"), ...)` of this file under
+    # Python 3.11.7, jax 0.10.1 and afm_jax 0.2.0.
+    folder = STORED / "exported_by_jax_0.10.1"
+    expected = json.loads((folder / "expected.json").read_text())
+    found = opened(folder).predict(expected["rows"])
+    np.testing.assert_allclose(found, expected["predictions"], atol=1e-6)
 
 
 def test_the_program_exports_a_run(tmp_path, opened):

@@ -14,45 +14,53 @@ class Encoder:
     """
 
     def __init__(self, folder, about):
-        self._about = about
-        found = enumerate(about["fields"])
+        self._fields, self._numbers = about["fields"], about["numbers"]
+        found = enumerate(self._fields)
         self._makers = [maker(folder, index, field) for index, field in found]
+        self._has_values = "values" in about["features"]
+        self._slots = sum(field["slots"] for field in self._fields)
+
+        def constants(name):
+            return np.array([column[name] for column in self._numbers], float)[:, None]
+
+        self._mean, self._std = constants("mean"), constants("std")
+        self._low, self._high = constants("low"), constants("high")  # NaN: no limit
+        numbers = list(enumerate(self._numbers))
+        self._log = [i for i, column in numbers if column["transform"] == "log1p"]
+        self._told = [i for i, column in numbers if column["tells_missing"]]
 
     def __call__(self, columns, start):
         count = len(next(iter(columns.values())))
-        ids, values, dense, missing = [], [], [], []
-        for field, make in zip(self._about["fields"], self._makers, strict=True):
-            name, width = field["name"], field["slots"]
+        ids = np.zeros((count, self._slots), np.int32)
+        values = np.ones((count, self._slots), np.float32)
+        slot = 0
+        for field, make in zip(self._fields, self._makers, strict=True):
+            name, stop = field["name"], slot + field["slots"]
             if field["kind"] == "multi_valued":
                 lists = each(name, items_of(field), columns[name], start)
-                found = np.full((count, width), field["offset"] + MISSING, np.int32)
-                used = np.zeros((count, width), np.float32)
+                ids[:, slot:stop] = field["offset"] + MISSING
+                values[:, slot + 1 : stop] = 0
                 for row, items in enumerate(lists):
-                    found[row, : len(items)] = make(items)
-                    used[row, : len(items) or 1] = 1
+                    ids[row, slot : slot + len(items)] = make(items)
+                    values[row, slot : slot + len(items)] = 1
             else:
                 convert = number if field["kind"].startswith("bucket") else text
-                found = make(each(name, convert, columns[name], start))
-                found = np.array(found, np.int32)[:, None]
-                used = np.ones((count, 1), np.float32)
-            ids.append(found)
-            values.append(used)
-        for column in self._about["numbers"]:
-            name = column["name"]
-            found = np.array(each(name, number, columns[name], start), np.float64)
-            if column["tells_missing"]:
-                missing.append(np.isnan(found))
-            if column["transform"] == "log1p":
-                found = np.copysign(np.log1p(np.abs(found)), found)
-            if column["low"] is not None:
-                found = np.clip(found, column["low"], column["high"])
-            found = (found - column["mean"]) / column["std"]
-            dense.append(np.where(np.isnan(found), 0.0, found))
-        features = {"ids": np.concatenate(ids, axis=1)}
-        if "values" in self._about["features"]:
-            features["values"] = np.concatenate(values, axis=1)
-        numbers = np.array([*dense, *missing], np.float32).reshape(-1, count)
-        return features | {"dense": numbers.T}
+                ids[:, slot] = make(each(name, convert, columns[name], start))
+            slot = stop
+        features = {"ids": ids, "dense": self._dense(columns, start, count)}
+        return features | ({"values": values} if self._has_values else {})
+
+    def _dense(self, columns, start, count):
+        names = [column["name"] for column in self._numbers]
+        found = [each(name, number, columns[name], start) for name in names]
+        found = np.array(found, np.float64).reshape(-1, count)
+        missing = np.isnan(found)
+        logs = found[self._log]
+        found[self._log] = np.copysign(np.log1p(np.abs(logs)), logs)
+        found = np.fmin(np.fmax(found, self._low), self._high)
+        found = (found - self._mean) / self._std
+        found[missing] = 0
+        return np.concatenate([found, missing[self._told]]).T.astype(np.float32)
 
 
 def each(name, convert, column, start):
