@@ -3,8 +3,7 @@
     curl -d '{"user": 3, "item": "i7", "price": 1.5}' http://localhost:8000/
 
 The answer to a row is {"predictions": [p]}, to a list of rows {"predictions": [...]}, and
-to a mistake {"error": "..."} with status 400. Needs jax, numpy and the folder, and
-nothing of afm_jax. To serve many machines, put it behind a server that is made for it.
+to a mistake {"error": "..."} with status 400. Needs jax, numpy and the folder.
 """
 
 import json
