@@ -26,6 +26,28 @@ FIRST = 2
 """The first id of a field that stands for a value of its own."""
 
 
+LABEL_KINDS = {
+    "binary": "0 or 1",
+    "probability": "probabilities from 0 to 1",
+    "real": "real numbers",
+}
+"""What labels may be, and how to say it; each kind holds those before it."""
+
+
+def holds(kind: str, labels: np.ndarray) -> np.ndarray:
+    """Which labels are of a kind of `LABEL_KINDS`; bool of the shape of the labels."""
+    if kind == "binary":
+        return (labels == 0) | (labels == 1)
+    return (
+        (labels >= 0) & (labels <= 1) if kind == "probability" else np.isfinite(labels)
+    )
+
+
+def narrowest_kind(labels: np.ndarray) -> str:
+    """The first of `LABEL_KINDS` that holds all these labels; 'real' if none does."""
+    return next((kind for kind in LABEL_KINDS if holds(kind, labels).all()), "real")
+
+
 class Features(NamedTuple):
     """What a model sees of B rows.
 
@@ -46,8 +68,8 @@ class Batch(NamedTuple):
 
     Attributes:
         features: the rows' features.
-        labels: float32 [B], 0 or 1.
-        weights: float32 [B], 0 for padding. A padding row repeats a real row of the
+        labels: float32 [B], of a kind of `LABEL_KINDS`.
+        weights: float32 [B] >= 0, 0 for padding. A padding row repeats a real row of the
             batch, so that it brings no feature id; batch normalization counts it.
         unique_ids: int32 [U] or None. If given, they are the distinct feature ids of
             the batch in rising order, filled up with ids of no table row (vocab_size
@@ -68,7 +90,7 @@ class Rows(NamedTuple):
         ids: int32 [N, S], global feature ids.
         values: float32 [N, S] or None (all ones).
         dense: float32 [N, D].
-        labels: float32 [N], 0 or 1, or real numbers.
+        labels: float32 [N], of a kind of `LABEL_KINDS`.
         weights: float32 [N] above 0, how much each row counts, or None (all ones).
         numbers: int64 [N], the number of each row in its source, from 0 over all files
             in the order of `Schema.source_rows`; None where it is not known.
@@ -166,6 +188,7 @@ class Schema:
         source_rows: rows of each source file, in the order in which `Rows.numbers`
             counts them; empty in stores of version 1.
         label_mean: weighted mean of the training labels; None in stores of version 1.
+        label_kind: what all labels are, of `LABEL_KINDS`.
     """
 
     dataset: str
@@ -177,6 +200,7 @@ class Schema:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     source_rows: Mapping[str, int] = dataclasses.field(default_factory=dict)
     label_mean: float | None = None
+    label_kind: str = "binary"
 
     @property
     def vocab_size(self) -> int:
@@ -228,6 +252,8 @@ class Schema:
             if field.offset != offset or field.vocab_size < 1 or field.slots < 1:
                 raise ValueError(f"field {field.name!r} does not fit the one before it")
             offset += field.vocab_size
+        if schema.label_kind not in LABEL_KINDS:
+            raise ValueError(f"label_kind is {schema.label_kind!r}")
         for name, rows in (*schema.rows.items(), *schema.source_rows.items()):
             if not isinstance(rows, int) or rows < 0:
                 raise ValueError(f"{name} has {rows!r} rows")

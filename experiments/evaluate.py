@@ -66,7 +66,7 @@ def main() -> dict[str, Any]:
     split = _SPLIT.value or ("test" if "test" in store.splits else "validation")
     rows = runs.rows_of(store, dataset, split)
     loss = runs.loss_of(config)
-    check_labels(rows.labels, split, loss=loss)
+    check_labels(rows.labels, split, schema=store.schema, loss=loss)
     groups = runs.groups(store, [split], _GROUP_FIELD.value)
     devices = Devices(store.schema.vocab_size)
     devices.check_batch_size(_BATCH_SIZE.value)
