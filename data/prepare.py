@@ -22,6 +22,7 @@ from absl import flags
 from afm_jax.data import fields
 from afm_jax.data.store import writer
 from afm_jax.errors import InputError, install
+from afm_jax.features import LABEL_KINDS
 from experiments.cli import program
 from experiments.cli.progress import show_stages
 
@@ -87,9 +88,10 @@ _UPGRADE = flags.DEFINE_bool(
 flags.mark_flag_as_required("data_dir", flag_values=FLAGS)
 
 _ALSO = {
+    "categorical": " '*' stands for all columns that no other flag names.",
     "min_count": " If not given, 1, for criteo 10 and for avazu 2, as in the BARS benchmarks x4_001, for synthetic 10.",
 }
-"""What to add to the help of an option, since it depends on the data set."""
+"""What to add to the help of an option."""
 
 _OF_THE_PROGRAM = frozenset(FLAGS)
 
@@ -128,7 +130,31 @@ flags.DEFINE_list(
 flags.DEFINE_string(
     "label",
     None,
-    "For csv and parquet, the name of the column of labels, which are 0 or 1.",
+    "For csv and parquet, the name of the column of labels. Without another flag a label is 0 or 1, -1 or 1, true or false, yes or no, or a probability between 0 and 1.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "positive",
+    None,
+    "The one value of the label that is label 1; all other values are label 0.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_float(
+    "positive_from",
+    None,
+    "The least number of the label that is label 1, such as 4 for ratings of 4 and 5.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_bool(
+    "real_labels",
+    None,
+    "Labels are real numbers and stay as they are, for --loss=regression of experiments.train; false if not given.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "weight",
+    None,
+    "For csv and parquet, the name of a column that says how much a row counts in the loss and in all metrics: a number of 0 or more. Rows of weight 0 are left out.",
     flag_values=FLAGS,
 )
 for _role, _told in {
@@ -139,7 +165,7 @@ for _role, _told in {
     flags.DEFINE_list(
         _role,
         None,
-        f"For csv and parquet, the names of the {_told}.",
+        f"For csv and parquet, the names of the {_told}." + _ALSO.get(_role, ""),
         flag_values=FLAGS,
     )
 flags.DEFINE_string(
@@ -151,7 +177,20 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     "time",
     None,
-    "For csv and parquet, the name of the column of times for --split=time.",
+    "For csv and parquet, the name of the column of times, for --split=time and --time_fields: numbers, or in all rows ISO dates such as 2024-01-31 or 2024-01-31T23:59:59+01:00. Text without a zone is in UTC.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_list(
+    "time_fields",
+    None,
+    "Fields to make of the column of times: hour (0 to 23), weekday (1 to 7 from Monday) and month (1 to 12). They are those of the zone in which a time is written, or of UTC where none is.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_enum(
+    "time_unit",
+    None,
+    ["s", "ms", "us", "ns"],
+    "For --time_fields of times that are numbers: the unit in which they count from the beginning of 1970 in UTC.",
     flag_values=FLAGS,
 )
 flags.DEFINE_list(
@@ -247,9 +286,13 @@ def _told(data_dir: pathlib.Path, name: str, written: writer.Written) -> dict[st
                     split,
                     _percent(never),
                 )
+    if written.schema.label_kind != "binary":
+        kind = LABEL_KINDS[written.schema.label_kind]
+        _log.info("The labels are %s.", kind)
     return {
         "dataset": name,
         "rows": dict(written.schema.rows),
+        "labels": LABEL_KINDS[written.schema.label_kind],
         "fields": len(written.schema.fields),
         "vocab_size": written.schema.vocab_size,
         "unseen": written.unseen,

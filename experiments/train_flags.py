@@ -78,7 +78,7 @@ _enum(
     "loss",
     "sigmoid_cross_entropy",
     losses.names(),
-    "The loss; squared_error is on -1/1 as in the AFM paper.",
+    "The loss. squared_error is on -1 and 1 as in the AFM paper, and regression is for real labels.",
 )
 _strings("loss_set", [], "Number of the loss, name=value; repeatable.")
 _enum(

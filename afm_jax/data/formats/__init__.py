@@ -8,6 +8,7 @@ with the file, and the parts are parsed in parallel.
 import dataclasses
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from afm_jax.errors import InputError
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 LABEL = "\0label"
-"""Column of the labels in a frame: Float32, 0 or 1, without nulls."""
+"""Column of the labels in a frame: Float32, without nulls."""
+
+WEIGHT = "\0weight"
+"""Column of the rows' weights in a frame: Float32 >= 0; all 1 if not there."""
 
 TIME = "\0time"
 """Column of times, if `Layout.order` is TIME: Int64 or Float64, without nulls."""
@@ -49,11 +53,13 @@ class Layout:
         label: in words, which rows have label 1.
         columns: the feature columns, in order.
         order: TIME, FILE, or None if the order of the rows in time is not known.
+        label_kind: what labels are for sure, of `features.LABEL_KINDS`.
     """
 
     label: str
     columns: tuple[Column, ...]
     order: str | None = None
+    label_kind: str = "binary"
 
     def settings(self, kind: str, option: str, given: Sequence[str]) -> dict[str, str]:
         """What an option sets for the columns of a kind, by the names of the columns.
@@ -125,6 +131,7 @@ class Reader(NamedTuple):
         check: called once all rows are read, with the distinct texts of each column that is
             not numeric, by name; raises InputError if rows do not fit each other.
         names: gives the names of all columns of a file; None if files have no names.
+        resolved: options that the files decide, such as the names that '*' stands for.
     """
 
     layout: Layout
@@ -132,6 +139,7 @@ class Reader(NamedTuple):
     tables: tuple[pathlib.Path, ...] = ()
     check: Callable[[Mapping[str, "pl.Series"]], None] | None = None
     names: Callable[[pathlib.Path], Sequence[str]] | None = None
+    resolved: Mapping[str, Any] = MappingProxyType({})
 
 
 Options = Mapping[str, Any]

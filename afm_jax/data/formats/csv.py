@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import polars as pl
 
 from afm_jax.data import formats
-from afm_jax.data.formats import columns, delimited, text
+from afm_jax.data.formats import columns, delimited, refusals, text, times
+from afm_jax.errors import InputError
 
 OPTIONS: tuple[str, ...] = columns.OPTIONS
 
@@ -21,14 +22,20 @@ def open_reader(
 ) -> formats.Reader:
     """The reader of the columns that the options name.
 
-    The options are those of `columns.Chosen`.
+    The options are those of `columns.Chosen`. The first row of the first file tells
+    whether times are dates or numbers.
 
     Raises:
         InputError: the options name no label or no columns, or one twice.
     """
-    chosen = columns.Chosen.of(options)
+    chosen = columns.Chosen.of(options, lambda: _names(paths[0]))
+    dated = chosen.time is not None and _is_dated(paths[0], chosen)
     return formats.Reader(
-        chosen.layout, functools.partial(_parts, chosen=chosen), names=_names
+        chosen.layout,
+        functools.partial(_parts, chosen=chosen, dated=dated),
+        check=lambda texts: chosen.labels.check(),
+        names=_names,
+        resolved={"categorical": chosen.categorical},
     )
 
 
@@ -62,6 +69,22 @@ def _names(path: pathlib.Path) -> list[str]:
     return _read_header(next(chunks))[1]
 
 
+def _is_dated(path: pathlib.Path, chosen: columns.Chosen) -> bool:
+    """Whether the times are dates, by the first row; numbers if there is none."""
+    chunk = next(text.chunks(path, csv_separator=separator_of(path), chunk_bytes=1 << 16))
+    records = delimited.records(chunk, separator=separator_of(path), quoted=True)
+    names = [name.strip() for name in next(records).values]
+    first = dict(zip(names, next(records, delimited.Record(0, 0, [])).values, strict=False))
+    dated = times.is_date(first.get(chosen.time or "", ""))
+    if dated and chosen.time in chosen.numeric:
+        raise InputError(
+            f"Column {chosen.time!r} holds dates, and a numeric column holds numbers; give --time_fields for what dates tell."
+        )
+    if first:
+        chosen.refuse_time_unit("dates" if dated else "numbers")
+    return dated
+
+
 def _read_header(chunk: text.Chunk) -> tuple[delimited.Record, list[str]]:
     """The first record of a chunk, and its values as names."""
     separator = separator_of(chunk.path)
@@ -83,23 +106,32 @@ def _cut_header(
     return header, below
 
 
-def _parts(path: pathlib.Path, *, chosen: columns.Chosen) -> Iterator[formats.Part]:
-    kinds = {
-        chosen.label: "signed_label",
-        **dict.fromkeys(chosen.numeric, "number"),
-        **({chosen.time: "time"} if chosen.time else {}),
-    }
-    kinds = {**dict.fromkeys(chosen.names, "text"), **kinds}
+def _parts(
+    path: pathlib.Path, *, chosen: columns.Chosen, dated: bool
+) -> Iterator[formats.Part]:
+    kinds = dict.fromkeys(chosen.names, "text")
+    kinds |= dict.fromkeys(chosen.numeric, "number")
+    if chosen.weight:
+        kinds[chosen.weight] = "number"
+    if chosen.time and not dated:
+        kinds[chosen.time] = "time"
     for header, chunk in header_and_rows(path, kinds):
         yield formats.Part(
-            functools.partial(_parse, chunk, header, chosen), chunk.taken
+            functools.partial(_parse, chunk, header, chosen, dated), chunk.taken
         )
 
 
 def _parse(
-    chunk: text.Chunk, header: dict[str, str], chosen: columns.Chosen
+    chunk: text.Chunk, header: dict[str, str], chosen: columns.Chosen, dated: bool
 ) -> pl.DataFrame:
-    frame = delimited.parse(
-        chunk, header, separator=separator_of(chunk.path), quoted=True
-    )
-    return chosen.select(frame)
+    separator = separator_of(chunk.path)
+    frame = delimited.parse(chunk, header, separator=separator, quoted=True)
+    refuse = refusals.in_chunk(chunk, tuple(header), separator=separator, quoted=True)
+    wall = None
+    if dated:
+        order, wall = times.of_text(frame[chosen.time], refuse)
+        frame = frame.with_columns(order.alias(chosen.time))
+    elif chosen.time_fields:
+        unit = chosen.time_unit or ""
+        wall = times.wall_of_numbers(frame[chosen.time], unit, refuse)
+    return chosen.select(frame, refuse, wall)

@@ -24,18 +24,15 @@ KINDS = {
     "time": pl.Float64,
     "whole": pl.Int64,
     "label": pl.Float64,
-    "signed_label": pl.Float64,
     "unused": pl.String,
 }
 """What a column may hold: a time is a number and not missing, a whole number is of 0 or more
-and not missing, a label is 0 or 1, a signed label may be -1 for 0.
+and not missing, a label is 0 or 1.
 
 Times of a chunk that are all whole become Int64, which tells nanoseconds apart. Others are
 Float64, and below 2^53, from where on it does not tell whole numbers apart."""
 
 _EXACT = 2**53
-
-_LABELS = {"label": (0.0, 1.0), "signed_label": (-1.0, 0.0, 1.0)}
 
 _NUMBER = re.compile(
     r"[ \t]*([-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|[-+]?nan)", re.IGNORECASE | re.ASCII
@@ -215,8 +212,8 @@ def _read(
 def _is_sound(frame: pl.DataFrame, columns: Mapping[str, str]) -> bool:
     tests = []
     for name, kind in columns.items():
-        if kind in _LABELS:
-            tests.append(pl.col(name).is_in(_LABELS[kind]).fill_null(False).all())
+        if kind == "label":
+            tests.append(pl.col(name).is_in([0.0, 1.0]).fill_null(False).all())
         elif kind == "number":
             tests.append(~pl.col(name).is_infinite().any())
         elif kind == "time":
@@ -237,7 +234,7 @@ def _finish(
     finished = []
     for name, kind in columns.items():
         column = pl.col(name)
-        if kind in _LABELS:
+        if kind == "label":
             column = (column > 0).cast(pl.Float32)
         elif kind == "text" and not whole_text:
             column = missing.without_missing(column)
@@ -279,10 +276,10 @@ def _is_int64(value: str) -> bool:
 def _check(place: str, name: str, kind: str, value: str) -> None:
     number = float(value) if _NUMBER.fullmatch(value) else math.inf
     expected = ""
-    if kind in _LABELS and number not in _LABELS[kind]:
-        expected = " or ".join(f"{label:.0f}" for label in _LABELS[kind])
+    if kind == "label" and number not in (0.0, 1.0):
+        expected = "0 or 1"
     if kind == "time" and not (abs(number) < _EXACT or _is_int64(value)):
-        expected = "a time, a number"
+        expected = "a time, a number, or in all rows a date such as 2024-01-31"
     if kind == "number" and value.strip(" \t") and math.isinf(number):
         expected = "a finite number"
     if kind == "whole" and not (_WHOLE.fullmatch(value) and 0 <= int(value) < 1 << 63):

@@ -1,4 +1,4 @@
-"""LibFM's format: a label, -1 or 0 or 1, then `id:value` for each feature of a row.
+"""LibFM's format: a label, then `id:value` for each feature of a row.
 
 Which field a feature belongs to is told by its position, if all rows have the same
 number of features, or by its id: `field_sizes` a, b, ... means that ids 0 to a - 1 are
@@ -19,14 +19,15 @@ import numpy as np
 import polars as pl
 
 from afm_jax.data import formats
-from afm_jax.data.formats import columns, delimited, joins, text
+from afm_jax.data.formats import columns, delimited, joins, labels, refusals, text
+from afm_jax.data.formats.labels import Labels
 from afm_jax.errors import InputError
 
 _LABEL = "1 is 1; -1 and 0 are 0"
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 _ID = re.compile(r"\+?\d+", re.ASCII)
 
-OPTIONS: tuple[str, ...] = ("field_sizes", "field_names")
+OPTIONS: tuple[str, ...] = ("field_sizes", "field_names", *labels.OPTIONS)
 
 
 def open_reader(
@@ -34,7 +35,8 @@ def open_reader(
 ) -> formats.Reader:
     """The reader; without `field_sizes`, the first row tells the number of fields.
 
-    Options: field_sizes (numbers of ids), field_names (tuple, or None for field_0, ...).
+    Options: field_sizes (numbers of ids), field_names (tuple, or None for field_0, ...),
+    and the rule for labels.
 
     Raises:
         InputError: a first row without features, other names than fields, or a name that polars takes for a pattern.
@@ -53,15 +55,19 @@ def open_reader(
     columns.refuse_patterns(names)
     kind = "multi_valued" if sizes else "categorical"
     fields = tuple(formats.Column(name, kind) for name in names)
-    layout = formats.Layout(_LABEL, fields)
+    rule = Labels.of(options)
+    told = rule.told("the label", by_default=_LABEL)
+    layout = formats.Layout(told, fields, label_kind=rule.kind)
+    parse = functools.partial(_by_position, rule=rule, names=names)
     if sizes:
-        parse = functools.partial(_by_range, names=names, sizes=sizes)
-        return formats.Reader(layout, functools.partial(_parts, parse=parse))
-    return formats.Reader(
-        layout,
-        functools.partial(_parts, parse=functools.partial(_by_position, names=names)),
-        check=functools.partial(_check_positions, paths=paths),
-    )
+        parse = functools.partial(_by_range, rule=rule, names=names, sizes=sizes)
+
+    def check(texts: Mapping[str, pl.Series]) -> None:
+        rule.check()
+        if not sizes:
+            _check_positions(texts, paths=paths)
+
+    return formats.Reader(layout, functools.partial(_parts, parse=parse), check=check)
 
 
 def _features_of_first_row(path: pathlib.Path) -> int:
@@ -87,11 +93,14 @@ def _single_blanks(chunk: text.Chunk) -> text.Chunk:
     return chunk
 
 
-def _by_position(chunk: text.Chunk, names: Sequence[str]) -> pl.DataFrame:
+def _by_position(
+    chunk: text.Chunk, names: Sequence[str], rule: Labels | None = None
+) -> pl.DataFrame:
+    """The rows of a chunk, with labels if there is a rule for them."""
     chunk = _single_blanks(chunk)
     frame = delimited.parse(
         chunk,
-        {formats.LABEL: "signed_label", **dict.fromkeys(names, "text")},
+        dict.fromkeys((formats.LABEL, *names), "text"),
         separator=" ",
         told=f"label and {len(names)} features; where rows differ in length, --field_sizes tells the fields",
     )
@@ -107,10 +116,12 @@ def _by_position(chunk: text.Chunk, names: Sequence[str]) -> pl.DataFrame:
     other_forms = (pl.all() < "1") & (pl.all() != "0")  # 07 and +7, to be read as 7
     if ids.select(pl.any_horizontal(other_forms.any())).item():
         ids = numbers.cast(pl.String)
-    frame = ids.insert_column(0, frame[formats.LABEL])
+    if rule is not None:
+        refuse = refusals.in_chunk(chunk, frame.columns, separator=" ")
+        ids.insert_column(0, rule.read(frame[formats.LABEL], refuse))
     if values.select(pl.all_horizontal((pl.all() == 1).all())).item():
-        return frame
-    return frame.hstack([values[name].alias(formats.VALUES + name) for name in names])
+        return ids
+    return ids.hstack([values[name].alias(formats.VALUES + name) for name in names])
 
 
 def _part(name: str, part: str) -> pl.Expr:
@@ -147,12 +158,14 @@ def _check_positions(
 
 
 def _by_range(
-    chunk: text.Chunk, names: Sequence[str], sizes: Sequence[int]
+    chunk: text.Chunk, names: Sequence[str], sizes: Sequence[int], rule: Labels
 ) -> pl.DataFrame:
     chunk = _single_blanks(chunk)
     lines = pl.Series(delimited.decode(chunk).removesuffix("\n").split("\n"))
     rows = lines.to_frame("line").select(
-        pl.col("line").str.splitn(" ", 2).struct.rename_fields(["label", "features"])
+        pl.col("line")
+        .str.splitn(" ", 2)
+        .struct.rename_fields([formats.LABEL, "features"])
     )
     rows = rows.unnest("line").with_row_index("row")
     tokens = (
@@ -169,19 +182,19 @@ def _by_range(
         )
         .collect()
     )
-    labels = rows["label"].cast(pl.Float32, strict=False)
+    refuse = refusals.in_chunk(chunk, [formats.LABEL], separator=" ")
+    label = rule.read(rows[formats.LABEL], refuse)
     ends = list(itertools.accumulate(sizes))
     if (
         tokens["number"].has_nulls()
         or not tokens["value"].is_finite().fill_null(False).all()
-        or not labels.is_in([-1.0, 0.0, 1.0]).fill_null(False).all()
         or (tokens["number"] >= ends[-1]).any()
         or _holds_twice(tokens)
     ):
         _explain(chunk, ends[-1])
     field = np.searchsorted(ends, tokens["number"].to_numpy(), side="right")
     tokens = tokens.with_columns(pl.Series("field", field))
-    frame = rows.select("row", (labels > 0).cast(pl.Float32).alias(formats.LABEL))
+    frame = rows.select("row", label)
     plain = (tokens["value"] == 1).all()
     for index, name in enumerate(names):
         lists = (
@@ -205,15 +218,11 @@ def _holds_twice(tokens: pl.DataFrame) -> bool:
 
 
 def _explain(chunk: text.Chunk, limit: int = 1 << 64) -> NoReturn:
-    """Raises an InputError that names the first bad label or feature."""
+    """Raises an InputError that names the first bad feature."""
     lines = chunk.text.decode().removesuffix("\n").split("\n")
     for line, row in enumerate(lines, chunk.first_line):
-        label, *tokens = row.split(" ")
+        _, *tokens = row.split(" ")
         where = f"{chunk.path} line {line}"
-        if not _NUMBER.fullmatch(label) or float(label) not in (-1, 0, 1):
-            raise InputError(
-                f"{where}: the label is {text.shown(label)}, expected -1, 0 or 1."
-            )
         seen = set()
         for token in tokens:
             number, _, value = token.partition(":")

@@ -1,26 +1,25 @@
 """Parquet files: any columns, named by the user.
 
-A multi-valued column is a list, of any or a fixed size, or text cut at the separator; a
-label is 0 or 1 (or -1 for 0) or a truth value; NaN and null are missing. A column has one
-type in all files of a source, see `column_types`.
+A multi-valued column is a list, of any or a fixed size, or text cut at the separator; NaN
+and null are missing. A column has one type in all files of a source, see `column_types`.
 """
 
 import contextlib
 import functools
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
 from afm_jax.data import formats
-from afm_jax.data.formats import column_types, columns
+from afm_jax.data.formats import column_types, columns, times
+from afm_jax.data.formats.refusals import Refuse
 from afm_jax.errors import InputError
 
 _BATCH_ROWS = 65536
 
 _Types = Mapping[str, column_types.ColumnType]
-_Refuse = Callable[[pl.Series, pl.Series, str], None]
 
 OPTIONS: tuple[str, ...] = columns.OPTIONS
 
@@ -37,8 +36,8 @@ def open_reader(
             parquet file or lacks a column; or a column has a type, or types in two
             files, that cannot be read.
     """
-    chosen = columns.Chosen.of(options)
     schemas = {path: _schema(path) for path in paths}
+    chosen = columns.Chosen.of(options, schemas[paths[0]].names)
     for path, schema in schemas.items():
         columns.require(str(path), schema.names(), chosen.names)
     types = {
@@ -47,10 +46,15 @@ def open_reader(
         )
         for name, role in chosen.roles
     }
+    if chosen.time:
+        kind = types[chosen.time].clock(bool(chosen.time_fields), chosen.time)
+        chosen.refuse_time_unit(kind)
     return formats.Reader(
         chosen.layout,
         functools.partial(_parts, chosen=chosen, types=types),
+        check=lambda texts: chosen.labels.check(),
         names=lambda path: schemas[path].names(),
+        resolved={"categorical": chosen.categorical},
     )
 
 
@@ -100,22 +104,40 @@ def _parse(
             f"{path}, in the rows from {rows.start + 1} on: {frame.height} rows, expected {len(rows)}; the file is damaged."
         )
     refuse = functools.partial(_refuse, path, rows.start)
-    label = frame[chosen.label].cast(pl.Float64)
-    wrong = ~label.is_in([-1.0, 0.0, 1.0]).fill_null(False)
-    refuse(frame[chosen.label], wrong, "0 or 1")
-    told: list[pl.Series] = [(label > 0).alias(chosen.label)]
+    told: list[pl.Series] = []
+    label, wall = frame[chosen.label], None
+    if not (label.dtype.is_numeric() or label.dtype == pl.Boolean):
+        told.append(_text(label, types[chosen.label], refuse))
     for name in chosen.numeric:
         infinite = frame[name].cast(pl.Float64).is_infinite().fill_null(False)
         refuse(frame[name], infinite, "a finite number")
     if chosen.time:
-        told.append(_time(frame[chosen.time], types[chosen.time], refuse))
+        values, column = frame[chosen.time], types[chosen.time]
+        if "text" in column.forms:
+            order, wall = times.of_text(_text(values, column, refuse), refuse)
+        else:
+            order = _time(values, column, refuse)
+            if chosen.time_fields:
+                wall = _wall(values, order, chosen.time_unit, refuse)
+        told.append(order.alias(chosen.time))
     for name in (*chosen.categorical, *chosen.multi_valued):
         told.append(_text(frame[name], types[name], refuse))
-    return chosen.select(frame.with_columns(told))
+    return chosen.select(frame.with_columns(told), refuse, wall)
+
+
+def _wall(
+    values: pl.Series, order: pl.Series, unit: str | None, refuse: Refuse
+) -> pl.Series:
+    """What the clock of the column's own zone shows, Datetime without a zone."""
+    if unit is not None:
+        return times.wall_of_numbers(order, unit, refuse)
+    if getattr(values.dtype, "time_zone", None) is not None:
+        return values.dt.replace_time_zone(None)
+    return values.cast(pl.Datetime("ms"))
 
 
 def _time(
-    values: pl.Series, column: column_types.ColumnType, refuse: _Refuse
+    values: pl.Series, column: column_types.ColumnType, refuse: Refuse
 ) -> pl.Series:
     none = values.is_null()
     if values.dtype.is_numeric():
@@ -132,7 +154,7 @@ def _time(
 
 
 def _text(
-    values: pl.Series, column: column_types.ColumnType, refuse: _Refuse
+    values: pl.Series, column: column_types.ColumnType, refuse: Refuse
 ) -> pl.Series:
     frame, whole = values.to_frame(), pl.col(values.name)
     if column.another(values.dtype) is not None:

@@ -63,7 +63,9 @@ class Encoding:
             for index, encoder in enumerate(self.by_field)
             if (found := encoder.unseen(block)) is not None
         }
-        return Rows(ids, values, self.dense.encode(block), block.labels), unseen
+        weights = block.weights if block.weights.size else None
+        dense = self.dense.encode(block)
+        return Rows(ids, values, dense, block.labels, weights), unseen
 
     def save_vocabularies(self, folder: pathlib.Path) -> None:
         """Writes the values of every field.

@@ -24,11 +24,17 @@ DEFAULTS: Mapping[str, Any] = {
     "fractions": None,
     "seed": 0,
     "label": None,
+    "positive": None,
+    "positive_from": None,
+    "real_labels": False,
+    "weight": None,
     "categorical": (),
     "numeric": (),
     "multi_valued": (),
     "separator": "|",
     "time": None,
+    "time_fields": (),
+    "time_unit": None,
     "field_sizes": (),
     "field_names": None,
 }
@@ -71,6 +77,7 @@ class RawBuilder(BlockBuilder):
         reader = self.reader.open_reader([file.path for file in files], options)
         if reader.names is not None:
             sources.require_one_table(files, reader.names)
+        options.update(reader.resolved)
         chosen = fields.choose(reader.layout, options)
         self._refuse_idle_options({choice.kind for choice in chosen.values()})
         if "seed" in self.options and options["split"] == "time":
@@ -87,6 +94,8 @@ class RawBuilder(BlockBuilder):
         assigned = splits.assign(
             spilled, options["split"], options["fractions"], options["seed"]
         )
+        if spilled.rows_of_weight_0:
+            _log.info("%d rows have weight 0: left out.", spilled.rows_of_weight_0)
         fitted = encoding.fit(spilled, assigned, chosen, options)
         fitted.save_vocabularies(folder)
         schema = Schema(
@@ -94,6 +103,7 @@ class RawBuilder(BlockBuilder):
             fields=fitted.fields,
             dense=fitted.dense_columns,
             label=reader.layout.label,
+            label_kind=reader.layout.label_kind,
             sources=spilled.checksums,
             options={name: options[name] for name in (*_FOR_ALL, *self.reader.OPTIONS)},
             source_rows=spilled.source_rows,

@@ -26,21 +26,21 @@ OPTIONS = {
         ({"categorical": ("c", "c")}, "'c' is named twice"),
         ({"categorical": ("y",)}, "'y' is named twice"),
         ({"multi_valued": ("n",)}, "'n' is named twice"),
-        ({"time": "y"}, "'y' is the time and the label or a category"),
-        ({"time": "c"}, "'c' is the time and the label or a category"),
-        ({"time": "m"}, "'m' is the time and the label or a category"),
-        ({"categorical": ("*",)}, r"named '\*' cannot be told from a pattern"),
+        ({"time": "y"}, "'y' is the time and the label, the weight or a category"),
+        ({"time": "c"}, "'c' is the time and the label, the weight or a category"),
+        ({"time": "m"}, "'m' is the time and the label, the weight or a category"),
+        ({"numeric": ("*",)}, r"named '\*' cannot be told from a pattern"),
         ({"time": "^t$"}, r"named '\^t\$' cannot be told from a pattern"),
         ({"separator": ""}, "--separator must not be empty"),
     ],
 )
 def test_a_column_has_one_role(change, told):
     with pytest.raises(InputError, match=told):
-        columns.Chosen.of({**OPTIONS, **change})
+        columns.Chosen.of({**OPTIONS, **change}, list)
 
 
 def test_the_time_may_be_a_number_as_well():
-    chosen = columns.Chosen.of({**OPTIONS, "time": "n"})
+    chosen = columns.Chosen.of({**OPTIONS, "time": "n"}, list)
     assert chosen.names == ("y", "c", "n", "m")
     assert chosen.roles[0] == ("y", "label")
     assert {("n", "numeric"), ("n", "time")} < set(chosen.roles)

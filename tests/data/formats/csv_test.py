@@ -147,4 +147,4 @@ def test_columns_must_be_named_once(tmp_path):
         ({"separator": ""}, "--separator"),
     ]:
         with pytest.raises(InputError, match=told):
-            columns.Chosen.of({**OPTIONS, **options})
+            columns.Chosen.of({**OPTIONS, **options}, list)
