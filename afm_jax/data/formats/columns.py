@@ -127,7 +127,9 @@ class Chosen:
                 f"--time_fields: {strange[0]!r} is none of {', '.join(times.FIELDS)}."
             )
         if len(set(self.time_fields)) < len(self.time_fields):
-            raise InputError(f"--time_fields={','.join(self.time_fields)}: one is twice.")
+            raise InputError(
+                f"--time_fields={','.join(self.time_fields)}: one is twice."
+            )
         if self.time_fields and not self.time:
             raise InputError("--time_fields needs --time, the column of times.")
         if self.time_unit and not self.time_fields:

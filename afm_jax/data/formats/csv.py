@@ -71,10 +71,14 @@ def _names(path: pathlib.Path) -> list[str]:
 
 def _is_dated(path: pathlib.Path, chosen: columns.Chosen) -> bool:
     """Whether the times are dates, by the first row; numbers if there is none."""
-    chunk = next(text.chunks(path, csv_separator=separator_of(path), chunk_bytes=1 << 16))
+    chunk = next(
+        text.chunks(path, csv_separator=separator_of(path), chunk_bytes=1 << 16)
+    )
     records = delimited.records(chunk, separator=separator_of(path), quoted=True)
     names = [name.strip() for name in next(records).values]
-    first = dict(zip(names, next(records, delimited.Record(0, 0, [])).values, strict=False))
+    first = dict(
+        zip(names, next(records, delimited.Record(0, 0, [])).values, strict=False)
+    )
     dated = times.is_date(first.get(chosen.time or "", ""))
     if dated and chosen.time in chosen.numeric:
         raise InputError(
@@ -128,10 +132,10 @@ def _parse(
     frame = delimited.parse(chunk, header, separator=separator, quoted=True)
     refuse = refusals.in_chunk(chunk, tuple(header), separator=separator, quoted=True)
     wall = None
-    if dated:
+    if chosen.time and dated:
         order, wall = times.of_text(frame[chosen.time], refuse)
         frame = frame.with_columns(order.alias(chosen.time))
-    elif chosen.time_fields:
+    elif chosen.time and chosen.time_fields:
         unit = chosen.time_unit or ""
         wall = times.wall_of_numbers(frame[chosen.time], unit, refuse)
     return chosen.select(frame, refuse, wall)

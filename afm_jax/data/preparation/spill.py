@@ -72,11 +72,12 @@ class Stored(NamedTuple):
     def load(self) -> Block:
         """The block."""
         with self.path.open("rb") as file:
-            arrays = [np.load(file) for _ in Block._fields[:-1]]
+            times, labels, weights, *others = (np.load(file) for _ in range(6))
             many = []
             while file.read(1):
                 many.append(Many(*(np.load(file) for _ in range(3))))
-        return Block(*arrays, many=tuple(many))
+        numbers, codes, values = others
+        return Block(times, labels, weights, numbers, codes, values, tuple(many))
 
     def load_times(self) -> np.ndarray:
         """The times of the block only."""
