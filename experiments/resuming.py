@@ -1,5 +1,6 @@
 """Going on with a run: the flags that it was trained with, and the command that does it."""
 
+import logging
 import pathlib
 import shlex
 from collections.abc import Iterable
@@ -12,11 +13,16 @@ from afm_jax.training.run.folder import Run
 from experiments import workdirs
 from experiments.cli import program
 
+_log = logging.getLogger(__name__)
+
 
 def take_flags(
     flag_values: flags.FlagValues, names: Iterable[str], workdir: pathlib.Path
 ) -> None:
-    """Gives flags that were not given the values of the run in a folder, if any.
+    """Gives flags that were not given the values of the run in a folder.
+
+    Where there is no run, a log line says that one starts, so that one command serves a
+    job that may be killed and started again.
 
     Args:
         flag_values: the flags, parsed.
@@ -29,6 +35,7 @@ def take_flags(
     """
     run = Run(workdir)
     if not run.exists():
+        _log.info("--resume: there is no run in %s yet; starting one.", workdir)
         return
     saved = read_config(run)
     names = tuple(names)

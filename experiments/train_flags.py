@@ -31,7 +31,7 @@ _string(
 _boolean(
     "resume",
     False,
-    "Go on with the run in --workdir, whose flags hold where none are given, or start one if there is none.",
+    "Go on with the run in --workdir. Flags that are not given are those of the run, and given ones must agree with it. If there is no run yet, start one.",
 )
 _string(
     "init_from",

@@ -95,11 +95,32 @@ def whole(value):
     return int(value)
 
 
-def label(value, *, signed=True):
+def binary_label(value):
     found = number(value, may_miss=False)
-    if found not in ((-1, 0, 1) if signed else (0, 1)):
+    if found not in (0, 1):
         raise Refused
-    return float(found > 0)
+    return found
+
+
+def labels(values):
+    """Labels by the rule that no option changes."""
+    words = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
+    bare = [value.strip() for value in values]
+    found = [
+        words[value.lower()]
+        if value.lower() in words
+        else number(value, may_miss=False)
+        for value in bare
+    ]
+    if any(not (value == -1 or 0 <= value <= 1) for value in found):
+        raise Refused
+    if -1 in found and any(0 < value < 1 for value in found):
+        raise Refused
+    return [float32(max(value, 0.0)) for value in found]
+
+
+def float32(value):
+    return struct.unpack("f", struct.pack("f", value))[0]
 
 
 def word(value):
@@ -114,8 +135,10 @@ def items(value):
 def csv(content, separator):
     rows = columns_of(*csv_rows(content, separator), ("y", "n", "c", "m", "t"))
     return [
-        (label(y), number(n), word(c), items(m), number(t, may_miss=False))
-        for y, n, c, m, t in rows
+        (label, number(n), word(c), items(m), number(t, may_miss=False))
+        for label, (_, n, c, m, t) in zip(
+            labels(row[0] for row in rows), rows, strict=True
+        )
     ]
 
 
@@ -124,7 +147,7 @@ def criteo(content):
     if any(len(row) != 40 for row in rows):
         raise Refused
     return [
-        (label(row[0], signed=False), *map(number, row[1:14]), *map(word, row[14:]))
+        (binary_label(row[0]), *map(number, row[1:14]), *map(word, row[14:]))
         for row in rows
     ]
 
@@ -133,7 +156,7 @@ def avazu(content):
     rows = columns_of(*csv_rows(content, ","), ("click", "hour", *AVAZU))
     return [
         (
-            label(y, signed=False),
+            binary_label(y),
             *_calendar(whole(hour)),
             *map(word, words),
             whole(hour),
@@ -162,12 +185,12 @@ def _libfm(content):
                 raise Refused
             if " " in found[2] or abs(number(found[2], may_miss=False)) > 3.4028235e38:
                 raise Refused
-            value = struct.unpack("f", struct.pack("f", float(found[2])))[0]
-            features.append((int(found[1]), value))
+            features.append((int(found[1]), float32(float(found[2]))))
         if first.startswith(" "):
             raise Refused
-        rows.append((label(first), features))
-    return rows
+        rows.append((first, features))
+    found = labels(label for label, _ in rows)
+    return [(y, features) for y, (_, features) in zip(found, rows, strict=True)]
 
 
 def libfm_by_position(content):
@@ -249,7 +272,7 @@ def _cells(line, separator, count):
 
 
 def _flag(value):
-    return label(value, signed=False)
+    return binary_label(value)
 
 
 def _add(table, key, row):

@@ -9,7 +9,7 @@ import math
 import polars as pl
 
 from afm_jax.data import formats
-from afm_jax.data.formats import column_types, text
+from afm_jax.data.formats import column_types, missing, text
 from afm_jax.data.formats.refusals import Refuse
 from afm_jax.errors import InputError
 
@@ -111,25 +111,20 @@ class Labels:
         """To be called once all rows are read.
 
         Raises:
-            InputError: no row is the positive one, or labels of -1 stand beside
-                probabilities.
+            InputError: no row is the positive one.
         """
         if self.positive is not None and "positive" not in self._met:
             others = ", ".join(map(text.shown, sorted(self._others)))
             raise InputError(
                 f"--positive={self.positive}: no row has this label; there are {others}."
             )
-        if {"-1", "probability"} <= self._met:
-            raise InputError(
-                "Some labels are -1 and others lie between 0 and 1; expected -1 and 1, or probabilities. Give --real_labels to take them as real numbers."
-            )
 
     def _equal(self, values: pl.Series, refuse: Refuse) -> pl.Series:
         positive = self.positive or ""
         expression = column_types.text(pl.col(values.name), values.dtype)
-        texts = values.to_frame().select(expression).to_series().str.strip_chars()
-        there = (texts != "").fill_null(False)
-        refuse(values, ~there, f"a label, {text.shown(positive)} or another")
+        stripped = missing.without_missing(expression.str.strip_chars())
+        texts = values.to_frame().select(stripped).to_series()
+        refuse(values, texts.is_null(), f"a label, {text.shown(positive)} or another")
         if values.dtype == pl.Boolean:
             positive = positive.lower()
         equal = texts == positive
@@ -158,10 +153,12 @@ class Labels:
             "0 or 1, or a probability; --positive, --positive_from and --real_labels take other labels",
         )
         labels = (numbers.clip(lower_bound=0) + 0.0).cast(pl.Float32)  # No -0.
-        if minus.any():
-            self._met.add("-1")
-        if ((labels > 0) & (labels < 1)).any():
-            self._met.add("probability")
+        between = (labels > 0) & (labels < 1)
+        here = {"-1": minus, "a probability": between}
+        self._met.update(name for name, rows in here.items() if rows.any())
+        if here.keys() <= self._met:
+            alike = "labels of one kind, -1 and 1 or probabilities, and both occur; --real_labels takes them as numbers"
+            refuse(values, minus | between, alike)
         return labels
 
 

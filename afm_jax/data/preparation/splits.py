@@ -161,7 +161,7 @@ def _leave_out_weight_0(spill: Spill, assigned: Sequence[np.ndarray]) -> None:
     for split, there, left in zip(SPLITS, before, after, strict=True):
         if there and not left:
             raise InputError(
-                f"All {there} rows of the {split} split have weight 0; expected some of another weight."
+                f"All {there} rows of the {split} split have weight 0; expected some rows that --weight counts."
             )
 
 

@@ -55,7 +55,10 @@ def test_quotes_are_part_of_the_value_where_none_are_expected():
         (b"yes\t2\tx\t3", "the label is 'yes', expected 0 or 1."),
         (b"1\ttwo\tx\t3", "n is 'two', expected a finite number."),
         (b"1\tinf\tx\t3", "n is 'inf', expected a finite number."),
-        (b"1\t2\tx\t", "t is '', expected a time, a number, or in all rows a date such as 2024-01-31."),
+        (
+            b"1\t2\tx\t",
+            "t is '', expected a time, a number, or in all rows a date such as 2024-01-31.",
+        ),
         (b"1\t2\t\xff\t3", "byte 0xff is not UTF-8; expected UTF-8 text."),
     ],
 )

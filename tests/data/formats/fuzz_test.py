@@ -28,7 +28,7 @@ CHOSEN = {
     **{"label": "y", "categorical": ("c",), "numeric": ("n",), "separator": "|"},
     **{"multi_valued": ("m",), "time": "t"},
 }
-LABELS = st.sampled_from(["0", "1", "1.0", "-1"])
+LABELS = st.sampled_from(["0", "1", "1.0", "-1", "True", "no", ".5", "0.25"])
 WORDS = st.sampled_from(
     ["", "a", "bb", "nan", "Nan", "null", "é", 'x"', "7", "3.0", " "]
 )
