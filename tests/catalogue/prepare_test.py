@@ -203,6 +203,7 @@ def test_the_command_prepares_a_file_and_tells_a_mistake(tmp_path, capsys):
         "rows": {"train": 24, "validation": 3, "test": 3},
         "fields": 26,
         "vocab_size": 26 * 3,
+        "labels": "0 or 1",
         "data_dir": str(tmp_path / "data"),
     }
     assert run(bad, tmp_path / "data", *flags[1:], "--name=other") == 2
