@@ -19,7 +19,7 @@ from typing import Any
 
 from afm_jax.data.store import writer
 from afm_jax.errors import InputError, install
-from afm_jax.features import LABEL_KINDS
+from afm_jax.label_kinds import LABEL_KINDS
 from data.prepare_flags import DATASETS, FLAGS, NUMBERS, OPTIONS
 from experiments.cli import program
 from experiments.cli.progress import show_stages

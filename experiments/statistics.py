@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from afm_jax.features import narrowest_kind
+from afm_jax.label_kinds import narrowest_kind
 from afm_jax.ops import metrics
 
 LEVEL = 0.05

@@ -8,6 +8,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 BELOW = (
     "afm_jax.errors",
     "afm_jax.files",
+    "afm_jax.label_kinds",
     "afm_jax.features",
     "afm_jax.hyperparameters",
     "afm_jax.settings",
@@ -24,7 +25,8 @@ LINES = (
         "afm_jax.api",
         "experiments",
     ),
-    (*BELOW, "afm_jax.data", "afm_jax.inference"),
+    (*BELOW, "afm_jax.data", "afm_jax.inference", "afm_jax.api", "experiments"),
+    ("afm_jax.training", "afm_jax.api", "afm_jax.__init__"),
     (*BELOW, "afm_jax.data", "experiments.cli", "data"),
     ("afm_jax.data", "experiments.cli", "experiments"),
 )

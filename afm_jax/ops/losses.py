@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from afm_jax import errors, settings
-from afm_jax.features import LABEL_KINDS, narrowest_kind
+from afm_jax.label_kinds import LABEL_KINDS, narrowest_kind
 
 Function = Callable[..., jax.Array]
 
@@ -124,7 +124,7 @@ class Loss:
         name: its name.
         function: (logits [B], labels [B]) -> losses [B]; arguments with a default are
             numbers that a user may set.
-        label_kinds: the kinds of labels that it is for, of `features.LABEL_KINDS`.
+        label_kinds: the kinds of labels that it is for, of `label_kinds.LABEL_KINDS`.
         probabilities: whether a prediction is a probability, of which log loss and
             calibration can be measured.
         predict: logits -> predictions, float64 NumPy.

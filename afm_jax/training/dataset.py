@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from afm_jax.errors import InputError
-from afm_jax.features import LABEL_KINDS, Schema, holds
+from afm_jax.features import Schema
+from afm_jax.label_kinds import LABEL_KINDS, holds
 from afm_jax.ops import losses
 from afm_jax.ops.losses import Loss
 from afm_jax.training.feed import Batches

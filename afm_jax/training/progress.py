@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from afm_jax.errors import InputError, check_one_of
-from afm_jax.features import LABEL_KINDS
+from afm_jax.label_kinds import LABEL_KINDS
 from afm_jax.ops import metrics as metrics_table
 from afm_jax.ops.losses import Loss
 
@@ -68,7 +68,7 @@ class Options:
         Args:
             loss: the loss to train with.
             groups: whether the validation rows are in groups.
-            label_kind: what the labels are, of `features.LABEL_KINDS`.
+            label_kind: what the labels are, of `label_kinds.LABEL_KINDS`.
         """
         metric = metrics_table.METRICS[self.monitor]
         if metric.needs_probabilities and not loss.probabilities:

@@ -3,7 +3,7 @@
 import pytest
 
 from afm_jax.errors import InputError
-from afm_jax.features import LABEL_KINDS
+from afm_jax.label_kinds import LABEL_KINDS
 from afm_jax.ops import losses
 from afm_jax.training.progress import Options, Progress
 

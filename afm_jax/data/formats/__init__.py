@@ -53,7 +53,7 @@ class Layout:
         label: in words, which rows have label 1.
         columns: the feature columns, in order.
         order: TIME, FILE, or None if the order of the rows in time is not known.
-        label_kind: what labels are for sure, of `features.LABEL_KINDS`.
+        label_kind: what labels are for sure, of `label_kinds.LABEL_KINDS`.
     """
 
     label: str

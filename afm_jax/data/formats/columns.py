@@ -28,11 +28,12 @@ class Chosen:
     """Names of the columns to use; OPTIONS says which.
 
     Attributes:
-        label: the column of the labels.
+        label: the column of the labels; '' for rows without.
         categorical: the columns of categories.
         numeric: the columns of numbers.
         multi_valued: the columns with any number of values.
-        separator: stands between the values of a multi-valued column that is text.
+        separators: what stands between the values of each multi-valued column, if it is
+            text.
         time: a column to order the rows by, or None.
         labels: what the values of the label column mean.
         weight: the column of the rows' weights, or None.
@@ -44,12 +45,12 @@ class Chosen:
     categorical: tuple[str, ...]
     numeric: tuple[str, ...]
     multi_valued: tuple[str, ...]
-    separator: str
+    separators: tuple[str, ...]
     time: str | None
-    labels: Labels
-    weight: str | None
-    time_fields: tuple[str, ...]
-    time_unit: str | None
+    labels: Labels = dataclasses.field(default_factory=Labels)
+    weight: str | None = None
+    time_fields: tuple[str, ...] = ()
+    time_unit: str | None = None
 
     @classmethod
     def of(
@@ -72,7 +73,7 @@ class Chosen:
             categorical=tuple(options["categorical"]),
             numeric=tuple(options["numeric"]),
             multi_valued=tuple(options["multi_valued"]),
-            separator=options["separator"],
+            separators=separators(options["multi_valued"], options),
             time=options["time"],
             labels=Labels.of(options),
             weight=options.get("weight"),
@@ -84,7 +85,7 @@ class Chosen:
         chosen._check_roles()
         chosen._check_time()
         refuse_patterns(chosen.names)
-        if not chosen.separator:
+        if not all(chosen.separators):
             raise InputError("--separator must not be empty.")
         return chosen
 
@@ -154,7 +155,7 @@ class Chosen:
     @property
     def roles(self) -> tuple[tuple[str, str], ...]:
         """Name and role of all columns needed; a time that is a feature is there twice."""
-        roles = [(self.label, "label")]
+        roles = [(self.label, "label")] if self.label else []
         if self.weight:
             roles.append((self.weight, "weight"))
         for role in ("categorical", "numeric", "multi_valued"):
@@ -169,7 +170,7 @@ class Chosen:
     @property
     def names_of_time_fields(self) -> tuple[str, ...]:
         """The names of the fields that the time gives."""
-        return tuple(f"{self.time}_{name}" for name in self.time_fields)
+        return names_of_time_fields(self.time, self.time_fields)
 
     @property
     def layout(self) -> formats.Layout:
@@ -203,10 +204,10 @@ class Chosen:
             InputError: as `refuse`.
         """
         lists = []
-        for name in self.multi_valued:
+        for name, separator in zip(self.multi_valued, self.separators, strict=True):
             items = pl.col(name)
             if not isinstance(frame.schema[name], pl.List):
-                items = items.str.split(self.separator)
+                items = items.str.split(separator)
             there = missing.without_missing(pl.element()).drop_nulls()
             lists.append(items.list.eval(there))
         derived = () if wall is None else times.fields(wall, self.time_fields)
@@ -218,8 +219,12 @@ class Chosen:
             more.append(frame[self.time].alias(formats.TIME))
         if self.weight:
             more.append(_weights(frame[self.weight], refuse).alias(formats.WEIGHT))
+        label = []
+        if self.label:
+            found = self.labels.read(frame[self.label], refuse)
+            label.append(found.alias(formats.LABEL))
         return frame.select(
-            self.labels.read(frame[self.label], refuse).alias(formats.LABEL),
+            *label,
             *(pl.col(name).cast(pl.Float64) for name in self.numeric),
             *(missing.without_missing(pl.col(name)) for name in self.categorical),
             *lists,
@@ -232,6 +237,23 @@ def _weights(values: pl.Series, refuse: Refuse) -> pl.Series:
     there = numbers.is_between(0, labels.LARGEST).fill_null(False)
     refuse(values, ~there, "a weight, a finite number of 0 or more")
     return numbers.cast(pl.Float32)
+
+
+def names_of_time_fields(time: str | None, fields: Sequence[str]) -> tuple[str, ...]:
+    """The names of fields of `times.FIELDS` that a column of times gives."""
+    return tuple(f"{time}_{field}" for field in fields)
+
+
+def separators(names: Sequence[str], options: formats.Options) -> tuple[str, ...]:
+    """The separators of multi-valued columns of these names.
+
+    The option 'separator' is one for all, or as many as 'multi_valued' has names.
+    """
+    given = options.get("separator", "|")
+    if isinstance(given, str):
+        return (given,) * len(names)
+    by_name = dict(zip(options["multi_valued"], given, strict=True))
+    return tuple(by_name[name] for name in names)
 
 
 def refuse_patterns(names: Sequence[str]) -> None:

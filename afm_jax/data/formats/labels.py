@@ -66,7 +66,7 @@ class Labels:
 
     @property
     def kind(self) -> str:
-        """The narrowest kind of `features.LABEL_KINDS` that the rule alone promises."""
+        """The narrowest kind of `label_kinds.LABEL_KINDS` that the rule alone promises."""
         return "real" if self.real else "binary"
 
     def told(self, name: str, *, by_default: str | None = None) -> str:

@@ -46,9 +46,6 @@ def open_reader(
         )
         for name, role in chosen.roles
     }
-    if chosen.time:
-        kind = types[chosen.time].clock(bool(chosen.time_fields), chosen.time)
-        chosen.refuse_time_unit(kind)
     return formats.Reader(
         chosen.layout,
         functools.partial(_parts, chosen=chosen, types=types),
@@ -103,26 +100,60 @@ def _parse(
         raise InputError(
             f"{path}, in the rows from {rows.start + 1} on: {frame.height} rows, expected {len(rows)}; the file is damaged."
         )
-    refuse = functools.partial(_refuse, path, rows.start)
+    return typed(frame, chosen, types, where=str(path), start=rows.start)
+
+
+def typed(
+    frame: pl.DataFrame,
+    chosen: columns.Chosen,
+    types: _Types,
+    *,
+    where: str,
+    start: int = 0,
+) -> pl.DataFrame:
+    """The frame of a layout, of a frame whose columns have types.
+
+    Args:
+        frame: with the columns of `chosen`.
+        chosen: the columns.
+        types: of the columns in all frames of the source.
+        where: what the frame is, for errors.
+        start: rows before the frame's first, for errors.
+
+    Raises:
+        InputError: a value that its column cannot have; the error names its row, from 1.
+    """
+    refuse = functools.partial(_refuse, where, start)
     told: list[pl.Series] = []
-    label, wall = frame[chosen.label], None
-    if not (label.dtype.is_numeric() or label.dtype == pl.Boolean):
-        told.append(_text(label, types[chosen.label], refuse))
+    if chosen.label:
+        label = frame[chosen.label]
+        if not (label.dtype.is_numeric() or label.dtype == pl.Boolean):
+            told.append(_text(label, types[chosen.label], refuse))
     for name in chosen.numeric:
         infinite = frame[name].cast(pl.Float64).is_infinite().fill_null(False)
         refuse(frame[name], infinite, "a finite number")
+    wall = None
     if chosen.time:
-        values, column = frame[chosen.time], types[chosen.time]
-        if "text" in column.forms:
-            order, wall = times.of_text(_text(values, column, refuse), refuse)
-        else:
-            order = _time(values, column, refuse)
-            if chosen.time_fields:
-                wall = _wall(values, order, chosen.time_unit, refuse)
+        order, wall = _times(frame[chosen.time], chosen, types[chosen.time], refuse)
         told.append(order.alias(chosen.time))
     for name in (*chosen.categorical, *chosen.multi_valued):
         told.append(_text(frame[name], types[name], refuse))
     return chosen.select(frame.with_columns(told), refuse, wall)
+
+
+def _times(
+    values: pl.Series,
+    chosen: columns.Chosen,
+    column: column_types.ColumnType,
+    refuse: Refuse,
+) -> times.Times:
+    chosen.refuse_time_unit(column.clock(bool(chosen.time_fields), values.name))
+    if "text" in column.forms:
+        return times.of_text(_text(values, column, refuse), refuse)
+    order = _time(values, column, refuse)
+    if not chosen.time_fields:
+        return times.Times(order, None)
+    return times.Times(order, _wall(values, order, chosen.time_unit, refuse))
 
 
 def _wall(
@@ -178,12 +209,12 @@ def _is_no_text(value: Any) -> bool:
 
 
 def _refuse(
-    path: pathlib.Path, start: int, values: pl.Series, wrong: pl.Series, expected: str
+    where: str, start: int, values: pl.Series, wrong: pl.Series, expected: str
 ) -> None:
     """Raises an InputError that names the first row that is wrong."""
     if wrong.any():
         row = int(wrong.arg_max() or 0)
         found = column_types.shortened(repr(values.slice(row, 1).to_list()[0]))
         raise InputError(
-            f"{path} row {start + row + 1}: {values.name} is {found}, expected {expected}."
+            f"{where} row {start + row + 1}: {values.name} is {found}, expected {expected}."
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from afm_jax.data import formats, permutation
-from afm_jax.data.preparation.spill import Spill, Stored
+from afm_jax.data.preparation.spill import Held, Spill, Stored
 from afm_jax.data.store.reader import SPLITS
 from afm_jax.errors import InputError
 
@@ -156,7 +156,7 @@ def _leave_out_weight_0(spill: Spill, assigned: Sequence[np.ndarray]) -> None:
     before, after = np.zeros((2, len(SPLITS)), np.int64)
     for block, part in zip(spill.blocks, assigned, strict=True):
         before += np.bincount(part, minlength=len(SPLITS))
-        part[block.load_weights() == 0] = -1
+        part[block.load().weights == 0] = -1
         after += np.bincount(part[part >= 0], minlength=len(SPLITS))
     for split, there, left in zip(SPLITS, before, after, strict=True):
         if there and not left:
@@ -165,7 +165,7 @@ def _leave_out_weight_0(spill: Spill, assigned: Sequence[np.ndarray]) -> None:
             )
 
 
-def _time_positions(blocks: Sequence[Stored]) -> Iterator[np.ndarray]:
+def _time_positions(blocks: Sequence[Stored | Held]) -> Iterator[np.ndarray]:
     found: dict[float, int] = {}
     for block in blocks:
         times, counts = np.unique(block.load_times(), return_counts=True)

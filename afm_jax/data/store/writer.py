@@ -14,14 +14,8 @@ from afm_jax.data.store import arrays, reader, version_1
 from afm_jax.data.store.columns import columns
 from afm_jax.data.store.reader import SPLITS, UnseenValues
 from afm_jax.errors import InputError
-from afm_jax.features import (
-    LABEL_KINDS,
-    MISSING,
-    UNSEEN,
-    Rows,
-    Schema,
-    narrowest_kind,
-)
+from afm_jax.features import MISSING, UNSEEN, Rows, Schema
+from afm_jax.label_kinds import narrowest_kind
 
 _CHECKED_ROWS = 1 << 16
 
@@ -129,8 +123,7 @@ class _Writer:
             file.append(getattr(rows, name))
         self._add_unseen(split, block.unseen, start)
         self.num_rows[split] = start + len(rows.labels)
-        kinds = (self.label_kind, narrowest_kind(rows.labels))
-        self.label_kind = max(kinds, key=list(LABEL_KINDS).index)
+        self.label_kind = narrowest_kind(rows.labels, least=self.label_kind)
         special = self._special.setdefault(split, np.zeros((3, len(self._first)), int))
         special += _count_special(rows, self._first)
         if split == "train":

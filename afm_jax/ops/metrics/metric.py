@@ -12,7 +12,7 @@ class Predicted(NamedTuple):
 
     Attributes:
         logits: real [N].
-        labels: [N], of a kind of `features.LABEL_KINDS`.
+        labels: [N], of a kind of `label_kinds.LABEL_KINDS`.
         predictions: float64 [N], of the loss that the model was trained with: what it
             predicts of each row.
         targets: float64 [N], what the predictions should be.
@@ -43,7 +43,7 @@ class Metric:
         direction: 1 if more is better, -1 if less is better; 0 if neither, so that it
             ranks no models.
         label_kinds: the kinds of labels that it is measured on, of
-            `features.LABEL_KINDS`.
+            `label_kinds.LABEL_KINDS`.
         needs_probabilities: whether it is measured of probabilities only.
         needs_groups: whether it is measured only where rows have groups.
         counts: numbers beside it that say what it is a mean over, by name.
