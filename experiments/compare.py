@@ -225,8 +225,7 @@ def _train_all(
                 jax.clear_caches()  # Of no use to the next run, whatever it is.
                 logits = Run(folder).read_logits(split, num_rows)
             rows = store.schema.rows["train"]
-            config = train.config()
-            loss = runs.loss_of(config)
+            config, loss = train.config(), train.make_loss()
             run = report.Run(folder, seed, config, result, logits, loss, rows)
             compared[entry.name].append(run)
     if failed:

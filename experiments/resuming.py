@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from absl import flags
 
 from afm_jax.errors import InputError
+from afm_jax.ops import losses
 from afm_jax.training.run.config import read_config
 from afm_jax.training.run.folder import Run
 from experiments import own_code, workdirs
@@ -47,6 +48,8 @@ def take_flags(
             continue
         try:
             program.set_flag(flag_values, name, saved[name])
+            if name == "loss" and not own_code.is_own(saved[name]):
+                losses.make(saved[name])
         except InputError as error:
             raise InputError(f"{run.config}: {error}") from None
     workdirs.check_config(workdir, {name: flag_values[name].value for name in names})

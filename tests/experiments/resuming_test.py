@@ -87,7 +87,7 @@ def test_a_run_without_its_config_is_not_gone_on_with(fm_run, tmp_path):
         ("epochs", "many", "--epochs=many: expected a whole number, found 'many'"),
         ("epochs", 10**30, "expected at most"),
         ("epochs", -1, "--epochs=-1"),
-        ("loss", "BCE", "--loss=BCE: value should be one of"),
+        ("loss", "BCE", "Unknown loss 'BCE'; choose from"),
         ("learning_rate", [1], "--learning_rate"),
         ("workers", 3, None),
     ],
