@@ -20,6 +20,7 @@ from typing import Any
 from absl import flags
 
 from afm_jax.data import fields
+from afm_jax.data.formats import dialect
 from afm_jax.data.store import writer
 from afm_jax.errors import InputError, install
 from experiments.cli import program
@@ -31,6 +32,7 @@ DATASETS = {
     "avazu": "data.avazu.avazu_dataset_builder.Builder",
     "movielens_100k": "data.movielens_100k.movielens_100k_dataset_builder.Builder",
     "libfm": "afm_jax.data.preparation.raw_builder.LibfmBuilder",
+    "libffm": "afm_jax.data.preparation.raw_builder.LibffmBuilder",
     "csv": "afm_jax.data.preparation.raw_builder.CsvBuilder",
     "parquet": "afm_jax.data.preparation.raw_builder.ParquetBuilder",
     "synthetic": "data.synthetic.synthetic_dataset_builder.Builder",
@@ -86,19 +88,15 @@ _UPGRADE = flags.DEFINE_bool(
 )
 flags.mark_flag_as_required("data_dir", flag_values=FLAGS)
 
-_ALSO = {
-    "min_count": " If not given, 1, for criteo 10 and for avazu 2, as in the BARS benchmarks x4_001, for synthetic 10.",
-}
-"""What to add to the help of an option, since it depends on the data set."""
+_OF_MIN_COUNT = " If not given, 1, for criteo 10 and for avazu 2, as in the BARS benchmarks x4_001, for synthetic 10."
 
 _OF_THE_PROGRAM = frozenset(FLAGS)
 
 # The options of the preparation, passed on as they are if given.
-for _option in fields.options():
-    _define = (
-        flags.DEFINE_integer if isinstance(_option.default, int) else flags.DEFINE_list
-    )
-    _more = _ALSO.get(_option.name, "")
+_LIKE = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, tuple: flags.DEFINE_list}
+for _option in (*fields.options(), *dialect.OPTIONS):
+    _define = _LIKE.get(type(_option.default), flags.DEFINE_string)
+    _more = _OF_MIN_COUNT if _option.name == "min_count" else ""
     _define(_option.name, None, _option.help + _more, flag_values=FLAGS)
 flags.DEFINE_enum(
     "split",
@@ -161,7 +159,10 @@ flags.DEFINE_list(
     flag_values=FLAGS,
 )
 flags.DEFINE_list(
-    "field_names", None, "For libfm, the names of the fields.", flag_values=FLAGS
+    "field_names",
+    None,
+    "For libfm and libffm, the names of the fields, for libffm in the order of their numbers. If not given, field_ and the field's number.",
+    flag_values=FLAGS,
 )
 
 _OPTIONS = tuple(name for name in FLAGS if name not in _OF_THE_PROGRAM)

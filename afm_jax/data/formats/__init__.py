@@ -28,6 +28,22 @@ VALUES = "\0values "
 """Before a column's name: its values x_i, Float32 or lists of it; all 1 if not there."""
 
 
+class Option(NamedTuple):
+    """An option of a preparation, as a flag and a key of the schema's options.
+
+    Attributes:
+        name: of the option.
+        default: a number, a truth value, a text or None, or () for a list of texts.
+        help: a sentence for those who choose.
+        least: the smallest number that is accepted.
+    """
+
+    name: str
+    default: Any
+    help: str
+    least: int = 0
+
+
 class Column(NamedTuple):
     """A column of features in a frame.
 

@@ -23,6 +23,7 @@ class Chosen:
         multi_valued: the columns with any number of values.
         separator: stands between the values of a multi-valued column that is text.
         time: a column of numbers to order the rows by, or None.
+        na_values: categories, and items of lists, that are missing (see `missing`).
     """
 
     label: str
@@ -31,6 +32,7 @@ class Chosen:
     multi_valued: tuple[str, ...]
     separator: str
     time: str | None
+    na_values: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, options: formats.Options) -> "Chosen":
@@ -49,6 +51,7 @@ class Chosen:
             multi_valued=tuple(options["multi_valued"]),
             separator=options["separator"],
             time=options["time"],
+            na_values=tuple(options.get("na_values", ())),
         )
         names = [*chosen.categorical, *chosen.numeric, *chosen.multi_valued]
         if not names:
@@ -98,20 +101,23 @@ class Chosen:
 
         Categorical columns are text; multi-valued ones are lists of text, or text that
         is cut at the separator. Missing categories become null, missing items are
-        dropped.
+        dropped; see `missing`.
         """
         lists = []
         for name in self.multi_valued:
             items = pl.col(name)
             if not isinstance(frame.schema[name], pl.List):
                 items = items.str.split(self.separator)
-            there = missing.without_missing(pl.element()).drop_nulls()
+            there = missing.without_missing(pl.element(), self.na_values).drop_nulls()
             lists.append(items.list.eval(there))
         time = [pl.col(self.time).alias(formats.TIME)] if self.time else []
         return frame.select(
             pl.col(self.label).cast(pl.Float32).alias(formats.LABEL),
             *(pl.col(name).cast(pl.Float64) for name in self.numeric),
-            *(missing.without_missing(pl.col(name)) for name in self.categorical),
+            *(
+                missing.without_missing(pl.col(name), self.na_values)
+                for name in self.categorical
+            ),
             *lists,
             *time,
         )

@@ -1,7 +1,8 @@
 """Parquet files: any columns, named by the user.
 
 A multi-valued column is a list, of any or a fixed size, or text cut at the separator; a
-label is 0 or 1 (or -1 for 0) or a truth value; NaN and null are missing. A column has one
+label is 0 or 1 (or -1 for 0) or a truth value; NaN and null are missing, and so are
+categories that the option `na_values` names. A column has one
 type in all files of a source, see `column_types`.
 """
 
@@ -22,7 +23,7 @@ _BATCH_ROWS = 65536
 _Types = Mapping[str, column_types.ColumnType]
 _Refuse = Callable[[pl.Series, pl.Series, str], None]
 
-OPTIONS: tuple[str, ...] = columns.OPTIONS
+OPTIONS: tuple[str, ...] = (*columns.OPTIONS, "na_values")
 
 
 def open_reader(

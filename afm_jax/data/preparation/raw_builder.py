@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from afm_jax.data import fields
-from afm_jax.data.formats import csv, libfm, parquet, sources
+from afm_jax.data.formats import csv, dialect, libffm, libfm, parquet, sources
 from afm_jax.data.preparation import encoding, splits
 from afm_jax.data.preparation.builder import BlockBuilder, Encoded
 from afm_jax.data.preparation.spill import spill
@@ -29,6 +29,7 @@ DEFAULTS: Mapping[str, Any] = {
     "multi_valued": (),
     "separator": "|",
     "time": None,
+    **{option.name: option.default for option in dialect.OPTIONS},
     "field_sizes": (),
     "field_names": None,
 }
@@ -155,8 +156,15 @@ class LibfmBuilder(RawBuilder):
     reader = libfm
 
 
+class LibffmBuilder(RawBuilder):
+    """Any files in libFFM's format."""
+
+    name = "libffm"
+    reader = libffm
+
+
 class CsvBuilder(RawBuilder):
-    """Any CSV files with a header."""
+    """Any CSV files."""
 
     name = "csv"
     reader = csv
