@@ -18,9 +18,8 @@ from afm_jax.data.formats import columns, delimited, dialect, records, text
 from afm_jax.data.formats.dialect import Dialect
 from afm_jax.errors import InputError
 
-OPTIONS: tuple[str, ...] = (
-    *columns.OPTIONS,
-    *(option.name for option in dialect.OPTIONS),
+OPTIONS: tuple[str, ...] = tuple(
+    dict.fromkeys([*columns.OPTIONS, *(option.name for option in dialect.OPTIONS)])
 )
 
 _DELIMITERS = ";\t|, "
