@@ -1,8 +1,9 @@
 """Readers: raw files of one format to frames of named columns.
 
 A reader is a module with `open_reader(paths, options) -> Reader` and the names of the
-options it has, `OPTIONS`. It looks at the beginning of the files at most; the rows come part by part, so that memory does not grow
-with the file, and the parts are parsed in parallel.
+options it has, `OPTIONS`. It looks at the beginning of the files, or through them where only
+all rows tell the columns. The rows come part by part, so that memory does not grow with the
+file, and the parts are parsed in parallel.
 """
 
 import dataclasses

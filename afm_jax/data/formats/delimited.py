@@ -1,6 +1,6 @@
-"""Lines of values between separators to a frame, with errors that name the line.
+"""Lines of values between delimiters to a frame, with errors that name the line.
 
-The fast way parses a chunk with polars and only counts separators; a chunk that is not
+The fast way parses a chunk with polars and only counts delimiters; a chunk that is not
 as it should be is gone through line by line, to say what is wrong where.
 """
 

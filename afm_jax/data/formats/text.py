@@ -69,7 +69,7 @@ def chunks(
     Args:
         path: a text file, gzipped or not (its first bytes tell).
         dialect: how it is written. If values may be quoted, line ends in double quotes
-            are part of a value. If it has escapes, its delimiter must be settled.
+            are part of a value.
         chunk_bytes: how many bytes to read at once.
 
     Raises:
