@@ -3,6 +3,7 @@
 from absl import flags
 
 from afm_jax.data import fields
+from afm_jax.data.formats import dialect
 
 DATASETS = {
     "frappe": "data.frappe.frappe_dataset_builder.Builder",
@@ -10,6 +11,7 @@ DATASETS = {
     "avazu": "data.avazu.avazu_dataset_builder.Builder",
     "movielens_100k": "data.movielens_100k.movielens_100k_dataset_builder.Builder",
     "libfm": "afm_jax.data.preparation.raw_builder.LibfmBuilder",
+    "libffm": "afm_jax.data.preparation.raw_builder.LibffmBuilder",
     "csv": "afm_jax.data.preparation.raw_builder.CsvBuilder",
     "parquet": "afm_jax.data.preparation.raw_builder.ParquetBuilder",
     "synthetic": "data.synthetic.synthetic_dataset_builder.Builder",
@@ -74,10 +76,9 @@ _ALSO = {
 _OF_THE_PROGRAM = frozenset(FLAGS)
 
 # The options of the preparation, passed on as they are if given.
-for _option in fields.options():
-    _define = (
-        flags.DEFINE_integer if isinstance(_option.default, int) else flags.DEFINE_list
-    )
+_LIKE = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, tuple: flags.DEFINE_list}
+for _option in (*fields.options(), *dialect.OPTIONS):
+    _define = _LIKE.get(type(_option.default), flags.DEFINE_string)
     _more = _ALSO.get(_option.name, "")
     _define(_option.name, None, _option.help + _more, flag_values=FLAGS)
 flags.DEFINE_enum(
@@ -178,7 +179,10 @@ flags.DEFINE_list(
     flag_values=FLAGS,
 )
 flags.DEFINE_list(
-    "field_names", None, "For libfm, the names of the fields.", flag_values=FLAGS
+    "field_names",
+    None,
+    "For libfm and libffm, the names of the fields, for libffm in the order of their numbers. If not given, field_ and the field's number.",
+    flag_values=FLAGS,
 )
 
 OPTIONS = tuple(name for name in FLAGS if name not in _OF_THE_PROGRAM)

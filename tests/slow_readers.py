@@ -24,25 +24,35 @@ class Refused(Exception):
     """A file that a reader should refuse."""
 
 
-def text(content):
+MARKS = {
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+    b"\xef\xbb\xbf": "utf-8",
+}
+
+
+def text(content, encoding="utf-8"):
     """The text of a file with the line ends of Unix and without blank lines at its end."""
-    if content.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")):
+    marked = next((MARKS[mark] for mark in MARKS if content.startswith(mark)), "")
+    if not encoding.startswith(marked):
         raise Refused
-    content = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
-    lines = content.removesuffix(b"\r").split(b"\n")
-    while lines and not lines[-1].strip():
+    found = _decoded(content, encoding).removeprefix("\ufeff").replace("\r\n", "\n")
+    lines = found.removesuffix("\r").split("\n")
+    while lines and not lines[-1].strip(" \t\n\r\x0b\x0c"):
         lines.pop()
-    content = b"".join(line + b"\n" for line in lines)
-    if not lines or b"\0" in content or b"\n\xef\xbb\xbf" in b"\n" + content:
+    found = "".join(line + "\n" for line in lines)
+    if not lines or "\0" in found or "\n\ufeff" in "\n" + found:
         raise Refused
-    return content
+    return found
 
 
 def lines(content, encoding="utf-8"):
-    content = text(content)
-    if b"\r" in content:
+    found = text(content, encoding)
+    if "\r" in found:
         raise Refused
-    return [_decoded(line, encoding) for line in content.split(b"\n")[:-1]]
+    return found.split("\n")[:-1]
 
 
 def _decoded(data, encoding="utf-8"):
@@ -52,10 +62,10 @@ def _decoded(data, encoding="utf-8"):
         raise Refused from None
 
 
-def csv_rows(content, separator):
+def csv_rows(content, delimiter, *, header=True, encoding="utf-8"):
     """Header and rows by Python's csv."""
-    content = _decoded(text(content))
-    read = functools.partial(python_csv.reader, delimiter=separator, strict=True)
+    content = text(content, encoding)
+    read = functools.partial(python_csv.reader, delimiter=delimiter, strict=True)
     try:
         rows = list(read(io.StringIO(content, newline="")))
         marked = list(read(io.StringIO(content.replace("\r", "\x01"), newline="")))
@@ -64,10 +74,11 @@ def csv_rows(content, separator):
     expected = [[cell.replace("\r", "\x01") for cell in row] for row in rows]
     if marked != expected or [] in rows:  # "\r" outside of quotes; an empty line
         raise Refused
-    header, *rows = rows
-    if any(len(row) != len(header) for row in rows):
+    names = [name.strip() for name in rows.pop(0)] if header else None
+    names = names or [str(place) for place in range(len(rows[0]))]
+    if any(len(row) != len(names) for row in rows):
         raise Refused
-    return [name.strip() for name in header], rows
+    return names, rows
 
 
 def columns_of(header, rows, names):
@@ -132,13 +143,30 @@ def items(value):
     return [part for part in parts if part] if word(value) else None
 
 
-def csv(content, separator):
-    rows = columns_of(*csv_rows(content, separator), ("y", "n", "c", "m", "t"))
+def csv(content, names, *, decimal=".", na_values=(), **written):
+    """The rows of the columns y, n, c, m and t, whatever their names are."""
+
+    def numeral(value):
+        if "." in value and decimal == ",":
+            raise Refused
+        return value.replace(decimal, ".")
+
+    def known(value):
+        return "" if value in na_values else value
+
+    rows = columns_of(*csv_rows(content, **written), names)
+    found = labels(numeral(known(row[0])) for row in rows)
     return [
-        (label, number(n), word(c), items(m), number(t, may_miss=False))
-        for label, (_, n, c, m, t) in zip(
-            labels(row[0] for row in rows), rows, strict=True
+        (
+            y,
+            number(numeral(known(n))),
+            word(known(c)),
+            [item for item in items(known(m)) or () if known(item)]
+            if items(known(m)) is not None
+            else None,
+            number(numeral(known(t)), may_miss=False),
         )
+        for y, (_, n, c, m, t) in zip(found, rows, strict=True)
     ]
 
 
@@ -173,19 +201,23 @@ def _calendar(hour):
     return str(time.hour), str(time.weekday()), str(int(time.weekday() >= 5))
 
 
-def _libfm(content):
-    """Label and a list of (id, value) for each row."""
+def _libfm(content, numbers=1):
+    """Label and a list of (number, ..., value) for each row."""
     rows = []
     for line in lines(content):
         first, *tokens = re.sub("[ \t]+", " ", line).removesuffix(" ").split(" ")
         features = []
         for token in tokens:
-            found = re.fullmatch(r"\+?([0-9]+):([-+.0-9eE]+)", token)
-            if not found or int(found[1]) >= 2**64:
+            *ids, last = token.split(":")
+            if len(ids) != numbers or not re.fullmatch("[-+.0-9eE]+", last):
                 raise Refused
-            if " " in found[2] or abs(number(found[2], may_miss=False)) > 3.4028235e38:
+            if not all(re.fullmatch(r"\+?[0-9]+", id) for id in ids):
                 raise Refused
-            features.append((int(found[1]), float32(float(found[2]))))
+            if max(map(int, ids)) >= 2**64:
+                raise Refused
+            if abs(number(last, may_miss=False)) > 3.4028235e38:
+                raise Refused
+            features.append((*map(int, ids), float32(float(last))))
         if first.startswith(" "):
             raise Refused
         rows.append((first, features))
@@ -229,6 +261,22 @@ def libfm_by_range(content, sizes):
             )
         )
     return rows
+
+
+def libffm(content):
+    rows = _libfm(content, numbers=2)
+    numbers = sorted({field for _, features in rows for field, _, _ in features})
+    if not numbers:
+        raise Refused
+    found = []
+    for y, features in rows:
+        if len({feature[:2] for feature in features}) < len(features):
+            raise Refused
+        of = {number: [f for f in features if f[0] == number] for number in numbers}
+        texts = [[str(id) for _, id, _ in of[number]] or None for number in numbers]
+        values = [[value for _, _, value in of[number]] or None for number in numbers]
+        found.append((y, *texts, *values))
+    return found
 
 
 def movielens_100k(files):

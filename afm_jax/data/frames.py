@@ -49,7 +49,7 @@ def prepare_frames(
         multi_valued: columns of lists; or of text, with the separator of each.
         time: a column of times; with `split="time"` the last rows are held out.
         **options: the options of `data.prepare`: `min_count`, `numeric_as`, `buckets`,
-            `max_slots`, `hash_buckets`, `split`, `fractions`, `seed`, `positive`,
+            `max_slots`, `hash_buckets`, `na_values`, `split`, `fractions`, `seed`, `positive`,
             `positive_from`, `real_labels`, `weight`, `time_fields` and `time_unit`. One
             that says something of a column may be a mapping of columns to values.
 

@@ -17,7 +17,7 @@ from afm_jax.data.preparation.encoding import FrameEncoder
 from afm_jax.data.store.reader import Store, open_store
 from afm_jax.data.store.vocabularies import NO_VOCABULARIES
 from afm_jax.errors import InputError
-from afm_jax.features import MISSING, UNSEEN, Rows
+from afm_jax.features import FIRST, MISSING, UNSEEN, Rows
 
 COLUMNS = {
     "label": "y",
@@ -142,6 +142,17 @@ def test_new_values_are_unseen_and_no_values_are_missing():
     numbers = [column.name for column in store().schema.dense]
     assert found.dense[0, numbers.index("z")] == 1
     assert found.dense[1:, numbers.index("n")].tolist() == [0, 0]
+
+
+def test_categories_that_na_values_name_are_missing_in_new_rows_too():
+    frame = {"y": [1, 0] * 20, "c": ["a", "NA"] * 20, "n": [1.0, 2.0] * 20}
+    columns = {"label": "y", "categorical": ["c"], "numeric": ["n"]}
+    made = prepare_frames(frame, **columns, na_values="NA")
+    (field,) = made.schema.fields
+    assert list(made.vocabularies.tables()["c"].values) == ["a"]
+    found = encoded({"c": ["NA", "a", "NULL"], "n": [1.0] * 3}, made)
+    assert found.ids[:, 0].tolist() == [MISSING, FIRST, UNSEEN]
+    assert field.offset == 0
 
 
 def as_pandas(frame):

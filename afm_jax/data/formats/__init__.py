@@ -1,8 +1,9 @@
 """Readers: raw files of one format to frames of named columns.
 
 A reader is a module with `open_reader(paths, options) -> Reader` and the names of the
-options it has, `OPTIONS`. It looks at the beginning of the files at most; the rows come part by part, so that memory does not grow
-with the file, and the parts are parsed in parallel.
+options it has, `OPTIONS`. It looks at the beginning of the files, or through them where only
+all rows tell the columns. The rows come part by part, so that memory does not grow with the
+file, and the parts are parsed in parallel.
 """
 
 import dataclasses
@@ -30,6 +31,22 @@ FILE = "\0file"
 
 VALUES = "\0values "
 """Before a column's name: its values x_i, Float32 or lists of it; all 1 if not there."""
+
+
+class Option(NamedTuple):
+    """An option of a preparation, as a flag and a key of the schema's options.
+
+    Attributes:
+        name: of the option.
+        default: a number, a truth value, a text or None, or () for a list of texts.
+        help: a sentence for those who choose.
+        least: the smallest number that is accepted.
+    """
+
+    name: str
+    default: Any
+    help: str
+    least: int = 0
 
 
 class Column(NamedTuple):

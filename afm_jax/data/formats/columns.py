@@ -14,7 +14,7 @@ from afm_jax.errors import InputError
 OPTIONS = (
     *("label", *labels.OPTIONS, "weight"),
     *("categorical", "numeric", "multi_valued", "separator"),
-    *("time", "time_fields", "time_unit"),
+    *("time", "time_fields", "time_unit", "na_values"),
 )
 
 ALL = "*"
@@ -39,6 +39,7 @@ class Chosen:
         weight: the column of the rows' weights, or None.
         time_fields: which fields of `times.FIELDS` the time gives.
         time_unit: in which unit of `times.UNITS` times that are numbers count, or None.
+        na_values: categories, and items of lists, that are missing (see `missing`).
     """
 
     label: str
@@ -51,6 +52,7 @@ class Chosen:
     weight: str | None = None
     time_fields: tuple[str, ...] = ()
     time_unit: str | None = None
+    na_values: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -79,6 +81,7 @@ class Chosen:
             weight=options.get("weight"),
             time_fields=tuple(options.get("time_fields") or ()),
             time_unit=options.get("time_unit"),
+            na_values=tuple(options.get("na_values", ())),
         )
         if ALL in chosen.categorical:
             chosen = chosen._with_all(names())
@@ -192,7 +195,7 @@ class Chosen:
 
         Labels are read by their rule, and weights are float32. Categorical columns are
         text; multi-valued ones are lists of text, or text that is cut at the separator.
-        Missing categories become null, missing items are dropped.
+        Missing categories become null, missing items are dropped; see `missing`.
 
         Args:
             frame: all columns needed; the label is text, numbers or truth values, the
@@ -208,7 +211,7 @@ class Chosen:
             items = pl.col(name)
             if not isinstance(frame.schema[name], pl.List):
                 items = items.str.split(separator)
-            there = missing.without_missing(pl.element()).drop_nulls()
+            there = missing.without_missing(pl.element(), self.na_values).drop_nulls()
             lists.append(items.list.eval(there))
         derived = () if wall is None else times.fields(wall, self.time_fields)
         more = [
@@ -226,7 +229,10 @@ class Chosen:
         return frame.select(
             *label,
             *(pl.col(name).cast(pl.Float64) for name in self.numeric),
-            *(missing.without_missing(pl.col(name)) for name in self.categorical),
+            *(
+                missing.without_missing(pl.col(name), self.na_values)
+                for name in self.categorical
+            ),
             *lists,
             *more,
         )

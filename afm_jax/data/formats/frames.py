@@ -48,7 +48,7 @@ def of_layout(layout: formats.Layout, options: formats.Options) -> columns.Chose
 
     Args:
         layout: the columns.
-        options: of the preparation, for the separators and the fields of the time.
+        options: of the preparation, for separators, fields of the time and what is missing.
     """
     fields = tuple(options.get("time_fields") or ())
     time = options["time"] if fields else None
@@ -66,6 +66,7 @@ def of_layout(layout: formats.Layout, options: formats.Options) -> columns.Chose
         time=time,
         time_fields=fields,
         time_unit=options.get("time_unit"),
+        na_values=tuple(options.get("na_values", ())),
     )
 
 

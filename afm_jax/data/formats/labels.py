@@ -37,8 +37,10 @@ class Labels:
         positive: str | None = None,
         positive_from: float | None = None,
         real: bool = False,
+        decimal: str = ".",
     ):
         self.positive, self.positive_from, self.real = positive, positive_from, real
+        self._decimal = decimal
         self._met: set[str] = set()
         self._others: set[str] = set()
 
@@ -62,6 +64,7 @@ class Labels:
             positive=None if positive is None else positive.strip(),
             positive_from=least,
             real=bool(options.get("real_labels")),
+            decimal=options.get("decimal", "."),
         )
 
     @property
@@ -96,7 +99,7 @@ class Labels:
         """
         if self.positive is not None:
             return self._equal(values, refuse)
-        numbers = _numbers(values)
+        numbers = self._numbers(values)
         if self.positive_from is not None:
             least = f"a number, because of --positive_from={self.positive_from:g}"
             refuse(values, ~numbers.is_finite().fill_null(False), least)
@@ -128,15 +131,24 @@ class Labels:
         if values.dtype == pl.Boolean:
             positive = positive.lower()
         equal = texts == positive
-        number = pl.Series([positive]).cast(pl.Float64, strict=False).item()
+        number = self._numbers(pl.Series([positive])).item()
         if number is not None:
-            numbers = texts.cast(pl.Float64, strict=False)
-            equal |= (numbers == number).fill_null(False)
+            equal |= (self._numbers(texts) == number).fill_null(False)
         if equal.any():
             self._met.add("positive")
         if "positive" not in self._met and len(self._others) < _OTHERS:
             self._others.update(texts.unique().head(_OTHERS).to_list())
         return equal.cast(pl.Float32)
+
+    def _numbers(self, values: pl.Series) -> pl.Series:
+        """Float64, null where there is none; truth values are no numbers."""
+        if values.dtype == pl.Boolean:
+            return pl.Series(values.name, [None] * len(values), dtype=pl.Float64)
+        if values.dtype == pl.String:
+            values = values.str.strip_chars()
+            if self._decimal == ",":  # and a point is no sign of a number
+                values = values.str.replace_many([".", ","], ["x", "."])
+        return values.cast(pl.Float64, strict=False).fill_nan(None)
 
     def _by_default(
         self, values: pl.Series, numbers: pl.Series, refuse: Refuse
@@ -160,15 +172,6 @@ class Labels:
             alike = "labels of one kind, -1 and 1 or probabilities, and both occur; --real_labels takes them as numbers"
             refuse(values, minus | between, alike)
         return labels
-
-
-def _numbers(values: pl.Series) -> pl.Series:
-    """Float64, null where there is none; truth values are no numbers."""
-    if values.dtype == pl.Boolean:
-        return pl.Series(values.name, [None] * len(values), dtype=pl.Float64)
-    if values.dtype == pl.String:
-        values = values.str.strip_chars()
-    return values.cast(pl.Float64, strict=False).fill_nan(None)
 
 
 def _truth(values: pl.Series) -> pl.Series:

@@ -1,7 +1,8 @@
 """Parquet files: any columns, named by the user.
 
 A multi-valued column is a list, of any or a fixed size, or text cut at the separator; NaN
-and null are missing. A column has one type in all files of a source, see `column_types`.
+and null are missing, and so are categories that the option `na_values` names. A column has one
+type in all files of a source, see `column_types`.
 """
 
 import contextlib

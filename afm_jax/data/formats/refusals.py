@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import polars as pl
 
 from afm_jax.data import formats
-from afm_jax.data.formats import delimited, text
+from afm_jax.data.formats import records, text
 from afm_jax.errors import InputError
 
 Refuse = Callable[[pl.Series, pl.Series, str], None]
@@ -14,23 +14,18 @@ Refuse = Callable[[pl.Series, pl.Series, str], None]
 which names the first wrong value with its file and line, if there is one."""
 
 
-def in_chunk(
-    chunk: text.Chunk, names: Sequence[str], *, separator: str, quoted: bool = False
-) -> Refuse:
+def in_chunk(chunk: text.Chunk, names: Sequence[str]) -> Refuse:
     """The way to name wrong values of a parsed chunk.
 
     Args:
         chunk: lines without a header.
         names: of all columns in the file, in order.
-        separator: as for `delimited.parse`.
-        quoted: as for `delimited.parse`.
     """
 
     def refuse(values: pl.Series, wrong: pl.Series, expected: str) -> None:
         if wrong.any():
-            records = delimited.records(chunk, separator=separator, quoted=quoted)
             row = int(wrong.arg_max() or 0)
-            found = next(itertools.islice(records, row, None))
+            found = next(itertools.islice(records.of(chunk), row, None))
             value = found.values[names.index(values.name)]
             named = "the label" if values.name == formats.LABEL else values.name
             raise InputError(

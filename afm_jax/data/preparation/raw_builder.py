@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from afm_jax.data import fields
-from afm_jax.data.formats import csv, libfm, parquet, sources
+from afm_jax.data.formats import csv, libffm, libfm, parquet, sources
 from afm_jax.data.preparation import fitting
 from afm_jax.data.preparation.builder import BlockBuilder, Encoded
 from afm_jax.data.preparation.options import (
@@ -82,8 +82,15 @@ class LibfmBuilder(RawBuilder):
     reader = libfm
 
 
+class LibffmBuilder(RawBuilder):
+    """Any files in libFFM's format."""
+
+    name = "libffm"
+    reader = libffm
+
+
 class CsvBuilder(RawBuilder):
-    """Any CSV files with a header."""
+    """Any CSV files."""
 
     name = "csv"
     reader = csv
