@@ -9,7 +9,7 @@ pytest.importorskip("polars", reason="needs the extra 'data'")
 import polars as pl
 
 from afm_jax.data import formats
-from afm_jax.data.formats import csv, libfm, parquet
+from afm_jax.data.formats import csv, libffm, libfm, parquet
 from afm_jax.errors import InputError
 
 BARE = {
@@ -23,13 +23,15 @@ def written(folder, form, values):
     path = folder / f"rows.{form.split()[0]}"
     if form == "csv":
         path.write_text("c,y\n" + "".join(f"a,{value}\n" for value in values))
-    elif form.startswith("libfm"):
-        path.write_text("".join(f"{value} 1:1\n" for value in values))
+    elif form.startswith("lib"):
+        token = "1:1:1" if form == "libffm" else "1:1"
+        path.write_text("".join(f"{value} {token}\n" for value in values))
     else:
         texts = [None if value == "" else str(value) for value in values]
         frame = pl.DataFrame({"y": texts, "c": ["a"] * len(values)})
         frame.write_parquet(path)
-    return {"csv": csv, "parquet": parquet}.get(form, libfm), path
+    modules = {"csv": csv, "parquet": parquet, "libffm": libffm}
+    return modules.get(form, libfm), path
 
 
 def labels(folder, form, values, **options):
@@ -42,7 +44,7 @@ def labels(folder, form, values, **options):
     return frame[formats.LABEL].to_list()
 
 
-FORMS = ("csv", "parquet", "libfm", "libfm by range")
+FORMS = ("csv", "parquet", "libfm", "libfm by range", "libffm")
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -159,3 +161,26 @@ def test_the_rule_is_told_in_words(tmp_path):
         module, path = written(tmp_path, "csv", ["1"])
         layout = module.open_reader([path], {**BARE, **options}).layout
         assert (layout.label, layout.label_kind) == (told, kind)
+
+
+def test_labels_and_weights_are_written_as_the_dialect_says(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("0,25;a;1,5\n1;b;2\nno;c;0,5\n")
+    options = {"delimiter": ";", "decimal": ",", "header": False, "weight": "2"}
+    options |= {"label": "0", "categorical": ("1",)}
+    reader = csv.open_reader([path], {**BARE, **options})
+    (part,) = reader.parts(path)
+    assert part.parse()[formats.LABEL].to_list() == [0.25, 1, 0]
+    assert part.parse()[formats.WEIGHT].to_list() == [1.5, 2, 0.5]
+    path.write_text("0.25;a;1,5\n")
+    with pytest.raises(InputError, match=r"line 1: 0 is '0\.25', expected 0 or 1"):
+        next(reader.parts(path)).parse()
+
+
+def test_a_label_that_is_named_as_missing_is_missing(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("c,y\na,buy\nb,NA\n")
+    options = {"positive": "buy", "na_values": ("NA",)}
+    reader = csv.open_reader([path], {**BARE, **options})
+    with pytest.raises(InputError, match="line 3: y is 'NA', expected a label"):
+        next(reader.parts(path)).parse()

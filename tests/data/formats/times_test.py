@@ -162,3 +162,12 @@ def test_dates_of_parquet_give_fields_and_times_of_day_none(tmp_path):
         ):
             frame(tmp_path, [value], form="parquet")
         assert frame(tmp_path, [value], form="parquet", time_fields=()).height == 1
+
+
+def test_without_a_header_the_first_line_tells_dates_from_numbers(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text('1;a;"2024-01-01T05:00"\n0;b;2024-02-02 06:00\n')
+    named = {"label": "0", "categorical": ("1",), "time": "2", "header": False}
+    found = read(path, **named, delimiter=";")
+    assert found["2_hour"].to_list() == ["5", "6"]
+    assert found[formats.TIME].is_sorted()
