@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 import polars as pl
 
 from afm_jax.data import formats
-from afm_jax.data.formats import labels, missing, text, times
+from afm_jax.data.formats import labels, missing, roles, text, times
 from afm_jax.data.formats.labels import Labels
 from afm_jax.data.formats.refusals import Refuse
 from afm_jax.errors import InputError
@@ -19,8 +19,6 @@ OPTIONS = (
 
 ALL = "*"
 """As --categorical: all columns that no other flag names."""
-
-_ROLES = ("label", "weight", "categorical", "numeric", "multi_valued")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,8 +83,7 @@ class Chosen:
         )
         if ALL in chosen.categorical:
             chosen = chosen._with_all(names())
-        chosen._check_roles()
-        chosen._check_time()
+        roles.check(chosen)
         refuse_patterns(chosen.names)
         if not all(chosen.separators):
             raise InputError("--separator must not be empty.")
@@ -108,42 +105,6 @@ class Chosen:
             raise InputError("--categorical='*': other flags name all columns.")
         return dataclasses.replace(self, categorical=others)
 
-    def _check_roles(self) -> None:
-        if not (*self.categorical, *self.numeric, *self.multi_valued):
-            raise InputError(
-                "Which columns are features? Give --categorical, --numeric or --multi_valued=NAME,NAME,..."
-            )
-        names = [name for name, role in self.roles if role != "time"]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise InputError(
-                f"Column {twice[0]!r} is named twice; it has one role: {', '.join(_ROLES[:-1])} or {_ROLES[-1]}."
-            )
-        if self.time in {*names} - {*self.numeric}:
-            raise InputError(
-                f"Column {self.time!r} is the time and the label, the weight or a category; a time may be a numeric column as well, but no other. Copy the column under another name."
-            )
-
-    def _check_time(self) -> None:
-        strange = [name for name in self.time_fields if name not in times.FIELDS]
-        if strange:
-            raise InputError(
-                f"--time_fields: {strange[0]!r} is none of {', '.join(times.FIELDS)}."
-            )
-        if len(set(self.time_fields)) < len(self.time_fields):
-            raise InputError(
-                f"--time_fields={','.join(self.time_fields)}: one is twice."
-            )
-        if self.time_fields and not self.time:
-            raise InputError("--time_fields needs --time, the column of times.")
-        if self.time_unit and not self.time_fields:
-            raise InputError("--time_unit has no meaning without --time_fields.")
-        clash = {*self.names} & {*self.names_of_time_fields}
-        if clash:
-            raise InputError(
-                f"--time_fields makes a field {min(clash)!r}, and a column has that name; rename the column."
-            )
-
     def refuse_time_unit(self, kind: str) -> None:
         """Raises InputError if times of a kind, 'numbers' or 'dates', have no such unit."""
         if kind == "numbers" and self.time_fields and self.time_unit is None:
@@ -154,6 +115,38 @@ class Chosen:
             raise InputError(
                 f"--time_unit={self.time_unit} has no meaning: the times in {self.time!r} are dates, not numbers."
             )
+
+    @classmethod
+    def of_layout(cls, layout: formats.Layout, options: formats.Options) -> "Chosen":
+        """The columns of a layout, without a label: for rows that are to be predicted.
+
+        Args:
+            layout: the columns.
+            options: of the preparation, for separators, fields of the time and what is
+                missing.
+        """
+        fields = tuple(options.get("time_fields") or ())
+        time = options["time"] if fields else None
+        derived = names_of_time_fields(time, fields)
+        named: dict[str, list[str]] = {
+            "categorical": [],
+            "numeric": [],
+            "multi_valued": [],
+        }
+        for column in layout.columns:
+            if column.name not in derived:
+                named[column.kind].append(column.name)
+        return cls(
+            label="",
+            categorical=tuple(named["categorical"]),
+            numeric=tuple(named["numeric"]),
+            multi_valued=tuple(named["multi_valued"]),
+            separators=separators(named["multi_valued"], options),
+            time=time,
+            time_fields=fields,
+            time_unit=options.get("time_unit"),
+            na_values=tuple(options.get("na_values", ())),
+        )
 
     @property
     def roles(self) -> tuple[tuple[str, str], ...]:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from afm_jax.data import formats
 from afm_jax.data.formats import column_types, columns, parquet
 from afm_jax.errors import InputError
 
@@ -41,33 +40,6 @@ def select(
         where: parquet.typed(frame, chosen, types, where=where)
         for where, frame in found.items()
     }
-
-
-def of_layout(layout: formats.Layout, options: formats.Options) -> columns.Chosen:
-    """The columns of a layout, without a label: for rows that are to be predicted.
-
-    Args:
-        layout: the columns.
-        options: of the preparation, for separators, fields of the time and what is missing.
-    """
-    fields = tuple(options.get("time_fields") or ())
-    time = options["time"] if fields else None
-    derived = columns.names_of_time_fields(time, fields)
-    named: dict[str, list[str]] = {"categorical": [], "numeric": [], "multi_valued": []}
-    for column in layout.columns:
-        if column.name not in derived:
-            named[column.kind].append(column.name)
-    return columns.Chosen(
-        label="",
-        categorical=tuple(named["categorical"]),
-        numeric=tuple(named["numeric"]),
-        multi_valued=tuple(named["multi_valued"]),
-        separators=columns.separators(named["multi_valued"], options),
-        time=time,
-        time_fields=fields,
-        time_unit=options.get("time_unit"),
-        na_values=tuple(options.get("na_values", ())),
-    )
 
 
 def _polars(frame: Any, chosen: columns.Chosen, where: str) -> pl.DataFrame:
