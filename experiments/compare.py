@@ -116,14 +116,20 @@ def _compare(
     split = next((name for name in ("test", "validation") if name in store.splits), "")
     if not split:
         raise InputError("The data have neither a test nor a validation split.")
-    labels = store.splits[split].labels
+    labels, weights = store.splits[split].labels, store.splits[split].weights
     if labels.min() == labels.max():
         raise InputError(f"The {split} split is all of one class: nothing to compare.")
     compared = _train_all(entries, workdir, store, split)
     resamples = _RESAMPLES.value
     with show_progress("Resampling", resamples, "draws") as advance:
         summary = report.summarize(
-            compared, labels, split, reference, resamples=resamples, advance=advance
+            compared,
+            labels,
+            split,
+            reference,
+            weights=weights,
+            resamples=resamples,
+            advance=advance,
         )
     report.write(workdir, summary, compared)
     if _PLOTS.value:
@@ -219,7 +225,8 @@ def _train_all(
                 jax.clear_caches()  # Of no use to the next run, whatever it is.
                 logits = Run(folder).read_logits(split, num_rows)
             rows = store.schema.rows["train"]
-            run = report.Run(folder, seed, train.config(), result, logits, rows)
+            config, loss = train.config(), train.make_loss()
+            run = report.Run(folder, seed, config, result, logits, loss, rows)
             compared[entry.name].append(run)
     if failed:
         title, error = next(iter(failed.items()))

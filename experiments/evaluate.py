@@ -69,7 +69,7 @@ def main() -> dict[str, Any]:
     rows = runs.rows_of(store, dataset, split)
     loss = restoring.loss_of(config, own_code.of_run("loss", config, _LOSS.value))
     model_class = own_code.of_run("model", config, _MODEL.value)
-    check_labels(rows.labels, split, loss=loss)
+    check_labels(rows.labels, split, schema=store.schema, loss=loss)
     groups = runs.groups(store, [split], _GROUP_FIELD.value)
     devices = Devices(store.schema.vocab_size)
     devices.check_batch_size(_BATCH_SIZE.value)

@@ -19,6 +19,7 @@ from flax import linen as nn
 from afm_jax import settings
 from afm_jax.errors import InputError
 from afm_jax.ops import losses
+from afm_jax.ops.losses import Loss
 from afm_jax.training import loop, optimizers, progress
 from afm_jax.training.devices import Devices
 from afm_jax.training.run.folder import Run
@@ -119,15 +120,18 @@ def make_task(model: nn.Module, total_steps: int) -> Task:
     )
     return Task(
         model,
-        loss=losses.make(
-            own_code.load("loss", FLAGS.loss),
-            **settings.read("loss_set", FLAGS.loss_set),
-        ),
+        loss=make_loss(),
         optimizer=tx,
         learning_rate=learning_rate,
         table_update=FLAGS.table_update,
         compute_dtype=FLAGS.compute_dtype,
     )
+
+
+def make_loss() -> Loss:
+    """The loss that the flags say."""
+    numbers = settings.read("loss_set", FLAGS.loss_set)
+    return losses.make(own_code.load("loss", FLAGS.loss), **numbers)
 
 
 def _options(tables: Mapping[str, np.ndarray]) -> progress.Options:

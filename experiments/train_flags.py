@@ -35,7 +35,7 @@ _string(
 _boolean(
     "resume",
     False,
-    "Go on with the run in --workdir, whose flags hold where none are given, or start one if there is none.",
+    "Go on with the run in --workdir. Flags that are not given are those of the run, and given ones must agree with it. If there is no run yet, start one.",
 )
 _string(
     "init_from",
@@ -81,7 +81,7 @@ _float(
 _string(
     "loss",
     "sigmoid_cross_entropy",
-    f"The loss, one of {', '.join(losses.names())}, or a function of your own as my_file.py:name. squared_error is on -1 and 1, as in the AFM paper.",
+    f"The loss, one of {', '.join(losses.names())}, or a function of your own as my_file.py:name. squared_error is on -1 and 1, as in the AFM paper, and regression is for real labels.",
 )
 _strings("loss_set", [], "Number of the loss, name=value; repeatable.")
 _enum(

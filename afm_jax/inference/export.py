@@ -88,6 +88,7 @@ def export(
         "program": {name: getattr(program, name) for name in _OF_PROGRAM if program},
         "fields": _fields(schema, encoder),
         "numbers": _numbers(schema),
+        "na_values": list(encoder.columns.na_values),
     }
     with files.placed(target, overwrite=False) as new:
         (new / "about.json").write_text(json.dumps(about, indent=1), encoding="utf-8")

@@ -75,8 +75,12 @@ def train_and_evaluate(
             checkpoints are of another model or schema or of more epochs.
         Interrupted: see `stop_requested`.
     """
-    options.check_monitor(task.made_loss, groups="validation" in dataset.groups)
     dataset.check_labels(task.made_loss)
+    options.check_monitor(
+        task.made_loss,
+        groups="validation" in dataset.groups,
+        label_kind=dataset.schema.label_kind,
+    )
     for split in dataset.splits.values():
         devices.check_batch_size(split.batch_size)
     # Its shapes alone: a state on the host would double what a run holds.

@@ -15,6 +15,7 @@ import time
 
 import pytest
 
+from afm_jax.training.run.folder import Run
 from experiments import train
 from experiments.cli import program
 
@@ -123,6 +124,25 @@ def test_what_asks_to_stop_saves_and_the_printed_command_goes_on(tmp_path):
     assert result["epochs"] == epochs
     config = json.loads((workdir / "config.json").read_text())
     assert (config["model"], config["log_every"], config["patience"]) == ("fm", 20, 0)
+
+
+def test_one_command_serves_a_job_that_is_killed_and_started_again(fm_run, tmp_path):
+    workdir = tmp_path / "run"
+    command = ("experiments.train", "--resume", f"--workdir={workdir}", "--epochs=4")
+    process = start(*command, *FM)
+    while process.poll() is None and not Run(workdir).steps():
+        time.sleep(0.02)
+    process.kill()
+    code, out, err = finish(process)
+    assert (code, out) == (-signal.SIGKILL, "")
+    assert f"--resume: there is no run in {workdir} yet; starting one." in err
+    code, out, err = finish(start(*command, *FM))
+    assert code == 0, err
+    assert "Going on from step" in err
+    assert "starting one" not in err
+    found, expected = json.loads(out.splitlines()[-1]), fm_run[1]
+    for name in ("validation", "test", "epochs", "steps"):
+        assert found[name] == expected[name]
 
 
 def told(capsys, *arguments):

@@ -70,6 +70,7 @@ def store():
             "ratio": "min_max",
         },
         hash_buckets={"hashed": 20},
+        na_values=["7", "h3", "d"],
         min_count=2,
     )
 

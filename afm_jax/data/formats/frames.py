@@ -46,7 +46,7 @@ def _polars(frame: Any, chosen: columns.Chosen, where: str) -> pl.DataFrame:
     """The chosen columns of a frame of any library."""
     if isinstance(frame, pl.LazyFrame):
         frame = frame.collect()
-    names = _names(frame, where)
+    names = names_of(frame, where)
     columns.require(where, names, chosen.names)
     found = {}
     for name in chosen.names:
@@ -69,7 +69,12 @@ def _polars(frame: Any, chosen: columns.Chosen, where: str) -> pl.DataFrame:
     return pl.DataFrame(found)
 
 
-def _names(frame: Any, where: str) -> Sequence[str]:
+def names_of(frame: Any, where: str) -> Sequence[str]:
+    """The names of the columns of a frame of any library.
+
+    Raises:
+        InputError: it is none.
+    """
     if isinstance(frame, Mapping):
         return [str(name) for name in frame]
     # pyarrow says column_names, polars and pandas say columns.

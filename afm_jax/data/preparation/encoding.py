@@ -57,7 +57,8 @@ class Encoding:
                 block, ids[:, part], None if values is None else values[:, part]
             )
             start += fitted.field.slots
-        return Rows(ids, values, self.dense.encode(block), block.labels)
+        weights = block.weights if block.weights.size else None
+        return Rows(ids, values, self.dense.encode(block), block.labels, weights)
 
     def unseen(self, block: Block) -> dict[int, np.ndarray]:
         """The values of a block without an id (`store.reader.UnseenValues`)."""

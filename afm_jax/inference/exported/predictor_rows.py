@@ -15,6 +15,7 @@ class Encoder:
 
     def __init__(self, folder, about):
         self._fields, self._numbers = about["fields"], about["numbers"]
+        self._text = text_without(about.get("na_values", ()))
         found = enumerate(self._fields)
         self._makers = [maker(folder, index, field) for index, field in found]
         self._has_values = "values" in about["features"]
@@ -37,14 +38,14 @@ class Encoder:
         for field, make in zip(self._fields, self._makers, strict=True):
             name, stop = field["name"], slot + field["slots"]
             if field["kind"] == "multi_valued":
-                lists = each(name, items_of(field), columns[name], start)
+                lists = each(name, items_of(field, self._text), columns[name], start)
                 ids[:, slot:stop] = field["offset"] + MISSING
                 values[:, slot + 1 : stop] = 0
                 for row, items in enumerate(lists):
                     ids[row, slot : slot + len(items)] = make(items)
                     values[row, slot : slot + len(items)] = 1
             else:
-                convert = number if field["kind"].startswith("bucket") else text
+                convert = number if field["kind"].startswith("bucket") else self._text
                 ids[:, slot] = make(each(name, convert, columns[name], start))
             slot = stop
         features = {"ids": ids, "dense": self._dense(columns, start, count)}
@@ -104,7 +105,17 @@ def text(value):
     return shortest.replace("e-0", "e-")
 
 
-def items_of(field):
+def text_without(na_values):
+    """The function that gives a text as `text` does, or None if it is one of these."""
+
+    def known(value):
+        found = text(value)
+        return None if found in na_values else found
+
+    return known
+
+
+def items_of(field, text):
     """The function that gives the first texts of a list, or of text with separators."""
 
     def items(value):
