@@ -54,7 +54,7 @@ _log = logging.getLogger(__name__)
 
 @endings.prompt
 def run(
-    main: Callable[[], Mapping[str, Any]],
+    main: Callable[[], Mapping[str, Any] | None],
     flag_values: flags.FlagValues,
     argv: Sequence[str] | None = None,
 ) -> int:
@@ -63,7 +63,8 @@ def run(
     The last line of stdout is the result as one JSON object; all else goes to stderr.
 
     Args:
-        main: does the job and returns the result; numbers in it must be finite.
+        main: does the job and returns the result; numbers in it must be finite. None if
+            stdout holds what was asked for, and the result stands elsewhere.
         flag_values: the program's flags; set back to their defaults before they are
             parsed. --flagfile=PATH reads flags from a file, --help lists them.
         argv: program name and flags; `sys.argv` if None.
@@ -90,7 +91,7 @@ def run(
 
 
 def _run(
-    main: Callable[[], Mapping[str, Any]],
+    main: Callable[[], Mapping[str, Any] | None],
     flag_values: flags.FlagValues,
     argv: Sequence[str],
 ) -> int:
@@ -102,6 +103,8 @@ def _run(
     parse(flag_values, argv)
     with _logs_on_stderr():
         result = main()
+    if result is None:
+        return SUCCESS
     text = json.dumps(result, allow_nan=False)
     try:
         streams.tell(text)

@@ -29,6 +29,9 @@ TIME = "\0time"
 FILE = "\0file"
 """`Layout.order` of rows that are in time order in the files."""
 
+KEPT = "\0kept "
+"""Before the name of a column that is kept as it stands, beside what is made of it."""
+
 VALUES = "\0values "
 """Before a column's name: its values x_i, Float32 or lists of it; all 1 if not there."""
 

@@ -38,6 +38,7 @@ class Chosen:
         time_fields: which fields of `times.FIELDS` the time gives.
         time_unit: in which unit of `times.UNITS` times that are numbers count, or None.
         na_values: categories, and items of lists, that are missing (see `missing`).
+        kept: columns that frames hold as they stand, too, under `formats.KEPT` names.
     """
 
     label: str
@@ -51,12 +52,17 @@ class Chosen:
     time_fields: tuple[str, ...] = ()
     time_unit: str | None = None
     na_values: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
     @classmethod
     def of(
         cls, options: formats.Options, names: Callable[[], Sequence[str]]
     ) -> "Chosen":
         """The columns that the options name.
+
+        For rows that are to be predicted there is an option 'kept', the columns to keep
+        ('*' for all). The label and the weight then are left out if no column has their
+        name, and so is a time that only orders the rows.
 
         Args:
             options: those of OPTIONS.
@@ -83,6 +89,8 @@ class Chosen:
         )
         if ALL in chosen.categorical:
             chosen = chosen._with_all(names())
+        if "kept" in options:
+            chosen = chosen._for_new_rows(names(), tuple(options["kept"]))
         roles.check(chosen)
         refuse_patterns(chosen.names)
         if not all(chosen.separators):
@@ -104,6 +112,16 @@ class Chosen:
         if not others:
             raise InputError("--categorical='*': other flags name all columns.")
         return dataclasses.replace(self, categorical=others)
+
+    def _for_new_rows(self, names: Sequence[str], kept: tuple[str, ...]) -> "Chosen":
+        """The same, for rows of a source with columns of these names."""
+        return dataclasses.replace(
+            self,
+            label=self.label if self.label in names else "",
+            weight=self.weight if self.weight in names else None,
+            time=self.time if self.time_fields else None,
+            kept=tuple(names) if kept == (ALL,) else kept,
+        )
 
     def refuse_time_unit(self, kind: str) -> None:
         """Raises InputError if times of a kind, 'numbers' or 'dates', have no such unit."""
@@ -161,7 +179,7 @@ class Chosen:
     @property
     def names(self) -> tuple[str, ...]:
         """All columns needed."""
-        return tuple(dict(self.roles))
+        return tuple(dict.fromkeys([*dict(self.roles), *self.kept]))
 
     @property
     def names_of_time_fields(self) -> tuple[str, ...]:

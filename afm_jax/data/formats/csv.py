@@ -191,4 +191,16 @@ def _parse(
     elif chosen.time and chosen.time_fields:
         unit = chosen.time_unit or ""
         wall = times.wall_of_numbers(frame[chosen.time], unit, refuse)
-    return chosen.select(frame, refuse, wall)
+    selected = chosen.select(frame, refuse, wall)
+    return selected.with_columns(_kept(chunk, header, chosen.kept, frame))
+
+
+def _kept(
+    chunk: text.Chunk, header: dict[str, str], names: Sequence[str], frame: pl.DataFrame
+) -> list[pl.Series]:
+    """The columns of these names as the text that stands in the file."""
+    other = [name for name in names if header[name] != "text"]
+    if other:
+        kinds = {name: "text" if name in other else "unused" for name in header}
+        frame = frame.with_columns(delimited.parse(chunk, kinds))
+    return [frame[name].alias(formats.KEPT + name) for name in names]

@@ -139,7 +139,8 @@ def typed(
         told.append(order.alias(chosen.time))
     for name in (*chosen.categorical, *chosen.multi_valued):
         told.append(_text(frame[name], types[name], refuse))
-    return chosen.select(frame.with_columns(told), refuse, wall)
+    kept = [frame[name].alias(formats.KEPT + name) for name in chosen.kept]
+    return chosen.select(frame.with_columns(told), refuse, wall).with_columns(kept)
 
 
 def _times(
