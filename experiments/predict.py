@@ -145,7 +145,7 @@ def _write_csv(scored: Any, file: IO[bytes]) -> None:
             f"Column {nested[0]!r} holds lists, which CSV cannot; name the columns to keep by --id, or let --output end in .parquet."
         )
     for number, frame in enumerate(scored.frames):
-        frame.write_csv(file, include_header=number == 0)
+        file.write(frame.write_csv(include_header=number == 0).encode())
 
 
 def _write_parquet(scored: Any, file: IO[bytes]) -> None:

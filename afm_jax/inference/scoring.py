@@ -139,17 +139,18 @@ def score(
             advance("predict", (part.taken - taken) / 1e6, total, "MB")
             taken = part.taken
 
-    first = next(ordered_map(encode, opened.parts(source)), None)
-    if first is None:
+    part = next(iter(opened.parts(source)), None)
+    if part is None:
         raise InputError(f"{source} holds no rows.")
-    names = [name for name in first[0].columns if name.startswith(formats.KEPT)]
+    first = part.parse()
+    names = [name for name in first.columns if name.startswith(formats.KEPT)]
     kept_names = [name.removeprefix(formats.KEPT) for name in names]
     for name in (PREDICTION, LOGIT):
         if name in kept_names:
             raise InputError(
                 f"{source} has a column {name!r}, which is the name of a result; name the columns to keep by --id."
             )
-    scores = Scores(predictor, labelled=formats.LABEL in first[0].columns)
+    scores = Scores(predictor, labelled=formats.LABEL in first.columns)
 
     def frames() -> Iterator[pl.DataFrame]:
         for frame, rows in ordered_map(encode, parts()):
@@ -163,7 +164,7 @@ def score(
                 pl.Series(LOGIT, logits),
             )
 
-    types = first[0].select(names).schema
+    types = first.select(names).schema
     schema = {name.removeprefix(formats.KEPT): kind for name, kind in types.items()}
     return Scored(
         {**schema, PREDICTION: pl.Float64(), LOGIT: pl.Float32()}, frames(), scores

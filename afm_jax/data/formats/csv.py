@@ -184,6 +184,7 @@ def _parse(
     in_quotes = f"a number with a {written.decimal!r} stands in quotes where that is the delimiter, too"
     told = in_quotes if written.delimiter == written.decimal else ""
     frame = delimited.parse(chunk, header, told=told)
+    kept = _kept(chunk, header, chosen.kept, frame)
     refuse, wall = refusals.in_chunk(chunk, tuple(header)), None
     if chosen.time and dated:
         order, wall = times.of_text(frame[chosen.time], refuse)
@@ -191,8 +192,7 @@ def _parse(
     elif chosen.time and chosen.time_fields:
         unit = chosen.time_unit or ""
         wall = times.wall_of_numbers(frame[chosen.time], unit, refuse)
-    selected = chosen.select(frame, refuse, wall)
-    return selected.with_columns(_kept(chunk, header, chosen.kept, frame))
+    return chosen.select(frame, refuse, wall).with_columns(kept)
 
 
 def _kept(
