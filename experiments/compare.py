@@ -29,7 +29,7 @@ from afm_jax.data.store.reader import Store
 from afm_jax.errors import InputError, did_you_mean
 from afm_jax.training.run.folder import Run
 from experiments import plots, report, runs, startup, statistics, train, workdirs
-from experiments.cli import program
+from experiments.cli import flagfiles, program
 from experiments.cli.progress import show_progress
 
 FLAGS = flags.FlagValues()
@@ -160,7 +160,7 @@ def _entries() -> list[Entry]:
             raise InputError(f"--flagfiles: the folder {path} holds no *.flags.")
         for file in files:
             if not file.is_file():
-                raise InputError(f"--flagfiles: there is no file {file}.")
+                raise InputError(f"--flagfiles: {flagfiles.missing(file)}")
             entries.append(Entry(file.stem, (f"--flagfile={file}",)))
     names = [entry.name for entry in entries]
     if not names:

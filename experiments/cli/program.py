@@ -15,6 +15,7 @@ Its own set, not `flags.FLAGS`: so that two programs with a flag of one name fit
 process, --help lists the program's flags only, and nothing but them is accepted.
 """
 
+import ast
 import contextlib
 import json
 import logging
@@ -28,7 +29,7 @@ from typing import Any
 from absl import flags
 
 from afm_jax.errors import InputError, closest, did_you_mean
-from experiments.cli import endings, failures, signals, streams
+from experiments.cli import endings, failures, flagfiles, signals, streams
 from experiments.cli.start import INTERRUPTED
 
 SUCCESS, MISTAKE = 0, 2
@@ -43,6 +44,9 @@ _WORDS = {
     r"could not convert string to float:": "expected a number, found",
     r"\('Non-boolean argument to boolean flag', (.*)\)": r"expected true or false, found \1",
 }
+_NO_FLAGFILE = re.compile(
+    r"Unable to open flagfile: \[Errno 2\] [^:]*: (?P<path>'.*'|\".*\")$", re.DOTALL
+)
 _NO_CHOICE = re.compile(
     r"flag --(\w+)=(.*): value should be one of <[^<]*>$", re.DOTALL
 )
@@ -183,6 +187,9 @@ def _plain(text: str, flag_values: flags.FlagValues) -> str:
         lambda flag: f"--{flag[1]} is required: {flag_values[flag[1]].help}",
         text.removeprefix("ERROR:: "),
     )
+    no_file = _NO_FLAGFILE.match(text)
+    if no_file is not None:
+        return f"--flagfile: {flagfiles.missing(ast.literal_eval(no_file['path']))}"
     for pattern, told in _WORDS.items():
         text = re.sub(pattern, told, text)
     choice = _NO_CHOICE.match(text)

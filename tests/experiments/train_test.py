@@ -198,7 +198,7 @@ def test_the_readme_commands_run(real_data, tmp_path):
         with gzip.open(path) as whole:
             rows = b"".join(itertools.islice(whole, 5_000))
         (tmp_path / "raw/frappe" / path.name).write_bytes(gzip.compress(rows))
-    presets = pathlib.Path("experiments/flagfiles")
+    presets = pathlib.Path("experiments/presets")
     (tmp_path / presets.parent).mkdir()
     (tmp_path / presets).symlink_to(ROOT / presets)
     commands = [

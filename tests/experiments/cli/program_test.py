@@ -87,7 +87,11 @@ def test_a_flagfile_gives_flags_and_later_flags_win(tmp_path, capsys):
             ["--loss=bce", "train"],
             "Unexpected 'train'; flags are written --name=value.",
         ),
-        (["--flagfile=/nowhere/x.flags"], "Unable to open flagfile: [Errno 2] No "),
+        (["--flagfile=/nowhere/x.flags"], "--flagfile: there is no file /nowhere/x.f"),
+        (
+            ["--flagfile=experiments/flagfiles/frappe_fm.flags"],
+            "is experiments/presets/frappe/frappe_fm.flags.",
+        ),
         (["--flagfile={here}/utf16.flags"], "A --flagfile is not UTF-8 text."),
         (["--loss=bce", "--rate=nan"], "--rate=nan: expected a finite number."),
         (["--loss=bce", "--rate=-inf"], "--rate=-inf: expected a finite number."),
