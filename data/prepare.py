@@ -20,8 +20,9 @@ from typing import Any
 from absl import flags
 
 from afm_jax.data import fields
-from afm_jax.data.store import writer
+from afm_jax.data.store import reader, writer
 from afm_jax.errors import InputError, install
+from data import summary
 from experiments.cli import program
 from experiments.cli.progress import show_stages
 
@@ -229,6 +230,8 @@ def _of_a_store(data_dir: pathlib.Path, name: str) -> dict[str, Any]:
 
 def _told(data_dir: pathlib.Path, name: str, written: writer.Written) -> dict[str, Any]:
     """What a store holds: log lines, and the result."""
+    store = reader.open_store(data_dir, name)
+    summary.tell(store)
     for split in written.schema.rows:
         for what, shares in ("unseen", written.unseen), ("missing", written.missing):
             if shares.get(split):
@@ -250,6 +253,7 @@ def _told(data_dir: pathlib.Path, name: str, written: writer.Written) -> dict[st
     return {
         "dataset": name,
         "rows": dict(written.schema.rows),
+        "positives": summary.positives(store),
         "fields": len(written.schema.fields),
         "vocab_size": written.schema.vocab_size,
         "unseen": written.unseen,

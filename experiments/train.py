@@ -21,7 +21,7 @@ from afm_jax.training import loop, optimizers, progress
 from afm_jax.training.devices import Devices
 from afm_jax.training.run.folder import Run
 from afm_jax.training.task import Task
-from experiments import resuming, runs, startup, workdirs
+from experiments import asked, provenance, resuming, runs, startup, summary, workdirs
 from experiments.cli import program, signals
 from experiments.cli.progress import show_progress
 from experiments.train_flags import FLAGS
@@ -29,6 +29,7 @@ from experiments.train_flags import FLAGS
 
 def main() -> dict[str, Any]:
     """Trains as the flags and, with --resume, the run say; returns the result."""
+    asked.answer(FLAGS)
     startup.prepare()
     if FLAGS.resume:
         resuming.take_flags(FLAGS, config(), _workdir())
@@ -62,9 +63,12 @@ def run() -> dict[str, Any]:
         tables = runs.tables_for(model, other, schema, features)
     options = _options(tables)
     rows = FLAGS.epochs * splits["train"].num_rows
+    began = time.monotonic()
     with workdirs.held(folder.path):
         resume = FLAGS.resume and folder.exists()
         workdirs.start(folder.path, config(), schema, resume=resume)
+        summary.tell_data(store)
+        summary.tell_task(task, dataset, folder)
         with (
             signals.stop_requested() as stop,
             show_progress("Training", rows) as advance,
@@ -90,8 +94,12 @@ def run() -> dict[str, Any]:
             "test": result.pop("test"),
             "best_possible": runs.best_possible(store, task.made_loss),
             **result,
+            "seed": FLAGS.seed,
+            "seconds": round(time.monotonic() - began - result["compile_seconds"], 2),
+            **provenance.describe(),
             "workdir": str(folder.path),
         }
+        summary.tell_result(result)
         workdirs.finish(folder.path, result)
     return result
 

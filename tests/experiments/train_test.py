@@ -63,8 +63,12 @@ def test_the_result_stands_beside_the_best_possible(fm_run):
     assert set(result) == {
         *("model", "dataset", "validation", "test", "best_possible", "epochs"),
         *("steps", "examples_per_second", "params", "workdir"),
-        *("compilations", "compilations_cached", "compile_seconds"),
+        *("compilations", "compilations_cached", "compile_seconds", "seconds"),
+        *("best_step", "seed", "device", "versions", "git_commit"),
     }
+    assert 0 < result["best_step"] <= result["steps"]
+    assert result["seed"] == 0
+    assert result["seconds"] > 0
     best, found = result["best_possible"]["test"], result["test"]
     assert 0.5 < found["auc"] < best["auc"] < 1
     assert found["log_loss"] > best["log_loss"] > 0

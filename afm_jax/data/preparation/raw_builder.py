@@ -12,7 +12,7 @@ from typing import Any
 
 from afm_jax.data import fields
 from afm_jax.data.formats import csv, libfm, parquet, sources
-from afm_jax.data.preparation import encoding, splits
+from afm_jax.data.preparation import encoding, splits, unused
 from afm_jax.data.preparation.builder import BlockBuilder, Encoded
 from afm_jax.data.preparation.spill import spill
 from afm_jax.errors import InputError
@@ -71,6 +71,7 @@ class RawBuilder(BlockBuilder):
         reader = self.reader.open_reader([file.path for file in files], options)
         if reader.names is not None:
             sources.require_one_table(files, reader.names)
+            unused.tell(reader.names(files[0].path), reader.layout, options)
         chosen = fields.choose(reader.layout, options)
         self._refuse_idle_options({choice.kind for choice in chosen.values()})
         if "seed" in self.options and options["split"] == "time":
