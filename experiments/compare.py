@@ -36,7 +36,7 @@ from experiments.cli.progress import show_progress
 FLAGS = flags.FlagValues()
 
 _MODELS = flags.DEFINE_list(
-    "models", [], "Names of models, separated by commas.", flag_values=FLAGS
+    "models", [], "Names of models to compare, separated by commas.", flag_values=FLAGS
 )
 _FLAGFILES = flags.DEFINE_list(
     "flagfiles",
@@ -47,27 +47,33 @@ _FLAGFILES = flags.DEFINE_list(
 _SEEDS = flags.DEFINE_integer(
     "seeds",
     5,
-    "How often each model is trained, with --seed=0, 1 and so on.",
+    "Number of runs of each model, with --seed=0, 1 and so on.",
     lower_bound=1,
     flag_values=FLAGS,
 )
 _WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Folder of runs and report.", flag_values=FLAGS, required=True
+    "workdir",
+    None,
+    "Folder of the runs and of the report.",
+    flag_values=FLAGS,
+    required=True,
 )
 _REFERENCE = flags.DEFINE_string(
     "reference",
     None,
-    "The model or preset that the others are compared with; by default the first.",
+    "The model or preset that the others are compared with. If not given, it is the first.",
     flag_values=FLAGS,
 )
 _RESAMPLES = flags.DEFINE_integer(
     "resamples",
     2000,
-    "How often the rows are resampled for intervals and p-values.",
+    "Number of times that the rows are resampled, for intervals and p-values.",
     lower_bound=100,
     flag_values=FLAGS,
 )
-_PLOTS = flags.DEFINE_boolean("plots", True, "Whether to draw.", flag_values=FLAGS)
+_PLOTS = flags.DEFINE_boolean(
+    "plots", True, "Draw plots, which needs the extra plots.", flag_values=FLAGS
+)
 
 _OF_TRAIN = tuple(
     name

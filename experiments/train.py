@@ -67,6 +67,7 @@ def run() -> dict[str, Any]:
     with workdirs.held(folder.path):
         resume = FLAGS.resume and folder.exists()
         workdirs.start(folder.path, config(), schema, resume=resume)
+        loop.check(task, dataset, devices, options)
         summary.tell_data(store)
         summary.tell_task(task, dataset, folder)
         with (

@@ -72,15 +72,11 @@ def train_and_evaluate(
         process), 'compile_seconds' (for all of them), 'params'.
 
     Raises:
-        InputError: a label is none for the loss; the monitored metric is not measured
-            under it; the loss, or a logit in an evaluation, is no longer finite; or the
-            checkpoints are of another model or schema or of more epochs.
+        InputError: as `check`; the loss, or a logit in an evaluation, is no longer
+            finite; or the checkpoints are of another model or schema or of more epochs.
         Interrupted: see `stop_requested`.
     """
-    options.check_monitor(task.made_loss, groups="validation" in dataset.groups)
-    dataset.check_labels(task.made_loss)
-    for split in dataset.splits.values():
-        devices.check_batch_size(split.batch_size)
+    check(task, dataset, devices, options)
     # Its shapes alone: a state on the host would double what a run holds.
     example = jax.eval_shape(
         functools.partial(states.create, task.model, task.tx),
@@ -150,6 +146,19 @@ def train_and_evaluate(
         "compile_seconds": round(devices.compilations.seconds, 2),
         "params": states.num_params(example.params),
     }
+
+
+def check(task: Task, dataset: Dataset, devices: Devices, options: Options) -> None:
+    """Checks, before anything is computed, what a run cannot be trained with.
+
+    Raises:
+        InputError: a label is none for the loss; the monitored metric is not measured
+            under it; or the devices cannot share a batch.
+    """
+    options.check_monitor(task.made_loss, groups="validation" in dataset.groups)
+    dataset.check_labels(task.made_loss)
+    for split in dataset.splits.values():
+        devices.check_batch_size(split.batch_size)
 
 
 def _start(

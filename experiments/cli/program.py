@@ -230,7 +230,7 @@ def _help(main: Callable[..., Any], flag_values: flags.FlagValues) -> str:
 
 def _help_of(flag: flags.Flag) -> str:
     """The help text, the choices and the default of a flag, without what absl adds."""
-    text = flag.help.partition(";    repeat")[0]
+    text = flag.help.partition(";\n")[0]
     notes = []
     choices = getattr(flag.parser, "enum_values", None)
     if choices:

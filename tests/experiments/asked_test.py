@@ -44,5 +44,5 @@ def test_the_help_of_training_names_every_model_and_data_set(capsys):
 def test_every_help_text_is_whole_sentences():
     for flag_values in (train.FLAGS, prepare.FLAGS):
         for name in flag_values:
-            text = flag_values[name].help.partition(";    repeat")[0].rstrip()
+            text = flag_values[name].help.partition(";\n")[0]
             assert text.endswith("."), (name, text)
