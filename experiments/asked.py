@@ -8,6 +8,7 @@ from absl import flags
 from afm_jax import models, settings
 from afm_jax.ops import losses
 from afm_jax.training import optimizers
+from experiments import own_code
 from experiments.cli import program
 
 
@@ -19,12 +20,13 @@ def answer(flag_values: flags.FlagValues) -> None:
         InputError: the model, optimizer or loss is unknown.
     """
     for flag, describe in {
-        "set": lambda: str(models.describe(flag_values.model)),
+        "set": lambda: str(models.describe(own_code.load("model", flag_values.model))),
         "optimizer_set": lambda: _settings(
             flag_values.optimizer, optimizers.function_of(flag_values.optimizer)
         ),
         "loss_set": lambda: _settings(
-            flag_values.loss, losses.make(flag_values.loss).function
+            flag_values.loss,
+            losses.make(own_code.load("loss", flag_values.loss)).function,
         ),
     }.items():
         if "help" in flag_values[flag].value:

@@ -35,7 +35,11 @@ _DATA.enum(
 )
 
 _MODEL = Group(FLAGS, "Model")
-_MODEL.string("model", "afm_deep", f"Name of the model: {', '.join(models.names())}.")
+_MODEL.string(
+    "model",
+    "afm_deep",
+    f"Name of the model, or a class of your own as my_file.py:MyModel. The models are {', '.join(models.names())}.",
+)
 _MODEL.strings(
     "set",
     [],
@@ -69,11 +73,10 @@ _TRAINING.strings(
     [],
     "Sets a number of the optimizer, name=value, such as b2=0.99; repeatable. --optimizer_set=help lists those of --optimizer.",
 )
-_TRAINING.enum(
+_TRAINING.string(
     "loss",
     "sigmoid_cross_entropy",
-    losses.names(),
-    "The loss. squared_error has the targets -1 and 1, as in the AFM paper.",
+    f"The loss, one of {', '.join(losses.names())}, or a function of your own as my_file.py:name. squared_error has the targets -1 and 1, as in the AFM paper.",
 )
 _TRAINING.strings(
     "loss_set",

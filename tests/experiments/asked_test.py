@@ -16,6 +16,7 @@ def told(capsys, *arguments):
     ("arguments", "words"),
     [
         (("--set=help", "--model=fm"), "  embedding_dim=16: a whole number, 1 or more"),
+        (("--set=help", "--model=examples/own_model.py:TwoTowers"), "  width=16: "),
         (("--optimizer_set=help", "--optimizer=adamw"), "  b2=0.999"),
         (("--optimizer_set=help", "--optimizer=rmsprop"), "  decay=0.9"),
         (("--loss_set=help", "--loss=focal"), "  gamma=2.0"),

@@ -15,6 +15,7 @@ import time
 
 import pytest
 
+from docs import clicks
 from experiments import train
 from experiments.cli import program
 
@@ -187,10 +188,13 @@ def readme_blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def test_the_readme_library_example_runs(tmp_path, capsys):
+def test_the_readme_library_example_runs(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("polars", reason="needs the extra 'data'")
     (example,) = readme_blocks("python")
     path = tmp_path / "example.py"
     path.write_text(example)
+    monkeypatch.chdir(tmp_path)
+    clicks.main()
     runpy.run_path(str(path))
     assert capsys.readouterr().out
 
