@@ -75,7 +75,7 @@ def run() -> dict[str, Any]:
         tables = runs.tables_for(model, other, schema)
     options = _options(tables)
     rows = FLAGS.epochs * train_split.num_rows
-    began = time.monotonic()
+    origin, began = provenance.describe(), time.monotonic()
     with workdirs.held(folder.path):
         resume = FLAGS.resume and folder.exists()
         workdirs.start(folder.path, config(), schema, resume=resume)
@@ -110,7 +110,7 @@ def run() -> dict[str, Any]:
             **result,
             "seed": FLAGS.seed,
             "seconds": round(time.monotonic() - began - result["compile_seconds"], 2),
-            **provenance.describe(),
+            **origin,
             "workdir": str(folder.path),
         }
         summary.tell_result(result)
