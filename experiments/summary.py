@@ -56,7 +56,9 @@ def tell_task(task: Task, dataset: Dataset, folder: Run) -> None:
 
 def tell_result(result: Mapping[str, Any]) -> None:
     """Logs what came out, beside the best possible where that is known."""
-    _log.info("Best checkpoint: that of step %d.", result["best_step"])
+    step = result["best_step"]
+    epoch = step * result["epochs"] // result["steps"]
+    _log.info("Best checkpoint: epoch %d, step %s.", epoch, f"{step:,}")
     possible = result["best_possible"] or {}
     for split in ("validation", "test"):
         if result[split] is not None:

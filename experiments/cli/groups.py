@@ -1,7 +1,6 @@
 """Flags in groups, each with a heading in --help."""
 
 import functools
-from collections.abc import Iterator
 
 from absl import flags
 
@@ -47,10 +46,11 @@ def take(flag_values: flags.FlagValues, name: str, other: flags.FlagValues) -> N
     flag_values.register_flag_by_module(heading, flag_values[name])
 
 
-def by_heading(flag_values: flags.FlagValues) -> Iterator[tuple[str, list[flags.Flag]]]:
-    """The groups in the order of their definition, those without a heading first."""
-    groups = flag_values.flags_by_module_dict()
-    for heading, found in groups.items():
+def by_heading(flag_values: flags.FlagValues) -> dict[str, list[flags.Flag]]:
+    """The flags of each heading, in the order of their definition; others are 'Flags'."""
+    groups: dict[str, list[flags.Flag]] = {}
+    for module, found in flag_values.flags_by_module_dict().items():
         # absl calls a group that nobody named by the module that defined it.
-        is_named = heading[:1].isupper()
-        yield heading if is_named else "Flags", found
+        heading = module if module[:1].isupper() else "Flags"
+        groups.setdefault(heading, []).extend(found)
+    return groups

@@ -220,7 +220,7 @@ def _plain(text: str, flag_values: flags.FlagValues) -> str:
 def _help(main: Callable[..., Any], flag_values: flags.FlagValues) -> str:
     about = getattr(sys.modules.get(main.__module__), "__doc__", None) or ""
     lines = [about.strip()]
-    for heading, found in groups.by_heading(flag_values):
+    for heading, found in groups.by_heading(flag_values).items():
         lines += ["", f"{heading}:"]
         for flag in found:
             lines += _wrapped(f"  --{flag.name}: {_help_of(flag)}")

@@ -23,7 +23,9 @@ def test_the_data_are_told_with_the_positives_of_each_split(caplog):
 
 def test_the_result_is_told_in_words_beside_the_best_possible(caplog):
     result = {
-        "best_step": 7,
+        "best_step": 2_000,
+        "steps": 5_000,
+        "epochs": 5,
         "validation": None,
         "test": {"auc": 0.75, "log_loss": 0.5, "rows": 9},
         "best_possible": {"test": {"auc": 0.875}},
@@ -32,8 +34,8 @@ def test_the_result_is_told_in_words_beside_the_best_possible(caplog):
         summary.tell_result(result)
         summary.tell_result(result | {"best_possible": None})
     assert told(caplog) == [
-        "Best checkpoint: that of step 7.",
+        "Best checkpoint: epoch 2, step 2,000.",
         "Test: AUC 0.7500 (best possible 0.8750), log loss 0.5000.",
-        "Best checkpoint: that of step 7.",
+        "Best checkpoint: epoch 2, step 2,000.",
         "Test: AUC 0.7500, log loss 0.5000.",
     ]

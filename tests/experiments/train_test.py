@@ -15,6 +15,7 @@ import time
 
 import pytest
 
+from afm_jax.training.run.folder import Run
 from docs import clicks
 from experiments import train
 from experiments.cli import program
@@ -56,7 +57,10 @@ def result_of(process):
 def fm_run(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "fm"
     arguments = ("--epochs=4", f"--workdir={workdir}", *FM)
-    return workdir, result_of(start("experiments.train", *arguments))
+    code, out, err = finish(start("experiments.train", *arguments))
+    assert code == 0, err
+    (workdir.parent / "stderr").write_text(err)
+    return workdir, json.loads(out.splitlines()[-1])
 
 
 def test_the_result_stands_beside_the_best_possible(fm_run):
@@ -75,6 +79,25 @@ def test_the_result_stands_beside_the_best_possible(fm_run):
     assert found["log_loss"] > best["log_loss"] > 0
     written = {path.name for path in workdir.iterdir()}
     assert {"config.json", "schema.json", "metrics.jsonl", "checkpoints"} <= written
+
+
+def test_a_run_says_what_it_trains_how_far_it_is_and_what_came_out(fm_run):
+    workdir, result = fm_run
+    err = (workdir.parent / "stderr").read_text()
+    said = [
+        "Data: synthetic, 26 fields and 13 dense columns; ",
+        "Train: 200,000 rows, ",
+        f"Model: fm, {result['params']:,} parameters.",
+        f"Folder: {workdir}",
+        r"First step after [\d.]+ s: loss 0\.\d{4}\.",
+        r"Epoch 1 of 4: training loss 0\.\d{4}, validation AUC 0\.\d{4} \(best so far\)",
+        "Best checkpoint: epoch ",
+        rf"Test: AUC {result['test']['auc']:.4f} \(best possible 0\.8",
+    ]
+    assert re.search(".*".join(said), err, re.DOTALL), err
+    steps = result["steps"] // result["epochs"]
+    losses = {line["step"] for line in Run(workdir).read_metrics() if "loss" in line}
+    assert {1, 10, 20, steps, 2 * steps} <= losses
 
 
 def test_pair_interactions_beat_the_first_order(fm_run, tmp_path):

@@ -37,6 +37,16 @@ def test_an_epoch_is_told_with_its_rank_by_the_monitored_metric(monitor, before,
     assert told == f"Epoch 2 of 5: training loss 0.2500, {words}"
 
 
+def test_a_cut_of_the_learning_rate_and_an_early_end_say_why():
+    options = Options(epochs=9, patience=2, plateau_factor=0.1)
+    assert messages.learning_rate_cut(options, 0.0003) == "Learning rate cut to 0.0003."
+    assert "multiplied by 0.1" in messages.learning_rate_cut(options, None)
+    progress = Progress(epochs=4, best=0.8, evaluations_since_best=2)
+    assert messages.stopped(progress, options) == (
+        "Stopped after epoch 4: 2 evaluations in a row without a better validation AUC."
+    )
+
+
 def test_an_epoch_without_the_monitored_metric_says_so():
     for metrics in (None, {"auc": None}):
         told = messages.epoch(Progress(1), Options(epochs=2), math.pi, metrics)
