@@ -52,7 +52,6 @@ class RawBuilder(BlockBuilder):
         reader = self.reader.open_reader([file.path for file in files], options)
         if reader.names is not None:
             sources.require_one_table(files, reader.names)
-            unused.tell(reader.names(files[0].path), reader.layout, options)
         chosen = fields.choose(reader.layout, options)
         refuse_idle(self.options, {choice.kind for choice in chosen.values()})
         options.update(how_to_split([file.split for file in files], options))
@@ -64,6 +63,8 @@ class RawBuilder(BlockBuilder):
             coders=fields.coders(chosen),
             advance=self.advance,
         )
+        if reader.names is not None:
+            unused.tell(reader.names(files[0].path), reader.layout, options)
         prepared = fitting.prepare(
             spilled,
             chosen,
