@@ -97,8 +97,7 @@ def test_frames_become_the_store_that_files_become(tmp_path):
 
 def encoded(frame, made):
     encoder = FrameEncoder.load(made.schema, made.vocabularies)
-    chosen = readers.of_layout(encoder.layout, made.schema.options)
-    return encoder.rows(readers.select({"new": frame}, chosen)["new"])
+    return encoder.rows(readers.select({"new": frame}, encoder.columns)["new"])
 
 
 def test_rows_are_encoded_alike_whenever_they_come():

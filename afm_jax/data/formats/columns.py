@@ -71,6 +71,28 @@ class Chosen:
             raise InputError("--separator must not be empty.")
         return chosen
 
+    @classmethod
+    def of_layout(cls, layout: formats.Layout, options: formats.Options) -> "Chosen":
+        """The columns of a layout, without a label: for rows that are to be predicted.
+
+        Args:
+            layout: the columns.
+            options: of the preparation, for the separators.
+        """
+        named: dict[str, list[str]] = {
+            "categorical": [],
+            "numeric": [],
+            "multi_valued": [],
+        }
+        for column in layout.columns:
+            named[column.kind].append(column.name)
+        return cls(
+            label="",
+            **{kind: tuple(names) for kind, names in named.items()},
+            separators=separators(named["multi_valued"], options),
+            time=None,
+        )
+
     @property
     def roles(self) -> tuple[tuple[str, str], ...]:
         """Name and role of all columns needed; a time that is a feature is there twice."""

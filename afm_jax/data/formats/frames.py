@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from afm_jax.data import formats
 from afm_jax.data.formats import column_types, columns, parquet
 from afm_jax.errors import InputError
 
@@ -41,24 +40,6 @@ def select(
         where: parquet.typed(frame, chosen, types, where=where)
         for where, frame in found.items()
     }
-
-
-def of_layout(layout: formats.Layout, options: formats.Options) -> columns.Chosen:
-    """The columns of a layout, without a label: for rows that are to be predicted.
-
-    Args:
-        layout: the columns.
-        options: of the preparation, for the separators.
-    """
-    named: dict[str, list[str]] = {"categorical": [], "numeric": [], "multi_valued": []}
-    for column in layout.columns:
-        named[column.kind].append(column.name)
-    return columns.Chosen(
-        label="",
-        **{kind: tuple(names) for kind, names in named.items()},
-        separators=columns.separators(named["multi_valued"], options),
-        time=None,
-    )
 
 
 def _polars(frame: Any, chosen: columns.Chosen, where: str) -> pl.DataFrame:
