@@ -1,10 +1,12 @@
 """What a training says of its data and of its result."""
 
+import itertools
 import logging
 
 import programs
 
-from experiments import summary
+from afm_jax.training import evaluation
+from experiments import summary, train
 
 
 def told(caplog):
@@ -39,3 +41,25 @@ def test_the_result_is_told_in_words_beside_the_best_possible(caplog):
         "Best checkpoint: epoch 2, step 2,000.",
         "Test: AUC 0.7500, log loss 0.5000.",
     ]
+
+
+def test_a_run_tells_what_an_evaluation_that_is_not_the_best_leads_to(
+    tmp_path, monkeypatch, caplog
+):
+    aucs = itertools.chain([0.6, 0.7, 0.65, 0.7], itertools.repeat(0.5))
+    monkeypatch.setattr(
+        evaluation, "metrics_of", lambda *columns, loss: {"auc": next(aucs)}
+    )
+    flags = ("--model=lr", "--epochs=9", "--patience=2", "--learning_rate=0.01")
+    with caplog.at_level(logging.INFO, "afm_jax"):
+        result = programs.run(train, *flags, f"--workdir={tmp_path}/run")
+    said = [line for line in told(caplog) if line.startswith(("Epoch", "Lear", "Stop"))]
+    assert [line.rpartition(", validation ")[2] for line in said] == [
+        "AUC 0.6000 (best so far).",
+        "AUC 0.7000 (best so far).",
+        "AUC 0.6500 (best: 0.7000).",
+        "Learning rate cut to 0.001.",
+        "AUC 0.7000 (best: 0.7000).",
+        "Stopped after epoch 4: 2 evaluations in a row without a better validation AUC.",
+    ]
+    assert result["best_step"] * result["epochs"] == 2 * result["steps"]
