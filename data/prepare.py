@@ -17,9 +17,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from afm_jax.data.store import writer
+from afm_jax.data.store import reader, writer
 from afm_jax.errors import InputError, install
 from afm_jax.label_kinds import LABEL_KINDS
+from data import summary
 from data.prepare_flags import DATASETS, FLAGS, NUMBERS, OPTIONS
 from experiments.cli import program
 from experiments.cli.progress import show_stages
@@ -86,6 +87,8 @@ def _of_a_store(data_dir: pathlib.Path, name: str) -> dict[str, Any]:
 
 def _told(data_dir: pathlib.Path, name: str, written: writer.Written) -> dict[str, Any]:
     """What a store holds: log lines, and the result."""
+    store = reader.open_store(data_dir, name)
+    summary.tell(store)
     for split in written.schema.rows:
         for what, shares in ("unseen", written.unseen), ("missing", written.missing):
             if shares.get(split):
@@ -111,6 +114,7 @@ def _told(data_dir: pathlib.Path, name: str, written: writer.Written) -> dict[st
         "dataset": name,
         "rows": dict(written.schema.rows),
         "labels": LABEL_KINDS[written.schema.label_kind],
+        "positives": summary.positives(store),
         "fields": len(written.schema.fields),
         "vocab_size": written.schema.vocab_size,
         "unseen": written.unseen,

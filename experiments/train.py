@@ -24,7 +24,16 @@ from afm_jax.training import loop, optimizers, progress
 from afm_jax.training.devices import Devices
 from afm_jax.training.run.folder import Run
 from afm_jax.training.task import Task
-from experiments import own_code, resuming, runs, startup, workdirs
+from experiments import (
+    asked,
+    own_code,
+    provenance,
+    resuming,
+    runs,
+    startup,
+    summary,
+    workdirs,
+)
 from experiments.cli import program, signals
 from experiments.cli.progress import show_progress
 from experiments.train_flags import FLAGS
@@ -32,6 +41,7 @@ from experiments.train_flags import FLAGS
 
 def main() -> dict[str, Any]:
     """Trains as the flags and, with --resume, the run say; returns the result."""
+    asked.answer(FLAGS)
     startup.prepare()
     if FLAGS.resume:
         resuming.take_flags(FLAGS, config(), _workdir())
@@ -66,10 +76,14 @@ def run() -> dict[str, Any]:
         tables = runs.tables_for(model, other, schema)
     options = _options(tables)
     rows = FLAGS.epochs * train_split.num_rows
+    origin, began = provenance.describe(), time.monotonic()
     with workdirs.held(folder.path):
         resume = FLAGS.resume and folder.exists()
         workdirs.start(folder.path, config(), schema, resume=resume)
         store.vocabularies.save(folder.vocabularies)
+        loop.check(task, dataset, devices, options)
+        summary.tell_data(store)
+        summary.tell_task(task, dataset, folder)
         with (
             signals.stop_requested() as stop,
             show_progress("Training", rows) as advance,
@@ -95,8 +109,12 @@ def run() -> dict[str, Any]:
             "test": result.pop("test"),
             "best_possible": runs.best_possible(store, task.made_loss),
             **result,
+            "seed": FLAGS.seed,
+            "seconds": round(time.monotonic() - began - result["compile_seconds"], 2),
+            **origin,
             "workdir": str(folder.path),
         }
+        summary.tell_result(result)
         workdirs.finish(folder.path, result)
     return result
 

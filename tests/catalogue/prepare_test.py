@@ -221,6 +221,7 @@ def test_the_command_prepares_a_file_and_tells_a_mistake(tmp_path, capsys):
     assert result.pop("rows_per_second") > 0
     assert result.pop("unseen").keys() <= {"train", "validation", "test"}
     assert result.pop("missing") == {}
+    assert sum(result.pop("positives").values()) == 15
     assert result == {
         "dataset": "criteo",
         "rows": {"train": 24, "validation": 3, "test": 3},
@@ -707,3 +708,13 @@ def test_two_preparations_give_equal_files(tmp_path):
     for first, second in zip(one, two, strict=True):
         assert first.name == second.name
         assert first.is_dir() or first.read_bytes() == second.read_bytes()
+
+
+def test_columns_that_are_not_used_are_told(tmp_path, capsys):
+    source = tmp_path / "rows.csv"
+    source.write_text("\n".join(csv_lines()))
+    flags = ("--dataset=csv", "--label=y", "--categorical=city")
+    assert run(source, tmp_path / "data", *flags) == 0
+    err = capsys.readouterr().err
+    assert "Columns that are not used: 'price'." in err
+    assert "Train: 24 rows, " in err

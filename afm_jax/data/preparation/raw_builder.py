@@ -11,7 +11,7 @@ from typing import Any
 
 from afm_jax.data import fields
 from afm_jax.data.formats import csv, libffm, libfm, parquet, sources
-from afm_jax.data.preparation import fitting
+from afm_jax.data.preparation import fitting, unused
 from afm_jax.data.preparation.builder import BlockBuilder, Encoded
 from afm_jax.data.preparation.options import (
     FOR_ALL,
@@ -64,6 +64,8 @@ class RawBuilder(BlockBuilder):
             coders=fields.coders(chosen),
             advance=self.advance,
         )
+        if reader.names is not None:
+            unused.tell(reader.names(files[0].path), reader.layout, options)
         prepared = fitting.prepare(
             spilled,
             chosen,
