@@ -82,7 +82,7 @@ def test_uniform_weights_are_equal_and_have_no_network():
     (weights,) = sown["intermediates"]["weights"]
     np.testing.assert_allclose(weights, np.full((6, 10), 0.1), rtol=1e-6)
     gradients = (
-        jax.grad(lambda v, pool=pool: pool(v).sum())(EMBEDDINGS)
+        jax.jit(jax.grad(lambda v, pool=pool: pool(v).sum()))(EMBEDDINGS)
         for pool in (
             functools.partial(module.apply, {}),
             lambda v: interactions.bi_interaction(v) / 10,

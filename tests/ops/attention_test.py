@@ -111,7 +111,7 @@ def test_attention_parameters_receive_the_gradient_of_finite_differences(
         changed = (*inputs[:argument], x, *inputs[argument + 1 :])
         return (references.attention_pooling(*changed) * direction).sum()
 
-    gradient = jax.grad(objective)(inputs[argument])
+    gradient = jax.jit(jax.grad(objective))(inputs[argument])
     expected = np.zeros(gradient.shape)
     for index in np.ndindex(gradient.shape):
         step = np.zeros(gradient.shape)

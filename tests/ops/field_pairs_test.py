@@ -95,7 +95,9 @@ def test_one_vector_for_all_opposite_fields_gives_the_fm_pair_term():
 
 def test_the_gradient_of_the_weights_is_the_inner_product_of_their_pair():
     v, weights = random_normal(1, 4, 3), random_weights(4)
-    gradient = jax.grad(lambda w: field_pairs.weighted_pair_term(v, w).sum())(weights)
+    gradient = jax.jit(jax.grad(lambda w: field_pairs.weighted_pair_term(v, w).sum()))(
+        weights
+    )
     np.testing.assert_allclose(
         gradient,
         interactions.pair_products(v)[0].sum(axis=-1),
@@ -106,7 +108,9 @@ def test_the_gradient_of_the_weights_is_the_inner_product_of_their_pair():
 
 def test_the_gradient_of_a_field_aware_vector_is_its_opposite():
     v = random_normal(2, 4, 4, 3)
-    gradient = jax.grad(lambda v: field_pairs.field_aware_pair_term(v).sum())(v)
+    gradient = jax.jit(jax.grad(lambda v: field_pairs.field_aware_pair_term(v).sum()))(
+        v
+    )
     expected = np.swapaxes(v, 1, 2).copy()
     expected[:, np.arange(4), np.arange(4)] = 0
     np.testing.assert_array_equal(gradient, expected)
