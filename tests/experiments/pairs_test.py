@@ -55,7 +55,7 @@ def test_statistics_are_over_all_rows_and_no_padding():
 
 def test_a_run_on_planted_data_is_compared_with_the_truth(tmp_path, capsys):
     flags = (f"--workdir={tmp_path}", "--epochs=1", "--batch_size=100")
-    programs.run(train, "--model=afm_deep", *flags)
+    programs.run(train, "--model=afm", "--set=embedding_dim=4", *flags)
     found = programs.run(pairs, f"--workdir={tmp_path}", "--top=3")
     assert len(found["pairs"]) == 3
     contributions = [pair["contribution"] for pair in found["pairs"]]
