@@ -1,8 +1,9 @@
 """Numbers that a user may set of a function by name: what there is, and what it may be."""
 
+import ast
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from afm_jax.errors import InputError, did_you_mean
@@ -46,3 +47,29 @@ def check(
         if not right:
             raise InputError(f"{title}'s {name} is {value!r}; expected {expected}.")
     return dict(given)
+
+
+def read(option: str, texts: Sequence[str]) -> dict[str, Any]:
+    """What the texts name=value of an option set.
+
+    Args:
+        option: its name, for errors.
+        texts: a value that is no Python literal is a text.
+
+    Raises:
+        InputError: a text that is not name=value.
+    """
+    values = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise InputError(f"--{option}={text}: expected --{option}=name=value.")
+        values[key] = _literal(value)
+    return values
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text

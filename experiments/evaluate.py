@@ -14,12 +14,13 @@ from typing import Any
 from absl import flags
 
 from afm_jax.data.loader import Loader
+from afm_jax.inference import restoring
 from afm_jax.training import evaluation, steps
 from afm_jax.training.dataset import check_labels
 from afm_jax.training.devices import Devices
 from afm_jax.training.run.config import read_config
 from afm_jax.training.run.folder import Run
-from experiments import runs, startup
+from experiments import own_code, runs, startup
 from experiments.cli import program
 
 FLAGS = flags.FlagValues()
@@ -54,6 +55,7 @@ _GROUP_FIELD = flags.DEFINE_string(
     "Field, such as user, within whose values GAUC ranks.",
     flag_values=FLAGS,
 )
+_MODEL, _LOSS = own_code.define_flags(FLAGS)
 
 
 def main() -> dict[str, Any]:
@@ -65,15 +67,17 @@ def main() -> dict[str, Any]:
     store = runs.open_data(dataset, _DATA_DIR.value or config["data_dir"])
     split = _SPLIT.value or ("test" if "test" in store.splits else "validation")
     rows = runs.rows_of(store, dataset, split)
-    loss = runs.loss_of(config)
+    loss = restoring.loss_of(config, own_code.of_run("loss", config, _LOSS.value))
+    model_class = own_code.of_run("model", config, _MODEL.value)
     check_labels(rows.labels, split, loss=loss)
     groups = runs.groups(store, [split], _GROUP_FIELD.value)
     devices = Devices(store.schema.vocab_size)
     devices.check_batch_size(_BATCH_SIZE.value)
     loader = Loader(rows, _BATCH_SIZE.value, shuffle=False, multiple=devices.count)
     runs.log_if_capped(_BATCH_SIZE.value, loader, split)
-    features = loader.batch(0, 0).features
-    model, step, variables = runs.restore(workdir, store.schema, features, _STEP.value)
+    model, step, variables = restoring.restore(
+        Run(workdir), store.schema, step=_STEP.value, model=model_class
+    )
     predict = devices.compile_predict(
         steps.make_predict(model, compute_dtype=config["compute_dtype"])
     )

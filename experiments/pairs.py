@@ -23,11 +23,12 @@ from flax import linen as nn
 from afm_jax.data.loader import Loader
 from afm_jax.data.synthetic import planted
 from afm_jax.features import Batch, Schema
+from afm_jax.inference import restoring
 from afm_jax.modules import pair_attention
 from afm_jax.ops import interactions
 from afm_jax.training.run.config import read_config
 from afm_jax.training.run.folder import Run
-from experiments import runs, startup
+from experiments import own_code, runs, startup
 from experiments.cli import program
 
 FLAGS = flags.FlagValues()
@@ -48,6 +49,7 @@ _TOP = flags.DEFINE_integer(
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", 4096, "Rows at a time.", flag_values=FLAGS, lower_bound=1
 )
+_MODEL, _ = own_code.define_flags(FLAGS)
 
 
 def main() -> dict[str, Any]:
@@ -55,12 +57,13 @@ def main() -> dict[str, Any]:
     startup.prepare()
     workdir = pathlib.Path(_WORKDIR.value)
     config = read_config(Run(workdir))
+    own = own_code.of_run("model", config, _MODEL.value)
     store = runs.open_data(config["dataset"], config["data_dir"])
     rows = runs.rows_of(store, config["dataset"], _SPLIT.value)
     loader = Loader(rows, _BATCH_SIZE.value, shuffle=False)
     runs.log_if_capped(_BATCH_SIZE.value, loader, _SPLIT.value)
-    model, step, variables = runs.restore(
-        workdir, store.schema, loader.batch(0, 0).features, _STEP.value
+    model, step, variables = restoring.restore(
+        Run(workdir), store.schema, step=_STEP.value, model=own
     )
     variables = jax.device_put(variables)
     with contextlib.closing(loader.batches(0)) as batches:

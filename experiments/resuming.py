@@ -9,7 +9,7 @@ from absl import flags
 from afm_jax.errors import InputError
 from afm_jax.training.run.config import read_config
 from afm_jax.training.run.folder import Run
-from experiments import workdirs
+from experiments import own_code, workdirs
 from experiments.cli import program
 
 
@@ -31,7 +31,10 @@ def take_flags(
     if not run.exists():
         return
     saved = read_config(run)
-    names = tuple(names)
+    for flag in own_code.FLAGS:
+        given = flag_values[flag].value if flag_values[flag].present else None
+        own_code.check(flag, saved, given)
+    names = [name for name in names if name in flag_values]
     for name in names:
         if flag_values[name].present or saved.get(name) is None:
             continue

@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 from flax import linen as nn
 
+from afm_jax import settings
 from afm_jax.errors import InputError
+from afm_jax.ops import losses
 from afm_jax.training import loop, optimizers, progress
 from afm_jax.training.devices import Devices
 from afm_jax.training.run.folder import Run
 from afm_jax.training.task import Task
-from experiments import resuming, runs, startup, workdirs
+from experiments import own_code, resuming, runs, startup, workdirs
 from experiments.cli import program, signals
 from experiments.cli.progress import show_progress
 from experiments.train_flags import FLAGS
@@ -39,32 +41,34 @@ def run() -> dict[str, Any]:
     """Trains as the flags say, in a process that is prepared; returns the result."""
     store = runs.open_data(FLAGS.dataset, FLAGS.data_dir)
     schema = store.schema
-    model = runs.make_model(FLAGS.model, FLAGS.set, schema)
+    model = runs.make_model(own_code.load("model", FLAGS.model), FLAGS.set, schema)
     devices = Devices(
         schema.vocab_size,
         device_map=FLAGS.device_map,
         table_sharding=FLAGS.table_sharding,
     )
-    splits = runs.loaders(store, FLAGS.batch_size, FLAGS.seed, devices=devices.count)
     dataset = runs.dataset(
         store,
-        splits,
+        batch_size=FLAGS.batch_size,
+        seed=FLAGS.seed,
+        devices=devices.count,
         group_field=FLAGS.group_field,
         untrained_rows=FLAGS.untrained_rows,
     )
-    task = make_task(model, FLAGS.epochs * splits["train"].steps_per_epoch)
+    train_split = dataset.splits["train"]
+    task = make_task(model, FLAGS.epochs * train_split.steps_per_epoch)
     folder = Run(_workdir())
     devices.check_batch_size(FLAGS.batch_size)
     tables = {}
     if FLAGS.init_from is not None and not (FLAGS.resume and folder.steps()):
         other = pathlib.Path(FLAGS.init_from.replace("{seed}", str(FLAGS.seed)))
-        features = splits["train"].batch(0, 0).features
-        tables = runs.tables_for(model, other, schema, features)
+        tables = runs.tables_for(model, other, schema)
     options = _options(tables)
-    rows = FLAGS.epochs * splits["train"].num_rows
+    rows = FLAGS.epochs * train_split.num_rows
     with workdirs.held(folder.path):
         resume = FLAGS.resume and folder.exists()
         workdirs.start(folder.path, config(), schema, resume=resume)
+        store.vocabularies.save(folder.vocabularies)
         with (
             signals.stop_requested() as stop,
             show_progress("Training", rows) as advance,
@@ -111,11 +115,14 @@ def make_task(model: nn.Module, total_steps: int) -> Task:
         l2=FLAGS.l2,
         attention_l2=FLAGS.attention_l2,
         clip_norm=FLAGS.clip_norm,
-        numbers=runs.read_settings("optimizer_set", FLAGS.optimizer_set),
+        numbers=settings.read("optimizer_set", FLAGS.optimizer_set),
     )
     return Task(
         model,
-        loss=runs.loss_of(config()),
+        loss=losses.make(
+            own_code.load("loss", FLAGS.loss),
+            **settings.read("loss_set", FLAGS.loss_set),
+        ),
         optimizer=tx,
         learning_rate=learning_rate,
         table_update=FLAGS.table_update,
@@ -141,7 +148,8 @@ def _options(tables: Mapping[str, np.ndarray]) -> progress.Options:
 def config() -> dict[str, Any]:
     """The flags that say what is trained, as a run's config.json holds them."""
     apart = ("workdir", "resume", "flagfile", "undefok")
-    return {name: FLAGS[name].value for name in FLAGS if name not in apart}
+    found = {name: FLAGS[name].value for name in FLAGS if name not in apart}
+    return found | own_code.checksums(found)
 
 
 def _workdir() -> pathlib.Path:

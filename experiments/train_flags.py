@@ -19,7 +19,11 @@ _integer = functools.partial(flags.DEFINE_integer, flag_values=FLAGS)
 _float = functools.partial(flags.DEFINE_float, flag_values=FLAGS)
 _enum = functools.partial(flags.DEFINE_enum, flag_values=FLAGS)
 
-_string("model", "afm_deep", "Name of the model.")
+_string(
+    "model",
+    "afm_deep",
+    "Name of the model, or a class of your own as my_file.py:MyModel.",
+)
 _strings("set", [], "Hyperparameter of the model, name=value; repeatable.")
 _string("dataset", runs.SYNTHETIC, "Name of the prepared data set.")
 _string("data_dir", None, "Folder that data.prepare wrote.")
@@ -74,11 +78,10 @@ _float(
 _float(
     "clip_norm", 10.0, "Largest norm of the gradient; 0 does not clip.", lower_bound=0.0
 )
-_enum(
+_string(
     "loss",
     "sigmoid_cross_entropy",
-    losses.names(),
-    "The loss; squared_error is on -1/1 as in the AFM paper.",
+    f"The loss, one of {', '.join(losses.names())}, or a function of your own as my_file.py:name. squared_error is on -1 and 1, as in the AFM paper.",
 )
 _strings("loss_set", [], "Number of the loss, name=value; repeatable.")
 _enum(

@@ -1,4 +1,4 @@
-"""Columns of a few rows, as encoders of fields are given them."""
+"""Columns of a few rows, as fields are given them."""
 
 import numpy as np
 import polars as pl
@@ -35,8 +35,8 @@ def block(rows, *, codes=None, values=(), numbers=(), many=()):
     )
 
 
-def ids_of(encoder, rows):
-    """The ids that an encoder of one slot writes."""
+def ids_of(fitted, rows):
+    """The ids that a field of one slot writes."""
     ids = np.full((len(rows.labels), 1), -1, np.int32)
-    encoder.write(rows, ids, None)
+    fitted.write(rows, ids, None)
     return ids[:, 0].tolist()

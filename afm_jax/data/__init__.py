@@ -7,3 +7,7 @@ encoded rows of frames, `store` keeps them, and `loader` makes batches of them.
 Nothing here imports a model, training or a program. Work that takes long is handed
 `advance`, which is told how far it is; see `afm_jax.data.progress`.
 """
+
+from afm_jax.data.frames import prepare_frames, store_of_ids
+
+__all__ = ["prepare_frames", "store_of_ids"]

@@ -23,6 +23,7 @@ from typing import Any
 from flax import linen as nn
 
 from afm_jax import errors, hyperparameters
+from afm_jax.features import Schema
 from afm_jax.hyperparameters import Hyperparameter
 
 LETTERS = {
@@ -55,24 +56,38 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
-def make(name: str, /, **values: Any) -> nn.Module:
-    """The model of that name.
+def make(
+    name: str | type[nn.Module], /, *, schema: Schema | None = None, **values: Any
+) -> nn.Module:
+    """The model of that name, or of a class of your own.
 
     Lists are taken for tuples and whole numbers for floats where those are expected.
 
     Args:
-        name: one of `names()`.
-        **values: hyperparameters, fields of the model; `vocab_size` is always needed.
+        name: one of `names()`; or a class that keeps their contract, see
+            `afm_jax.testing.check_model`.
+        schema: of the data, from which `vocab_size` and, if a field has several slots,
+            `slot_fields` are taken.
+        **values: hyperparameters, fields of the model; without a schema `vocab_size`
+            is needed.
 
     Returns:
         A module with `__call__(features, *, train=False) -> logits float32 [B]`.
 
     Raises:
-        InputError: no model has this name, the model has no such hyperparameter, or a
-            value is of the wrong type or out of range.
-        TypeError: `vocab_size` is not given.
+        InputError: no model has this name, the model has no such hyperparameter, it
+            comes from the schema, or a value is of the wrong type or out of range.
+        TypeError: neither `schema` nor `vocab_size` is given.
     """
-    model = _class_of(name)
+    model = _class_of(name) if isinstance(name, str) else name
+    name = name if isinstance(name, str) else name.__name__
+    if schema is not None:
+        for key in _FROM_DATA:
+            if key in values:
+                raise errors.InputError(f"{name}'s {key} comes from the data.")
+        values["vocab_size"] = schema.vocab_size
+        if len(schema.slot_fields) > len(schema.fields):
+            values["slot_fields"] = schema.slot_fields
     annotations = typing.get_type_hints(model)
     fields = [field.name for field in _fields(model)]
     checked = {}

@@ -28,12 +28,12 @@ from typing import Any
 from absl import flags
 from flax import linen as nn
 
-from afm_jax import models
+from afm_jax import models, settings
 from afm_jax.errors import InputError, did_you_mean
 from afm_jax.ops import attention as ops_attention
 from afm_jax.training import optimizers
 from afm_jax.training.task import TABLE_UPDATES
-from experiments import host_memory, runs, startup
+from experiments import host_memory, startup
 from experiments.benchmark import (
     attention,
     epoch,
@@ -174,22 +174,21 @@ def _run(suite: str) -> list[dict[str, Any]]:
             folder=_peers_dir(),
             turns=turns,
         )
-    settings = runs.read_settings("set", _SET.value)
+    given = settings.read("set", _SET.value)
     for name in _MODELS.value:
-        models.make(name, vocab_size=1, **settings)
+        models.make(name, vocab_size=1, **given)
     if suite == "evaluation":
         return evaluation.run(
             model_names=_MODELS.value,
             batch_sizes=batch_sizes,
             vocab_size=_number("vocab_sizes"),
-            settings=settings,
+            settings=given,
             auc_rows=_number("rows", 5_000_000),
             turns=turns,
         )
     return step.run(
         models={
-            name: functools.partial(_make_model, name, settings)
-            for name in _MODELS.value
+            name: functools.partial(_make_model, name, given) for name in _MODELS.value
         },
         batch_sizes=batch_sizes,
         vocab_sizes=_numbers("vocab_sizes"),

@@ -18,8 +18,8 @@ import polars as pl
 from afm_jax import files
 from afm_jax.data import synthetic
 from afm_jax.data.fields import hash_buckets
-from afm_jax.data.preparation import encoding
-from afm_jax.data.store import arrays, writer
+from afm_jax.data.preparation import fitting
+from afm_jax.data.store import arrays, vocabularies, writer
 from afm_jax.data.store.reader import open_store
 from data import prepare
 from experiments.cli import program
@@ -249,10 +249,10 @@ def test_a_store_is_replaced_only_if_asked_to_and_only_by_a_whole_one(tmp_path, 
 
 KILLED = """
 import os, signal, sys
-from afm_jax.data.preparation import encoding
+from afm_jax.data.preparation import fitting
 from data import prepare
 from experiments.cli import program
-encoding.encode = lambda *arguments, **named: os.kill(os.getpid(), signal.SIGKILL)
+fitting.encode = lambda *arguments, **named: os.kill(os.getpid(), signal.SIGKILL)
 program.run(prepare.main, prepare.FLAGS, ["prepare", *sys.argv[1:]])
 """
 
@@ -327,15 +327,15 @@ def test_hash_buckets_need_no_vocabulary(tmp_path):
     cities = [line.split(",")[1] for line in csv_lines()[1:]]
     hashes = hash_buckets.fnv1a(pl.Series(cities))[train.numbers]
     np.testing.assert_array_equal(train.ids[:, 0], 2 + hashes % np.uint64(8))
-    vocabularies = data_dir / "csv" / "2.0.0" / encoding.VOCABULARIES_FILE
-    assert pl.read_parquet(vocabularies).is_empty()
+    known = data_dir / "csv" / "2.0.0" / vocabularies.KNOWN_FILE
+    assert pl.read_parquet(known).is_empty()
 
 
 def test_an_interrupt_leaves_no_store(tmp_path, monkeypatch):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(encoding, "fit", interrupted)
+    monkeypatch.setattr(fitting, "fit", interrupted)
     source = tmp_path / "rows.csv"
     source.write_text("\n".join(csv_lines()))
     assert run(source, tmp_path / "data", *CSV) == 130
@@ -479,13 +479,12 @@ def read_lines(path):
 
 def words_of(store, data_dir, split, row):
     """The values of a row's fields, by name."""
-    file = data_dir / store.schema.dataset / "2.0.0" / encoding.VOCABULARIES_FILE
-    vocabularies = encoding.read_vocabularies(file)
+    known = store.vocabularies.tables()
     words = {}
     for field in store.schema.fields:
         slot = store.schema.slot(field.name)
         ids = store.splits[split].ids[row, slot : slot + field.slots] - field.offset
-        names = ["missing", "unseen", *vocabularies[field.name]]
+        names = ["missing", "unseen", *known[field.name].values]
         words[field.name] = [names[i] for i in ids]
     return words
 

@@ -12,6 +12,7 @@ from afm_jax.data import synthetic
 from afm_jax.data.store.reader import Store
 from afm_jax.errors import InputError
 from afm_jax.features import Field, Rows, Schema
+from afm_jax.inference import restoring
 from afm_jax.ops import metrics
 from afm_jax.training.run.checkpoints import Checkpoints
 from afm_jax.training.run.config import read_config
@@ -42,8 +43,7 @@ def fm_run(tmp_path_factory):
 
 def restore(workdir):
     store = programs.small_store()
-    features = runs.loaders(store, 256, 0)["train"].batch(0, 0).features
-    return runs.restore(workdir, store.schema, features)
+    return restoring.restore(Run(workdir), store.schema)
 
 
 def test_the_result_is_left_beside_the_logits_it_is_of(fm_run):

@@ -43,7 +43,7 @@ class Option(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Given:
-    """What an encoder is made of, once all rows are codes and numbers.
+    """What a counter is made of, once all rows are codes and numbers.
 
     Attributes:
         name: the column's name.
@@ -62,34 +62,43 @@ class Given:
     strings: "pl.Series"
 
 
-class Encoder(Protocol):
-    """A column on its way to ids: told all training rows, then fitted, then written.
-
-    Attributes:
-        vocabulary: the values with ids of their own, once fitted; None if no ids are of
-            single values.
-    """
-
-    vocabulary: "Vocabulary | None"
+class Counter(Protocol):
+    """A column on its way to a field: told all training rows, then fitted."""
 
     def count(self, block: Block, train: np.ndarray) -> None:
         """Takes note of the training rows of a block, whose indices are `train`."""
 
-    def fit(self, offset: int) -> Field:
-        """The field, whose ids begin at `offset`.
+    def fit(self, offset: int) -> "Fitted":
+        """The column as a field, whose ids begin at `offset`.
 
         Raises:
             InputError: no training row has a value.
         """
 
-    def write(self, block: Block, ids: np.ndarray, values: np.ndarray | None) -> None:
-        """Writes into int32 ids [N, slots] and float32 values [N, slots], ones so far."""
 
-    def unseen(self, block: Block) -> np.ndarray | None:
-        """The values without an id, int64 [M, 2], as in `store.reader.UnseenValues`.
+def _not_told_apart(block: Block) -> None:
+    del block
 
-        None for a field whose values have no numbers: buckets, and several slots.
-        """
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """A column as a field: makes ids of its values, of training rows or of new ones.
+
+    Attributes:
+        field: the field.
+        vocabulary: the values with ids of their own; None if no ids are of single
+            values.
+        write: (block, ids, values) -> None. It writes a block into int32 ids [N, slots]
+            and float32 values [N, slots], ones so far, or None.
+        unseen: block -> the values without an id, int64 [M, 2], as in
+            `store.reader.UnseenValues`. None for a field whose values have no numbers:
+            buckets, and several slots.
+    """
+
+    field: Field
+    vocabulary: "Vocabulary | None"
+    write: Callable[[Block, np.ndarray, np.ndarray | None], None]
+    unseen: Callable[[Block], np.ndarray | None] = _not_told_apart
 
 
 class Scale(NamedTuple):
@@ -117,7 +126,10 @@ class Kind:
     Attributes:
         column: the kind of column that it takes: 'categorical', 'numeric' or
             'multi_valued'.
-        encoder: makes the encoder of a column that becomes a field.
+        counter: makes the counter of a column that becomes a field.
+        load: (field, index, vocabulary) -> what `Counter.fit` gave, for a column whose
+            codes are those of a `codes.KnownCoder` of its values, or of `coder`. `index`
+            is the column's place among those of its kind in a `Block`.
         scale: of numbers that stay numbers, which `dense.Dense` encodes all together.
         options: those that it alone has.
         settings: (layout, options) -> the columns that its options name, each with what
@@ -125,16 +137,19 @@ class Kind:
         told: for numbers, what they become, in words.
         prepare: for numbers, float64 [N] -> [N], applied to a column as it is read.
         coder: for texts, setting -> the coder of a column, if it needs no texts.
+        has_vocabulary: whether single values have ids of their own.
     """
 
     column: str
-    encoder: Callable[[Given], Encoder] | None = None
+    counter: Callable[[Given], Counter] | None = None
+    load: Callable[[Field, int, Any], Fitted] | None = None
     scale: Scale | None = None
     options: tuple[Option, ...] = ()
     settings: Callable[[Layout, Mapping[str, Any]], Mapping[str, Any]] = _no_settings
     told: str = ""
     prepare: Callable[[np.ndarray], np.ndarray] | None = None
     coder: Callable[[Any], Coder] | None = None
+    has_vocabulary: bool = False
 
 
 class Choice(NamedTuple):

@@ -2,16 +2,14 @@
 
 import numpy as np
 
-from afm_jax.data.fields import Given, Kind
+from afm_jax.data.fields import Fitted, Given, Kind
 from afm_jax.data.fields.codes import Block
-from afm_jax.data.fields.vocabulary import Vocabulary, fit_strings
+from afm_jax.data.fields.vocabulary import Coded, Vocabulary, fit_strings, load_strings
 from afm_jax.features import MISSING, UNSEEN, Field
 
 
 class Log2Buckets:
-    """See `fields.Encoder`; the numbers are `log2_buckets` already."""
-
-    vocabulary: Vocabulary | None = None
+    """See `fields.Counter`; the numbers are `log2_buckets` already."""
 
     def __init__(self, given: Given):
         self._given = given
@@ -23,28 +21,35 @@ class Log2Buckets:
         for bucket, count in zip(*(part.tolist() for part in found), strict=True):
             self._counts[bucket] = self._counts.get(bucket, 0) + count
 
-    def fit(self, offset: int) -> Field:
+    def fit(self, offset: int) -> Fitted:
         import polars as pl
 
-        buckets = np.array(sorted(self._counts))
+        buckets = sorted(self._counts)
         counts = np.array([0, *(self._counts[bucket] for bucket in buckets)], np.int64)
         strings = pl.Series([f"{bucket:.0f}" for bucket in buckets], dtype=pl.String)
-        fitted = fit_strings(self._given, offset, strings, counts, kind="bucket_log2")
-        self.vocabulary, self._ids = fitted.vocabulary, fitted.ids
-        self._buckets = buckets
-        return fitted.field
+        coded = fit_strings(self._given, offset, strings, counts, kind="bucket_log2")
+        return _fitted(coded, self._given.index, np.array(buckets))
 
-    def write(self, block: Block, ids: np.ndarray, values: np.ndarray | None) -> None:
-        numbers = block.numbers[self._given.index]
-        place = np.minimum(
-            np.searchsorted(self._buckets, numbers), len(self._buckets) - 1
-        )
-        known = self._buckets[place] == numbers
-        unknown = self._ids[0] + np.where(np.isnan(numbers), MISSING, UNSEEN)
-        ids[:, 0] = np.where(known, self._ids.take(place + 1), unknown)
 
-    def unseen(self, block: Block) -> None:
-        return None
+def _load(field: Field, index: int, vocabulary: Vocabulary) -> Fitted:
+    buckets = vocabulary.values.cast(float).to_numpy()
+    order = np.argsort(buckets)
+    coded = load_strings(field, vocabulary)
+    in_order = coded.ids[np.concatenate([[0], 1 + order])]
+    return _fitted(coded._replace(ids=in_order), index, buckets[order])
+
+
+def _fitted(coded: Coded, index: int, buckets: np.ndarray) -> Fitted:
+    """The field of rising `buckets`, that of code c at c - 1."""
+
+    def write(block: Block, ids: np.ndarray, values: np.ndarray | None) -> None:
+        numbers = block.numbers[index]
+        place = np.minimum(np.searchsorted(buckets, numbers), len(buckets) - 1)
+        known = buckets[place] == numbers
+        unknown = coded.field.offset + np.where(np.isnan(numbers), MISSING, UNSEEN)
+        ids[:, 0] = np.where(known, coded.ids.take(place + 1), unknown)
+
+    return Fitted(coded.field, coded.vocabulary, write)
 
 
 def log2_buckets(numbers: np.ndarray) -> np.ndarray:
@@ -60,6 +65,8 @@ def log2_buckets(numbers: np.ndarray) -> np.ndarray:
 KIND = Kind(
     "numeric",
     Log2Buckets,
+    _load,
     told="the buckets of the published Criteo rule",
     prepare=log2_buckets,
+    has_vocabulary=True,
 )

@@ -4,22 +4,20 @@ import zlib
 
 import numpy as np
 
-from afm_jax.data.fields import Given, Kind, Option
+from afm_jax.data.fields import Fitted, Given, Kind, Option
 from afm_jax.data.fields.codes import Block
-from afm_jax.data.fields.vocabulary import Vocabulary, always_missing
+from afm_jax.data.fields.vocabulary import always_missing
 from afm_jax.features import FIRST, MISSING, Field
 
 _SAMPLE = 1_000_000
 
 
 class QuantileBuckets:
-    """See `fields.Encoder`.
+    """See `fields.Counter`.
 
     The edges are quantiles of at most a million training rows, evenly spaced in the file;
     edges that fall together are one. Ids rise with the bucket.
     """
-
-    vocabulary: Vocabulary | None = None
 
     def __init__(self, given: Given):
         self._given = given
@@ -34,16 +32,14 @@ class QuantileBuckets:
         self._seen += len(train)
         self._sample.append(numbers[~np.isnan(numbers)])
 
-    def fit(self, offset: int) -> Field:
+    def fit(self, offset: int) -> Fitted:
         sample = np.concatenate(self._sample) if self._sample else np.zeros(0)
         if not sample.size:
             raise always_missing(self._given.name)
         ranks = np.linspace(0, 1, self._given.options["buckets"] + 1)[1:-1]
         edges = np.unique(np.quantile(sample, ranks, method="higher"))
-        self._edges = edges[edges > np.min(sample)]
-        self._first = offset
-        boundaries = tuple(self._edges.tolist())
-        return Field(
+        boundaries = tuple(edges[edges > np.min(sample)].tolist())
+        field = Field(
             name=self._given.name,
             kind="bucket_quantile",
             vocab_size=FIRST + len(boundaries) + 1,
@@ -51,19 +47,24 @@ class QuantileBuckets:
             vocabulary_crc32=zlib.crc32(repr(boundaries).encode()),
             boundaries=boundaries,
         )
+        return _load(field, self._given.index)
 
-    def write(self, block: Block, ids: np.ndarray, values: np.ndarray | None) -> None:
-        numbers = block.numbers[self._given.index]
-        bucket = FIRST + np.searchsorted(self._edges, numbers, side="right")
-        ids[:, 0] = self._first + np.where(np.isnan(numbers), MISSING, bucket)
 
-    def unseen(self, block: Block) -> None:
-        return None
+def _load(field: Field, index: int, vocabulary: None = None) -> Fitted:
+    del vocabulary
+
+    def write(block: Block, ids: np.ndarray, values: np.ndarray | None) -> None:
+        numbers = block.numbers[index]
+        bucket = FIRST + np.searchsorted(field.boundaries, numbers, side="right")
+        ids[:, 0] = field.offset + np.where(np.isnan(numbers), MISSING, bucket)
+
+    return Fitted(field, None, write)
 
 
 KIND = Kind(
     "numeric",
     QuantileBuckets,
+    _load,
     options=(
         Option(
             "buckets",

@@ -2,16 +2,20 @@
 
 import numpy as np
 
-from afm_jax.data.fields import Given, Kind
+from afm_jax.data.fields import Fitted, Given, Kind
 from afm_jax.data.fields.codes import Block
-from afm_jax.data.fields.vocabulary import Vocabulary, fit_strings, warn_of_two_forms
+from afm_jax.data.fields.vocabulary import (
+    Coded,
+    Vocabulary,
+    fit_strings,
+    load_strings,
+    warn_of_two_forms,
+)
 from afm_jax.features import Field
 
 
 class Categorical:
-    """See `fields.Encoder`."""
-
-    vocabulary: Vocabulary | None = None
+    """See `fields.Counter`."""
 
     def __init__(self, given: Given):
         self._given = given
@@ -21,19 +25,25 @@ class Categorical:
     def count(self, block: Block, train: np.ndarray) -> None:
         np.add.at(self._counts, block.codes[self._given.index].take(train), 1)
 
-    def fit(self, offset: int) -> Field:
-        self._fitted = fit_strings(
-            self._given, offset, self._given.strings, self._counts
-        )
-        self.vocabulary = self._fitted.vocabulary
-        return self._fitted.field
-
-    def write(self, block: Block, ids: np.ndarray, values: np.ndarray | None) -> None:
-        ids[:, 0] = self._fitted.ids.take(block.codes[self._given.index])
-        block.write_values(self._given.index, values)
-
-    def unseen(self, block: Block) -> np.ndarray:
-        return self._fitted.unseen(block.codes[self._given.index])
+    def fit(self, offset: int) -> Fitted:
+        given = self._given
+        coded = fit_strings(given, offset, given.strings, self._counts)
+        return _fitted(coded, given.index)
 
 
-KIND = Kind("categorical", Categorical)
+def _load(field: Field, index: int, vocabulary: Vocabulary) -> Fitted:
+    return _fitted(load_strings(field, vocabulary), index)
+
+
+def _fitted(coded: Coded, index: int) -> Fitted:
+    def write(block: Block, ids: np.ndarray, values: np.ndarray | None) -> None:
+        ids[:, 0] = coded.ids.take(block.codes[index])
+        block.write_values(index, values)
+
+    def unseen(block: Block) -> np.ndarray | None:
+        return coded.unseen(block.codes[index])
+
+    return Fitted(coded.field, coded.vocabulary, write, unseen)
+
+
+KIND = Kind("categorical", Categorical, _load, has_vocabulary=True)

@@ -18,6 +18,28 @@ class Coder(Protocol):
         """The texts met so far, that of code c at c - 1; none if they are not kept."""
 
 
+class KnownCoder:
+    """A `Coder` of values that are known: that of values[i] is i + 1, and all others share one.
+
+    Args:
+        values: String, distinct, without nulls.
+    """
+
+    def __init__(self, values: "pl.Series"):
+        self._values = values
+
+    def codes(self, strings: "pl.Expr") -> "pl.Expr":
+        import polars as pl
+
+        known = strings.cast(pl.Enum(self._values), strict=False).to_physical()
+        other = pl.lit(len(self._values), pl.UInt32)
+        codes = known.cast(pl.UInt32).fill_null(other) + 1
+        return pl.when(strings.is_not_null()).then(codes).otherwise(0).cast(pl.UInt32)
+
+    def strings(self) -> "pl.Series":
+        return self._values
+
+
 class Many(NamedTuple):
     """A multi-valued column of N rows.
 

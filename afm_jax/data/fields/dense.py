@@ -1,5 +1,7 @@
-"""Numbers that stay numbers: standardised logarithms; and the encoder of all such kinds."""
+"""Numbers that stay numbers: standardised logarithms; and how all such kinds are encoded."""
 
+import dataclasses
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -54,7 +56,7 @@ class Dense:
         self._squares += np.square(step) * self._count * count / total
         self._count += count
 
-    def fit(self) -> tuple[DenseColumn, ...]:
+    def fit(self) -> "FittedDense":
         """The columns of numbers, then those that tell where numbers are missing.
 
         A number that is missing in no training row has no such column.
@@ -63,47 +65,71 @@ class Dense:
             if not count:
                 raise always_missing(name)
         # Rounded, so that it does not show in which blocks the rows came.
-        self._mean = _round(self._mean)
-        self._std = _round(np.sqrt(self._squares / self._count))
-        fitted = zip(self._mean, self._std, self._low, self._high, strict=True)
+        means = _round(self._mean)
+        stds = _round(np.sqrt(self._squares / self._count))
+        fitted = zip(means, stds, self._low, self._high, strict=True)
         for place, (scale, each) in enumerate(zip(self._scales, fitted, strict=True)):
-            self._mean[place], self._std[place] = scale.constants(*each)
+            means[place], stds[place] = scale.constants(*each)
         # A constant column becomes 0, whatever the sums were rounded to.
         constant = self._low == self._high
-        self._mean[constant] = self._low[constant]
-        self._std[constant | (self._std == 0)] = 1.0
-        self._low = np.maximum(self._low, self._mean - _MOST_DEVIATIONS * self._std)
-        self._high = np.minimum(self._high, self._mean + _MOST_DEVIATIONS * self._std)
-        constants = (self._mean, self._std, self._low, self._high)
+        means[constant] = self._low[constant]
+        stds[constant | (stds == 0)] = 1.0
+        low = np.maximum(self._low, means - _MOST_DEVIATIONS * stds)
+        high = np.minimum(self._high, means + _MOST_DEVIATIONS * stds)
         columns = [
             DenseColumn(name, scale.transform, *numbers)
             for name, scale, *numbers in zip(
                 self._names,
                 self._scales,
-                *(each.tolist() for each in constants),
+                *(each.tolist() for each in (means, stds, low, high)),
                 strict=True,
             )
         ]
-        return (
-            *columns,
-            *(
-                DenseColumn(name, "missing")
-                for name, missing in zip(self._names, self._missing, strict=True)
-                if missing
-            ),
-        )
+        told = zip(self._names, self._missing, strict=True)
+        columns += [DenseColumn(name, "missing") for name, missing in told if missing]
+        return FittedDense(tuple(columns), tuple(self._indices))
+
+
+@dataclasses.dataclass(frozen=True)
+class FittedDense:
+    """The dense columns, of training rows or of new ones.
+
+    Attributes:
+        columns: those of numbers, then those that tell where numbers are missing.
+        indices: the places of those of numbers among the numeric columns of a `Block`.
+    """
+
+    columns: tuple[DenseColumn, ...]
+    indices: tuple[int, ...]
 
     def encode(self, block: Block) -> np.ndarray:
-        """The columns of `fit`, float32 [N, D]."""
-        numbers = np.clip(
-            block.numbers[self._indices], self._low[:, None], self._high[:, None]
-        )
-        numbers -= self._mean[:, None]
-        numbers /= self._std[:, None]
+        """The columns, float32 [N, D]."""
+        mean, std, low, high = self._constants
+        numbers = np.clip(block.numbers[list(self.indices)], low, high)
+        numbers -= mean
+        numbers /= std
         missing = np.isnan(numbers)
         numbers[missing] = 0
-        columns = np.concatenate([numbers, missing[self._missing]])
+        names = [column.name for column in self.columns]
+        told = [names.index(name) for name in names[len(self.indices) :]]
+        columns = np.concatenate([numbers, missing[told]])
         return np.ascontiguousarray(columns.T, np.float32)
+
+    @functools.cached_property
+    def _constants(self) -> np.ndarray:
+        """Mean, std, low and high of the numbers, float64 [4, columns, 1]."""
+        return np.array(
+            [
+                (
+                    column.mean,
+                    column.std,
+                    -np.inf if column.low is None else column.low,
+                    np.inf if column.high is None else column.high,
+                )
+                for column in self.columns[: len(self.indices)]
+            ],
+            np.float64,
+        ).T.reshape(4, -1, 1)
 
 
 def signed_log1p(numbers: np.ndarray) -> np.ndarray:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from afm_jax.data.fields import Given, Kind, Option
+from afm_jax.data.fields import Fitted, Given, Kind, Option
 from afm_jax.data.fields.codes import Block
-from afm_jax.data.fields.vocabulary import Vocabulary, always_missing
+from afm_jax.data.fields.vocabulary import always_missing
 from afm_jax.data.formats import Layout
 from afm_jax.features import FIRST, MISSING, Field
 
@@ -79,9 +79,7 @@ class HashCoder:
 
 
 class HashBuckets:
-    """See `fields.Encoder`; a code is a bucket, see `HashCoder`."""
-
-    vocabulary: Vocabulary | None = None
+    """See `fields.Counter`; a code is a bucket, see `HashCoder`."""
 
     def __init__(self, given: Given):
         self._given, self._met = given, False
@@ -89,25 +87,28 @@ class HashBuckets:
     def count(self, block: Block, train: np.ndarray) -> None:
         self._met = self._met or bool(block.codes[self._given.index].take(train).any())
 
-    def fit(self, offset: int) -> Field:
+    def fit(self, offset: int) -> Fitted:
         if not self._met:
             raise always_missing(self._given.name)
-        self._offset = offset
-        return Field(
+        field = Field(
             name=self._given.name,
             kind="hash_buckets",
             vocab_size=FIRST + self._given.setting,
             offset=offset,
         )
+        return _load(field, self._given.index)
 
-    def write(self, block: Block, ids: np.ndarray, values: np.ndarray | None) -> None:
-        codes = block.codes[self._given.index].astype(np.int32)
-        known = self._offset + FIRST - 1 + codes
-        ids[:, 0] = np.where(codes == 0, self._offset + MISSING, known)
-        block.write_values(self._given.index, values)
 
-    def unseen(self, block: Block) -> None:
-        return None
+def _load(field: Field, index: int, vocabulary: None = None) -> Fitted:
+    del vocabulary
+
+    def write(block: Block, ids: np.ndarray, values: np.ndarray | None) -> None:
+        codes = block.codes[index].astype(np.int32)
+        known = FIRST - 1 + codes
+        ids[:, 0] = field.offset + np.where(codes == 0, MISSING, known)
+        block.write_values(index, values)
+
+    return Fitted(field, None, write)
 
 
 def _buckets(layout: Layout, options: Mapping[str, Any]) -> dict[str, int]:
@@ -120,6 +121,7 @@ def _buckets(layout: Layout, options: Mapping[str, Any]) -> dict[str, int]:
 KIND = Kind(
     "categorical",
     HashBuckets,
+    _load,
     options=(
         Option(
             "hash_buckets",

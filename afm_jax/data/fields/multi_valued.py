@@ -6,11 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from afm_jax.data.fields import Given, Kind, Option
+from afm_jax.data.fields import Fitted, Given, Kind, Option
 from afm_jax.data.fields.codes import Block
-from afm_jax.data.fields.vocabulary import Vocabulary, fit_strings, warn_of_two_forms
+from afm_jax.data.fields.vocabulary import (
+    Coded,
+    Vocabulary,
+    fit_strings,
+    load_strings,
+    warn_of_two_forms,
+)
 from afm_jax.data.formats import Layout
-from afm_jax.features import Field
+from afm_jax.features import MISSING, Field
 
 _FEW_SLOTS = 32
 _FILLED = 1 / 8
@@ -22,15 +28,13 @@ _log = logging.getLogger(__name__)
 
 
 class MultiValued:
-    """A column of lists of strings; see `fields.Encoder`.
+    """A column of lists of strings; see `fields.Counter`.
 
     It has as many slots as the longest list of a training row has items, but at most
     `max_slots`, if that is given. Of longer lists the first items are kept; the others
     are lost, and do not count. So slots, too, depend on training rows only. Unused slots
     have the id of missing and value 0; an empty list is missing with value 1.
     """
-
-    vocabulary: Vocabulary | None = None
 
     def __init__(self, given: Given):
         self._given, self._max_slots = given, given.setting
@@ -52,45 +56,20 @@ class MultiValued:
         rows[: len(self._rows)] += self._rows
         self._rows = rows
 
-    def fit(self, offset: int) -> Field:
-        longest = len(self._rows) - 1
-        self._slots = max(1, min(longest, self._max_slots or longest))
-        self._warn_of_empty_slots()
-        self._fitted = fit_strings(
-            self._given, offset, self._given.strings, self._counts, slots=self._slots
-        )
-        self.vocabulary = self._fitted.vocabulary
-        return self._fitted.field
+    def fit(self, offset: int) -> Fitted:
+        given, longest = self._given, len(self._rows) - 1
+        slots = max(1, min(longest, self._max_slots or longest))
+        self._warn_of_empty_slots(slots)
+        coded = fit_strings(given, offset, given.strings, self._counts, slots=slots)
+        return _fitted(coded, given.index)
 
-    def write(self, block: Block, ids: np.ndarray, values: np.ndarray | None) -> None:
-        many = block.many[self._given.index]
-        starts = np.cumsum(many.lengths) - many.lengths
-        ids[:] = self._fitted.ids[0]
-        for slot in range(self._slots):
-            rows = np.flatnonzero(many.lengths > slot)
-            items = starts[rows] + slot
-            ids[rows, slot] = self._fitted.ids.take(many.codes[items])
-            if values is not None:
-                values[:, slot] = 0 if slot else many.lengths == 0
-                values[rows, slot] = many.values[items] if many.values.size else 1
-
-    def unseen(self, block: Block) -> np.ndarray | None:
-        if self._slots > 1:
-            return None
-        many = block.many[self._given.index]
-        codes = np.zeros(len(many.lengths), np.uint32)
-        starts = np.cumsum(many.lengths) - many.lengths
-        there = many.lengths > 0
-        codes[there] = many.codes[starts[there]]
-        return self._fitted.unseen(codes)
-
-    def _warn_of_empty_slots(self) -> None:
+    def _warn_of_empty_slots(self, slots: int) -> None:
         """Logs a line if few long lists make all rows far wider than most need."""
         rows = int(self._rows.sum())
         lengths = np.arange(len(self._rows))
-        items = int(self._rows @ lengths.clip(max=self._slots))
-        filled = items / (rows * self._slots)
-        if self._slots <= _FEW_SLOTS or filled >= _FILLED:
+        items = int(self._rows @ lengths.clip(max=slots))
+        filled = items / (rows * slots)
+        if slots <= _FEW_SLOTS or filled >= _FILLED:
             return
         typical = int(np.searchsorted(np.cumsum(self._rows), 0.9 * rows))
         _log.warning(
@@ -98,11 +77,43 @@ class MultiValued:
             self._given.name,
             lengths[-1],
             typical,
-            self._slots,
-            rows * self._slots * _SLOT_BYTES / 1e6,
+            slots,
+            rows * slots * _SLOT_BYTES / 1e6,
             100 * filled,
             self._given.name,
         )
+
+
+def _load(field: Field, index: int, vocabulary: Vocabulary) -> Fitted:
+    return _fitted(load_strings(field, vocabulary), index)
+
+
+def _fitted(coded: Coded, index: int) -> Fitted:
+    slots = coded.field.slots
+
+    def write(block: Block, ids: np.ndarray, values: np.ndarray | None) -> None:
+        many = block.many[index]
+        starts = np.cumsum(many.lengths) - many.lengths
+        ids[:] = coded.field.offset + MISSING
+        for slot in range(slots):
+            rows = np.flatnonzero(many.lengths > slot)
+            items = starts[rows] + slot
+            ids[rows, slot] = coded.ids.take(many.codes[items])
+            if values is not None:
+                values[:, slot] = 0 if slot else many.lengths == 0
+                values[rows, slot] = many.values[items] if many.values.size else 1
+
+    def unseen(block: Block) -> np.ndarray | None:
+        if slots > 1:
+            return None
+        many = block.many[index]
+        codes = np.zeros(len(many.lengths), np.uint32)
+        starts = np.cumsum(many.lengths) - many.lengths
+        there = many.lengths > 0
+        codes[there] = many.codes[starts[there]]
+        return coded.unseen(codes)
+
+    return Fitted(coded.field, coded.vocabulary, write, unseen)
 
 
 def _slot_limits(layout: Layout, options: Mapping[str, Any]) -> dict[str, int]:
@@ -113,6 +124,7 @@ def _slot_limits(layout: Layout, options: Mapping[str, Any]) -> dict[str, int]:
 KIND = Kind(
     "multi_valued",
     MultiValued,
+    _load,
     options=(
         Option(
             "max_slots",
@@ -121,4 +133,5 @@ KIND = Kind(
         ),
     ),
     settings=_slot_limits,
+    has_vocabulary=True,
 )

@@ -37,8 +37,8 @@ class Vocabulary(NamedTuple):
         """Checksum of the values in id order."""
         crc = 0
         for start in range(0, len(self.values), 65536):
-            part = self.values.slice(start, 65536).to_list()
-            crc = zlib.crc32("".join(f"{value}\0" for value in part).encode(), crc)
+            part = self.values.slice(start, 65536).str.join("\0").item()
+            crc = zlib.crc32(f"{part}\0".encode(), crc)
         return crc
 
 
@@ -57,23 +57,26 @@ def warn_of_two_forms(name: str, strings: "pl.Series") -> None:
         )
 
 
-class FittedStrings(NamedTuple):
-    """A column of strings whose values have been given ids.
+class Coded(NamedTuple):
+    """A column of texts whose codes have been given ids.
 
     Attributes:
         field: the field.
         vocabulary: its values.
         ids: int32 [codes], the id of each code.
-        numbers: int64 [codes], the number of each code whose value has no id; else 0.
+        numbers: int64 [codes], the number of each code whose value has no id, else 0;
+            None if such values are not told apart.
     """
 
     field: Field
     vocabulary: Vocabulary
     ids: np.ndarray
-    numbers: np.ndarray
+    numbers: np.ndarray | None
 
-    def unseen(self, codes: np.ndarray) -> np.ndarray:
-        """As `fields.Encoder.unseen`, of a block with these codes, [N]."""
+    def unseen(self, codes: np.ndarray) -> np.ndarray | None:
+        """As `fields.Fitted.unseen`, of a block with these codes, [N]."""
+        if self.numbers is None:
+            return None
         rows = np.flatnonzero(self.ids.take(codes) == self.field.offset + UNSEEN)
         return np.stack([rows, self.numbers.take(codes[rows])], axis=1)
 
@@ -86,7 +89,7 @@ def fit_strings(
     *,
     kind: str = "categorical",
     slots: int = 1,
-) -> FittedStrings:
+) -> Coded:
     """Gives ids to the values of a column.
 
     Args:
@@ -132,7 +135,14 @@ def fit_strings(
     )
     numbers = np.zeros(len(counts), np.int64)
     numbers[others["code"].to_numpy()] = field.vocab_size + np.arange(others.height)
-    return FittedStrings(field, vocabulary, ids, numbers)
+    return Coded(field, vocabulary, ids, numbers)
+
+
+def load_strings(field: Field, vocabulary: Vocabulary) -> Coded:
+    """What `fit_strings` gave, for the codes of a `codes.KnownCoder` of the values."""
+    ids = np.arange(len(vocabulary.values) + 2, dtype=np.int32) + FIRST - 1
+    ids[0], ids[-1] = MISSING, UNSEEN
+    return Coded(field, vocabulary, field.offset + ids, None)
 
 
 def always_missing(name: str) -> InputError:

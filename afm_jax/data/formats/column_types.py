@@ -6,9 +6,8 @@ read, and every value is told in a way that does not depend on the type of its f
 """
 
 import dataclasses
-import pathlib
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -59,17 +58,15 @@ class ColumnType:
     """What the values of a column are in all files.
 
     Attributes:
-        forms: the forms of the values, each with a file that has it.
+        forms: the forms of the values, each with a file, or frame, that has it.
         unit: 'ms', 'us' or 'ns', the finest unit of dates, datetimes and durations.
     """
 
-    forms: Mapping[str, pathlib.Path]
+    forms: Mapping[str, object]
     unit: _Unit
 
     @classmethod
-    def of(
-        cls, name: str, role: str, kinds: Mapping[pathlib.Path, pl.DataType]
-    ) -> "ColumnType":
+    def of(cls, name: str, role: str, kinds: Mapping[Any, pl.DataType]) -> "ColumnType":
         """The type of a column.
 
         Files in which the column has no value at all (type Null) fit any others.
@@ -77,14 +74,14 @@ class ColumnType:
         Args:
             name: of the column.
             role: 'label', 'categorical', 'numeric', 'multi_valued' or 'time'.
-            kinds: the column's type in each file.
+            kinds: the column's type in each file, or frame.
 
         Raises:
             InputError: a type that the role cannot have, or types of two files whose
                 values cannot be compared.
         """
-        forms: dict[str, pathlib.Path] = {}
-        first: tuple[pathlib.Path, object] | None = None
+        forms: dict[str, object] = {}
+        first: tuple[Any, object] | None = None
         for path, kind in kinds.items():
             form, listed = _form(_inner(kind)), _is_listed(kind)
             groups = [group for group in _GROUPS[role] if form in group]
@@ -107,7 +104,7 @@ class ColumnType:
         }
         return cls(forms, max(units, key=_UNITS.index, default="ms"))
 
-    def another(self, kind: pl.DataType) -> pathlib.Path | None:
+    def another(self, kind: pl.DataType) -> object:
         """A file whose values have another form than those of this type, if any has."""
         form = _form(_inner(kind))
         return next((path for of, path in self.forms.items() if of != form), None)

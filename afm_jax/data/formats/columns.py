@@ -17,11 +17,12 @@ class Chosen:
     """Names of the columns to use; OPTIONS says which.
 
     Attributes:
-        label: the column of the labels.
+        label: the column of the labels; '' for rows without.
         categorical: the columns of categories.
         numeric: the columns of numbers.
         multi_valued: the columns with any number of values.
-        separator: stands between the values of a multi-valued column that is text.
+        separators: what stands between the values of each multi-valued column, if it is
+            text.
         time: a column of numbers to order the rows by, or None.
     """
 
@@ -29,7 +30,7 @@ class Chosen:
     categorical: tuple[str, ...]
     numeric: tuple[str, ...]
     multi_valued: tuple[str, ...]
-    separator: str
+    separators: tuple[str, ...]
     time: str | None
 
     @classmethod
@@ -47,7 +48,7 @@ class Chosen:
             categorical=tuple(options["categorical"]),
             numeric=tuple(options["numeric"]),
             multi_valued=tuple(options["multi_valued"]),
-            separator=options["separator"],
+            separators=separators(options["multi_valued"], options),
             time=options["time"],
         )
         names = [*chosen.categorical, *chosen.numeric, *chosen.multi_valued]
@@ -66,14 +67,14 @@ class Chosen:
                 f"Column {chosen.time!r} is the time and the label or a category; a time may be a numeric column as well, but no other. Copy the column under another name."
             )
         refuse_patterns(chosen.names)
-        if not chosen.separator:
+        if not all(chosen.separators):
             raise InputError("--separator must not be empty.")
         return chosen
 
     @property
     def roles(self) -> tuple[tuple[str, str], ...]:
         """Name and role of all columns needed; a time that is a feature is there twice."""
-        roles = [(self.label, "label")]
+        roles = [(self.label, "label")] if self.label else []
         for role in ("categorical", "numeric", "multi_valued"):
             roles += [(name, role) for name in getattr(self, role)]
         return (*roles, (self.time, "time")) if self.time else tuple(roles)
@@ -101,20 +102,35 @@ class Chosen:
         dropped.
         """
         lists = []
-        for name in self.multi_valued:
+        for name, separator in zip(self.multi_valued, self.separators, strict=True):
             items = pl.col(name)
             if not isinstance(frame.schema[name], pl.List):
-                items = items.str.split(self.separator)
+                items = items.str.split(separator)
             there = missing.without_missing(pl.element()).drop_nulls()
             lists.append(items.list.eval(there))
+        label = []
+        if self.label:
+            label = [pl.col(self.label).cast(pl.Float32).alias(formats.LABEL)]
         time = [pl.col(self.time).alias(formats.TIME)] if self.time else []
         return frame.select(
-            pl.col(self.label).cast(pl.Float32).alias(formats.LABEL),
+            *label,
             *(pl.col(name).cast(pl.Float64) for name in self.numeric),
             *(missing.without_missing(pl.col(name)) for name in self.categorical),
             *lists,
             *time,
         )
+
+
+def separators(names: Sequence[str], options: formats.Options) -> tuple[str, ...]:
+    """The separators of multi-valued columns of these names.
+
+    The option 'separator' is one for all, or as many as 'multi_valued' has names.
+    """
+    given = options.get("separator", "|")
+    if isinstance(given, str):
+        return (given,) * len(names)
+    by_name = dict(zip(options["multi_valued"], given, strict=True))
+    return tuple(by_name[name] for name in names)
 
 
 def refuse_patterns(names: Sequence[str]) -> None:

@@ -99,11 +99,36 @@ def _parse(
         raise InputError(
             f"{path}, in the rows from {rows.start + 1} on: {frame.height} rows, expected {len(rows)}; the file is damaged."
         )
-    refuse = functools.partial(_refuse, path, rows.start)
-    label = frame[chosen.label].cast(pl.Float64)
-    wrong = ~label.is_in([-1.0, 0.0, 1.0]).fill_null(False)
-    refuse(frame[chosen.label], wrong, "0 or 1")
-    told: list[pl.Series] = [(label > 0).alias(chosen.label)]
+    return typed(frame, chosen, types, where=str(path), start=rows.start)
+
+
+def typed(
+    frame: pl.DataFrame,
+    chosen: columns.Chosen,
+    types: _Types,
+    *,
+    where: str,
+    start: int = 0,
+) -> pl.DataFrame:
+    """The frame of a layout, of a frame whose columns have types.
+
+    Args:
+        frame: with the columns of `chosen`.
+        chosen: the columns.
+        types: of the columns in all frames of the source.
+        where: what the frame is, for errors.
+        start: rows before the frame's first, for errors.
+
+    Raises:
+        InputError: a value that its column cannot have; the error names its row, from 1.
+    """
+    refuse = functools.partial(_refuse, where, start)
+    told: list[pl.Series] = []
+    if chosen.label:
+        label = frame[chosen.label].cast(pl.Float64)
+        wrong = ~label.is_in([-1.0, 0.0, 1.0]).fill_null(False)
+        refuse(frame[chosen.label], wrong, "0 or 1")
+        told.append((label > 0).alias(chosen.label))
     for name in chosen.numeric:
         infinite = frame[name].cast(pl.Float64).is_infinite().fill_null(False)
         refuse(frame[name], infinite, "a finite number")
@@ -156,12 +181,12 @@ def _is_no_text(value: Any) -> bool:
 
 
 def _refuse(
-    path: pathlib.Path, start: int, values: pl.Series, wrong: pl.Series, expected: str
+    where: str, start: int, values: pl.Series, wrong: pl.Series, expected: str
 ) -> None:
     """Raises an InputError that names the first row that is wrong."""
     if wrong.any():
         row = int(wrong.arg_max() or 0)
         found = column_types.shortened(repr(values.slice(row, 1).to_list()[0]))
         raise InputError(
-            f"{path} row {start + row + 1}: {values.name} is {found}, expected {expected}."
+            f"{where} row {start + row + 1}: {values.name} is {found}, expected {expected}."
         )

@@ -1,30 +1,21 @@
-"""Rows on disk as codes to encoded rows: fit on the training rows, then encode.
-
-Vocabularies, scales, buckets and numbers of slots come from the training rows only.
-"""
+"""How rows are encoded: blocks by fitted fields, and frames of new rows."""
 
 import dataclasses
-import pathlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+import functools
+from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
 
-from afm_jax.data import fields
-from afm_jax.data.fields import Encoder
-from afm_jax.data.fields.codes import Block
-from afm_jax.data.fields.dense import Dense
-from afm_jax.data.preparation.spill import Spill, Stored, ordered_map
-from afm_jax.data.progress import Advance, silent
-from afm_jax.data.store import writer
-from afm_jax.data.store.reader import SPLITS, UnseenValues
+from afm_jax.data import fields, formats
+from afm_jax.data.fields import Fitted
+from afm_jax.data.fields.codes import Block, Coder, KnownCoder
+from afm_jax.data.fields.dense import FittedDense
+from afm_jax.data.fields.vocabulary import Vocabulary
+from afm_jax.data.preparation.blocks import block_of
+from afm_jax.data.store.vocabularies import Vocabularies
 from afm_jax.errors import InputError
-from afm_jax.features import DenseColumn, Field, Rows
-
-VOCABULARIES_FILE = "vocabularies.parquet"
-UNSEEN_FILE = "unseen.parquet"
-_VOCABULARIES = {"field": pl.String, "value": pl.String, "count": pl.Int64}
+from afm_jax.features import Field, Rows, Schema
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,179 +23,148 @@ class Encoding:
     """How blocks become rows.
 
     Attributes:
-        fields: the fields, in slot order.
-        dense_columns: the columns of `Rows.dense`.
-        by_field: the encoder of each field.
-        dense: the encoder of the dense columns.
+        by_field: the fields, in slot order.
+        dense: the dense columns.
         weighted: whether rows have values.
     """
 
-    fields: tuple[Field, ...]
-    dense_columns: tuple[DenseColumn, ...]
-    by_field: tuple[Encoder, ...]
-    dense: Dense
+    by_field: tuple[Fitted, ...]
+    dense: FittedDense
     weighted: bool
 
-    def rows(self, block: Block) -> tuple[Rows, dict[int, np.ndarray]]:
-        """The rows of a block, and their values without an id (`store.reader.UnseenValues`)."""
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields, in slot order."""
+        return tuple(fitted.field for fitted in self.by_field)
+
+    @property
+    def vocabularies(self) -> dict[str, Vocabulary]:
+        """The values with ids of their own, by the names of the fields that have such."""
+        found = {fitted.field.name: fitted.vocabulary for fitted in self.by_field}
+        return {name: values for name, values in found.items() if values is not None}
+
+    def rows(self, block: Block) -> Rows:
+        """The rows of a block."""
         count = len(block.labels)
         slots = sum(field.slots for field in self.fields)
         ids = np.empty((count, slots), np.int32)
         values = np.ones((count, slots), np.float32) if self.weighted else None
         start = 0
-        for field, encoder in zip(self.fields, self.by_field, strict=True):
-            part = slice(start, start + field.slots)
-            encoder.write(
+        for fitted in self.by_field:
+            part = slice(start, start + fitted.field.slots)
+            fitted.write(
                 block, ids[:, part], None if values is None else values[:, part]
             )
-            start += field.slots
-        unseen = {
+            start += fitted.field.slots
+        return Rows(ids, values, self.dense.encode(block), block.labels)
+
+    def unseen(self, block: Block) -> dict[int, np.ndarray]:
+        """The values of a block without an id (`store.reader.UnseenValues`)."""
+        return {
             index: found
-            for index, encoder in enumerate(self.by_field)
-            if (found := encoder.unseen(block)) is not None
+            for index, fitted in enumerate(self.by_field)
+            if (found := fitted.unseen(block)) is not None
         }
-        return Rows(ids, values, self.dense.encode(block), block.labels), unseen
-
-    def save_vocabularies(self, folder: pathlib.Path) -> None:
-        """Writes the values of every field.
-
-        `VOCABULARIES_FILE` gets field, value and count of those with an id, in id order;
-        `UNSEEN_FILE` field and value of those without, in the order of their numbers.
-        """
-        known = [pl.DataFrame(schema=_VOCABULARIES)]
-        others = [known[0].drop("count")]
-        for field, encoder in zip(self.fields, self.by_field, strict=True):
-            if encoder.vocabulary is None:
-                continue
-            name = pl.lit(field.name).alias("field")
-            values, counts, rest = encoder.vocabulary
-            known.append(
-                pl.DataFrame({"value": values, "count": counts}).select(
-                    name, "value", "count"
-                )
-            )
-            others.append(pl.DataFrame({"value": rest}).select(name, "value"))
-        pl.concat(known).write_parquet(folder / VOCABULARIES_FILE)
-        pl.concat(others).write_parquet(folder / UNSEEN_FILE)
 
 
-def read_vocabularies(path: pathlib.Path) -> dict[str, list[str]]:
-    """The values of each field, in id order, that `Encoding.save_vocabularies` wrote."""
-    table = pl.read_parquet(path)
-    return {
-        field: part["value"].to_list()
-        for (field,), part in table.group_by("field", maintain_order=True)
-    }
+@dataclasses.dataclass(frozen=True)
+class FrameEncoder:
+    """Encodes frames of new rows as the rows of a store were encoded.
 
-
-def fit(
-    spill: Spill,
-    assigned: Sequence[np.ndarray],
-    chosen: Mapping[str, fields.Choice],
-    options: Mapping[str, Any],
-) -> Encoding:
-    """Fits vocabularies, scales, buckets and numbers of slots on the training rows.
-
-    Args:
-        spill: the rows.
-        assigned: their splits, from `splits.assign`.
+    Attributes:
+        layout: the columns of a frame, without labels and times.
+        encoding: how blocks become rows.
+        coders: of the columns that are not numeric, by name.
         chosen: what each column becomes.
-        options: of the preparation.
-
-    Raises:
-        InputError: no training row, a column without a value in any, or no field.
     """
-    train_rows = sum(int(np.count_nonzero(part == 0)) for part in assigned)
-    if not train_rows:
-        raise InputError("No training rows.")
-    fitted, dense = _make_encoders(spill, chosen, options, train_rows)
-    if not fitted:
-        raise InputError(
-            "There is no field to embed: name a categorical or multi-valued column, or cut numbers into buckets by --numeric_as."
+
+    layout: formats.Layout
+    encoding: Encoding
+    coders: Mapping[str, Coder]
+    chosen: Mapping[str, fields.Choice]
+
+    @classmethod
+    def load(cls, schema: Schema, vocabularies: Vocabularies) -> "FrameEncoder":
+        """The encoder of the rows of a schema.
+
+        Args:
+            schema: of the rows.
+            vocabularies: of its fields.
+
+        Raises:
+            InputError: a vocabulary is missing, as those of synthetic data, or is not
+                that of the schema.
+        """
+        layout = _layout(schema)
+        defaults = {option.name: option.default for option in fields.options()}
+        chosen = fields.choose(layout, defaults | dict(schema.options))
+        places = _places(layout)
+        by_field, coders = [], dict(fields.coders(chosen))
+        for field in schema.fields:
+            vocabulary = _vocabulary(field, chosen[field.name].kind, vocabularies)
+            load = fields.kinds()[chosen[field.name].kind].load
+            assert load is not None
+            by_field.append(load(field, places[field.name], vocabulary))
+            if vocabulary is not None:
+                coders.setdefault(field.name, KnownCoder(vocabulary.values))
+        numbers = [column for column in schema.dense if column.transform != "missing"]
+        dense = FittedDense(schema.dense, tuple(places[each.name] for each in numbers))
+        weighted = any(field.slots > 1 for field in schema.fields)
+        return cls(layout, Encoding(tuple(by_field), dense, weighted), coders, chosen)
+
+    def rows(self, frame: pl.DataFrame) -> Rows:
+        """The rows of a frame with the columns of `layout`; without labels they are 0."""
+        prepare = functools.partial(
+            fields.prepare, layout=self.layout, chosen=self.chosen
         )
-    loaded = ordered_map(Stored.load, spill.blocks)
-    for block, part in zip(loaded, assigned, strict=True):
-        train = np.flatnonzero(part == 0)
-        for encoder in fitted:
-            encoder.count(block, train)
-        dense.count(block, train)
-    dense_columns = dense.fit()
-    made: list[Field] = []
-    for encoder in fitted:
-        offset = made[-1].offset + made[-1].vocab_size if made else 0
-        made.append(encoder.fit(offset))
-    weighted = spill.weighted or any(field.slots > 1 for field in made)
-    return Encoding(tuple(made), dense_columns, tuple(fitted), dense, weighted)
+        return self.encoding.rows(block_of(frame, self.layout, self.coders, prepare))
 
 
-def _make_encoders(
-    spill: Spill,
-    chosen: Mapping[str, fields.Choice],
-    options: Mapping[str, Any],
-    train_rows: int,
-) -> tuple[list[Encoder], Dense]:
-    """The encoders of the fields, in the order of the columns, and of the dense columns."""
-    made: list[Encoder] = []
-    dense: list[tuple[str, int, fields.Scale]] = []
+def _layout(schema: Schema) -> formats.Layout:
+    """The columns from which the rows of a schema are made."""
+    lists = schema.options.get("multi_valued") or ()
+    columns = [
+        formats.Column(each.name, _column(each, lists)) for each in schema.fields
+    ]
+    columns += [
+        formats.Column(column.name, "numeric")
+        for column in schema.dense
+        if column.transform != "missing"
+    ]
+    return formats.Layout(schema.label, tuple(columns))
+
+
+def _column(field: Field, lists: tuple[str, ...]) -> str:
+    """The kind of column that became a field."""
+    # A list of one item at most has the kind of a text.
+    if field.slots > 1 or field.name in lists:
+        return "multi_valued"
+    return fields.kinds()[field.kind].column
+
+
+def _places(layout: formats.Layout) -> dict[str, int]:
+    """The place of each column among those of its kind."""
     met: dict[str, int] = {}
-    for name, column in spill.layout.columns:
-        index = met.get(column, 0)
-        met[column] = index + 1
-        kind, setting = chosen[name]
-        make, scale = fields.kinds()[kind].encoder, fields.kinds()[kind].scale
-        if scale is not None:
-            dense.append((name, index, scale))
-        if make is None:
-            continue
-        coder = spill.dictionaries.get(name)
-        texts = coder.strings() if coder else pl.Series(dtype=pl.String)
-        made.append(
-            make(fields.Given(name, index, setting, options, train_rows, texts))
+    places = {}
+    for name, kind in layout.columns:
+        places[name] = met.get(kind, 0)
+        met[kind] = places[name] + 1
+    return places
+
+
+def _vocabulary(
+    field: Field, kind: str, vocabularies: Vocabularies
+) -> Vocabulary | None:
+    """The vocabulary of a field; None if its kind has none."""
+    if not fields.kinds()[kind].has_vocabulary:
+        return None
+    found = vocabularies.tables().get(field.name)
+    if found is None:
+        raise InputError(
+            f"The vocabulary of field {field.name!r} is not known, so that new rows cannot be encoded as the old ones were; expected data that data.prepare or afm_jax.data.prepare_frames made."
         )
-    return made, Dense(
-        [name for name, _, _ in dense],
-        [index for _, index, _ in dense],
-        [scale for _, _, scale in dense],
-    )
-
-
-def encode(
-    spill: Spill,
-    assigned: Sequence[np.ndarray],
-    encoding: Encoding,
-    *,
-    advance: Advance = silent,
-) -> Iterator[writer.Block]:
-    """The rows of the splits, a block of the spill at a time."""
-    ends = np.cumsum([block.rows for block in spill.blocks])
-
-    def split(task: tuple[Stored, np.ndarray, int]) -> list[writer.Block]:
-        stored, part, end = task
-        rows, unseen = encoding.rows(stored.load())
-        rows = rows._replace(numbers=np.arange(end - stored.rows, end))
-        return [
-            _of_split(name, rows, unseen, np.flatnonzero(part == index))
-            for index, name in enumerate(SPLITS)
-            if (part == index).any()
-        ]
-
-    tasks = zip(spill.blocks, assigned, ends.tolist(), strict=True)
-    for pieces in ordered_map(split, tasks):
-        yield from pieces
-        count = sum(len(piece.rows.labels) for piece in pieces)
-        advance("encode", count, int(ends[-1]), "rows")
-
-
-def _of_split(
-    split: str, rows: Rows, unseen: UnseenValues, chosen: np.ndarray
-) -> writer.Block:
-    """Those rows of a block that are of one split, at rising positions `chosen`."""
-    if len(chosen) == len(rows.labels):
-        return writer.Block(split, rows, unseen)
-    place = np.full(len(rows.labels), -1)
-    place[chosen] = np.arange(len(chosen))
-    moved = {}
-    for index, found in unseen.items():
-        there = found[place[found[:, 0]] >= 0]
-        moved[index] = np.stack([place[there[:, 0]], there[:, 1]], axis=1)
-    return writer.Block(split, rows.take(chosen), moved)
+    if found.crc32 != field.vocabulary_crc32:
+        raise InputError(
+            f"The vocabulary of field {field.name!r} is not the one of its schema; expected the checksum {field.vocabulary_crc32}, found {found.crc32}."
+        )
+    return found

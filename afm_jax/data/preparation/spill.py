@@ -13,7 +13,7 @@ import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import polars as pl
@@ -21,6 +21,7 @@ import polars as pl
 from afm_jax.data import formats
 from afm_jax.data.fields.codes import Block, Coder, Many
 from afm_jax.data.formats import sources, text
+from afm_jax.data.preparation.blocks import block_of
 from afm_jax.data.progress import Advance, silent
 
 WORKERS = min(8, os.cpu_count() or 1)
@@ -84,8 +85,33 @@ class Stored(NamedTuple):
             return np.load(file)
 
 
+class Held(NamedTuple):
+    """A block in memory, used like one that is `Stored`.
+
+    Attributes:
+        block: the block.
+        split: the given split of the rows, if any.
+    """
+
+    block: Block
+    split: str | None
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(self.block.labels)
+
+    def load(self) -> Block:
+        """The block."""
+        return self.block
+
+    def load_times(self) -> np.ndarray:
+        """The times of the block."""
+        return self.block.times
+
+
 class Spill(NamedTuple):
-    """All rows of a source on disk.
+    """All rows of a source as blocks, on disk or in memory.
 
     Attributes:
         layout: the columns.
@@ -97,7 +123,7 @@ class Spill(NamedTuple):
     """
 
     layout: formats.Layout
-    blocks: list[Stored]
+    blocks: Sequence[Stored | Held]
     dictionaries: Mapping[str, Coder]
     checksums: Mapping[str, str]
     source_rows: Mapping[str, int]
@@ -137,7 +163,7 @@ def spill(
         task: tuple[pathlib.Path, sources.SourceFile, formats.Part],
     ) -> tuple[Stored, bool]:
         path, file, part = task
-        block = _block(part.parse(), reader.layout, dictionaries, prepare_numbers)
+        block = block_of(part.parse(), reader.layout, dictionaries, prepare_numbers)
         _save(block, path)
         weighted = block.values.size > 0 or any(m.values.size > 0 for m in block.many)
         stored = Stored(path, len(block.labels), file.split, file.path)
@@ -197,69 +223,6 @@ def _tasks(
             count += 1
             advance("read", (part.taken - taken) / 1e6, total, "MB")
             taken = part.taken
-
-
-def _block(
-    frame: pl.DataFrame,
-    layout: formats.Layout,
-    dictionaries: Mapping[str, Coder],
-    prepare_numbers: Callable[[np.ndarray], np.ndarray],
-) -> Block:
-    rows = frame.height
-    names: dict[str, list[str]] = {"categorical": [], "numeric": [], "multi_valued": []}
-    for column in layout.columns:
-        names[column.kind].append(column.name)
-    numbers = _matrix(
-        frame.lazy().select(pl.col(names["numeric"]).fill_null(np.nan)),
-        rows,
-        np.float64,
-    )
-    codes = _matrix(
-        frame.lazy().select(
-            dictionaries[name].codes(pl.col(name)) for name in names["categorical"]
-        ),
-        rows,
-        np.uint32,
-    )
-    values = np.zeros(0, np.float32)
-    weighted = [formats.VALUES + name for name in names["categorical"]]
-    if weighted and weighted[0] in frame.columns:
-        values = _matrix(frame.lazy().select(weighted), rows, np.float32)
-    return Block(
-        times=frame[formats.TIME].to_numpy()
-        if layout.order == formats.TIME
-        else np.zeros(0),
-        labels=frame[formats.LABEL].to_numpy(),
-        numbers=prepare_numbers(numbers),
-        codes=codes,
-        values=values,
-        many=tuple(
-            _many(frame, name, dictionaries[name]) for name in names["multi_valued"]
-        ),
-    )
-
-
-def _matrix(frame: pl.LazyFrame, rows: int, dtype: Any) -> np.ndarray:
-    """[columns, rows], whose columns polars computes in parallel."""
-    columns = frame.collect().get_columns()
-    matrix = np.empty((len(columns), rows), dtype)
-    for row, column in zip(matrix, columns, strict=True):
-        row[:] = column.to_numpy()
-    return matrix
-
-
-def _many(frame: pl.DataFrame, name: str, dictionary: Coder) -> Many:
-    lengths = frame[name].list.len().fill_null(0)
-    full = lengths > 0
-    items = frame[name].filter(full).explode().to_frame()
-    values = np.zeros(0, np.float32)
-    if formats.VALUES + name in frame.columns:
-        values = frame[formats.VALUES + name].filter(full).explode().to_numpy()
-    return Many(
-        lengths.cast(pl.Int32).to_numpy(),
-        items.select(dictionary.codes(pl.col(name))).to_series().to_numpy(),
-        values,
-    )
 
 
 def _save(block: Block, path: pathlib.Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from afm_jax.data import formats, permutation
-from afm_jax.data.preparation.spill import Spill, Stored
+from afm_jax.data.preparation.spill import Held, Spill, Stored
 from afm_jax.data.store.reader import SPLITS
 from afm_jax.errors import InputError
 
@@ -148,7 +148,7 @@ def assign(
     ]
 
 
-def _time_positions(blocks: Sequence[Stored]) -> Iterator[np.ndarray]:
+def _time_positions(blocks: Sequence[Stored | Held]) -> Iterator[np.ndarray]:
     found: dict[float, int] = {}
     for block in blocks:
         times, counts = np.unique(block.load_times(), return_counts=True)

@@ -15,6 +15,7 @@ import numpy as np
 from afm_jax import files
 from afm_jax.data.store import arrays, version_1
 from afm_jax.data.store.columns import OPTIONAL, columns
+from afm_jax.data.store.vocabularies import KNOWN_FILE, NO_VOCABULARIES, Vocabularies
 from afm_jax.errors import InputError, did_you_mean
 from afm_jax.features import MISSING, UNSEEN, Rows, Schema
 
@@ -50,6 +51,8 @@ class Store(NamedTuple):
         unseen: the values without an id, for each split. A split is not there if they
             are not known, as in stores of version 1.
         stored_counts: `counts` as they were stored, or None.
+        vocabularies: the values that have ids of their own; empty where they are not
+            known, as in synthetic data.
     """
 
     schema: Schema
@@ -57,6 +60,7 @@ class Store(NamedTuple):
     probabilities: Mapping[str, np.ndarray]
     unseen: Mapping[str, UnseenValues] = MappingProxyType({})
     stored_counts: np.ndarray | None = None
+    vocabularies: Vocabularies = NO_VOCABULARIES
 
     @property
     def counts(self) -> np.ndarray:
@@ -220,7 +224,8 @@ def map_store(folder: pathlib.Path) -> Store:
         if path.name in files:
             probabilities[split] = arrays.map_array(path, (num_rows,), "<f8")
     counts = arrays.map_array(folder / COUNTS_FILE, (schema.vocab_size,), "<i8")
-    return Store(schema, splits, probabilities, unseen, counts)
+    known = Vocabularies(file=folder / KNOWN_FILE)
+    return Store(schema, splits, probabilities, unseen, counts, known)
 
 
 def array_file(folder: pathlib.Path, split: str, column: str) -> pathlib.Path:
@@ -272,4 +277,5 @@ def _open_version_1(folder: pathlib.Path) -> Store:
         "%s is of version 1, whose files have no checksums; python -m data.prepare --upgrade makes a store of version 2.",
         folder,
     )
-    return Store(schema, splits, probabilities)
+    known = Vocabularies(file=folder / KNOWN_FILE)
+    return Store(schema, splits, probabilities, vocabularies=known)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from afm_jax import files
+from afm_jax.errors import InputError
 from afm_jax.features import Schema
 from afm_jax.training.run import checked_items, metrics_log
 from afm_jax.training.run.checkpoints import Checkpoints
@@ -17,6 +18,7 @@ EVALUATED = ("validation", "test")
 """The splits whose logits a run leaves."""
 
 _CONFIG, _SCHEMA, _RESULT = "config.json", "schema.json", "result.json"
+_VOCABULARIES = "vocabularies.parquet"
 _METRICS = "metrics.jsonl"
 _CHECKPOINTS, _EVENTS, _LOGITS = "checkpoints", "events", "logits"
 
@@ -40,6 +42,11 @@ class Run:
     def schema(self) -> pathlib.Path:
         """The schema of the data, as JSON."""
         return self.path / _SCHEMA
+
+    @property
+    def vocabularies(self) -> pathlib.Path:
+        """The values with ids of their own, of which new rows are encoded."""
+        return self.path / _VOCABULARIES
 
     @property
     def result(self) -> pathlib.Path:
@@ -69,7 +76,8 @@ class Run:
     def files(self) -> tuple[pathlib.Path, ...]:
         """All files of a run that are in no other folder of `folders` than that of logits."""
         logits = (self.logits(split) for split in EVALUATED)
-        return self.config, self.schema, self.result, self.metrics, *logits
+        described = (self.config, self.schema, self.vocabularies)
+        return *described, self.result, self.metrics, *logits
 
     @property
     def folders(self) -> tuple[pathlib.Path, ...]:
@@ -83,6 +91,19 @@ class Run:
     def exists(self) -> bool:
         """Whether the folder holds a run, finished or not, or what is left of one."""
         return self.config.exists() or bool(self.steps())
+
+    def read_schema(self) -> Schema:
+        """The schema of the data.
+
+        Raises:
+            InputError: it is missing or damaged.
+        """
+        try:
+            return Schema.from_json(self.schema.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise InputError(f"{self.schema} does not exist.") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{self.schema} is damaged ({error}).") from None
 
     def open_checkpoints(
         self, schema: Schema | None, *, monitor: str, read_only: bool = False

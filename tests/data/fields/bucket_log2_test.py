@@ -29,26 +29,28 @@ def test_log2_buckets_are_the_published_rule():
 
 
 def test_log2_ids_are_missing_unseen_then_buckets_by_count():
-    encoder = Log2Buckets(given("n"))
+    counter = Log2Buckets(given("n"))
     rows = column(log2_buckets(np.array([0, 1, 3, 4, 50, NAN, -2, 50, 7])))
-    encoder.count(rows, np.arange(7))
-    field = encoder.fit(20)
+    counter.count(rows, np.arange(7))
+    fitted = counter.fit(20)
+    field = fitted.field
     # Of training: bucket 1 three times, then -2, 0 and 15 (of 50) once, as text.
-    assert encoder.vocabulary.values.to_list() == ["1", "-2", "0", "15"]
+    assert fitted.vocabulary.values.to_list() == ["1", "-2", "0", "15"]
     assert (field.kind, field.vocab_size) == ("bucket_log2", 6)
-    assert ids_of(encoder, rows) == [24, 22, 22, 22, 25, 20, 23, 25, 21]
+    assert ids_of(fitted, rows) == [24, 22, 22, 22, 25, 20, 23, 25, 21]
 
 
 def test_rare_log2_buckets_are_unseen():
-    encoder = Log2Buckets(given("n", min_count=2))
+    counter = Log2Buckets(given("n", min_count=2))
     rows = column([1.0, 1, 9, 16, 300])
-    encoder.count(rows, np.arange(4))
-    assert encoder.fit(0).vocab_size == 3
-    assert ids_of(encoder, rows) == [2, 2, 1, 1, 1]
+    counter.count(rows, np.arange(4))
+    fitted = counter.fit(0)
+    assert fitted.field.vocab_size == 3
+    assert ids_of(fitted, rows) == [2, 2, 1, 1, 1]
 
 
 def test_a_column_without_training_values_is_an_error():
-    encoder = Log2Buckets(given("n"))
-    encoder.count(block(3, numbers=[NAN, NAN, 1]), np.arange(2))
+    counter = Log2Buckets(given("n"))
+    counter.count(block(3, numbers=[NAN, NAN, 1]), np.arange(2))
     with pytest.raises(InputError, match="'n' is missing in every training row"):
-        encoder.fit(0)
+        counter.fit(0)

@@ -36,32 +36,33 @@ def coded(words, buckets):
 
 def test_ids_are_missing_then_buckets_and_no_value_is_unseen():
     words = [*WORDS, None, "not of training"]
-    encoder = HashBuckets(given("c", setting=5))
+    counter = HashBuckets(given("c", setting=5))
     rows = block(9, codes=coded(words, 5))
-    encoder.count(rows, np.arange(2))
-    field = encoder.fit(100)
+    counter.count(rows, np.arange(2))
+    fitted = counter.fit(100)
+    field = fitted.field
     assert (field.kind, field.vocab_size, field.offset) == ("hash_buckets", 2 + 5, 100)
-    assert ids_of(encoder, rows) == [
+    assert ids_of(fitted, rows) == [
         100 if word is None else 102 + slow_fnv1a(word) % 5 for word in words
     ]
-    assert encoder.unseen(rows) is None
+    assert fitted.unseen(rows) is None
 
 
 def test_the_values_of_missing_features_are_1():
-    encoder = HashBuckets(given("c", setting=5))
+    counter = HashBuckets(given("c", setting=5))
     rows = block(3, codes=coded(["a", None, "b"], 5), values=[0.5, 0.25, 3])
-    encoder.count(rows, np.arange(3))
-    encoder.fit(0)
+    counter.count(rows, np.arange(3))
+    fitted = counter.fit(0)
     ids, values = np.zeros((3, 1), np.int32), np.ones((3, 1), np.float32)
-    encoder.write(rows, ids, values)
+    fitted.write(rows, ids, values)
     assert values[:, 0].tolist() == [0.5, 1, 3]
 
 
 def test_a_column_without_training_values_is_an_error():
-    encoder = HashBuckets(given("city", setting=5))
-    encoder.count(block(3, codes=coded([None, None, "a"], 5)), np.arange(2))
+    counter = HashBuckets(given("city", setting=5))
+    counter.count(block(3, codes=coded([None, None, "a"], 5)), np.arange(2))
     with pytest.raises(InputError, match="'city' is missing in every training row"):
-        encoder.fit(0)
+        counter.fit(0)
 
 
 LAYOUT = formats.Layout(

@@ -17,15 +17,16 @@ def encoded(lists, train, values=(), min_count=1, max_slots=None):
     words, codes = coded([word for words in lists for word in words])
     many = Many(lengths, codes, np.array(values, np.float32))
     rows = block(len(lists), many=(many,))
-    encoder = MultiValued(
+    counter = MultiValued(
         given("m", words=words, setting=max_slots, min_count=min_count)
     )
-    encoder.count(rows, np.array(train))
-    field = encoder.fit(10)
+    counter.count(rows, np.array(train))
+    fitted = counter.fit(10)
+    field = fitted.field
     ids = np.full((len(lists), field.slots), -1, np.int32)
     weights = np.ones((len(lists), field.slots), np.float32)
-    encoder.write(rows, ids, weights)
-    return field, encoder.vocabulary.values.to_list(), ids.tolist(), weights.tolist()
+    fitted.write(rows, ids, weights)
+    return field, fitted.vocabulary.values.to_list(), ids.tolist(), weights.tolist()
 
 
 def test_lists_fill_slots_and_the_rest_is_missing_with_value_0():

@@ -11,7 +11,8 @@ from afm_jax.data import fields, formats
 from afm_jax.data.fields.bucket_log2 import log2_buckets
 from afm_jax.data.fields.dense import signed_log1p
 from afm_jax.data.formats import csv, sources
-from afm_jax.data.preparation import encoding, spill, splits
+from afm_jax.data.preparation import fitting, spill, splits
+from afm_jax.data.store import vocabularies
 from afm_jax.errors import InputError
 from afm_jax.features import Rows
 
@@ -64,9 +65,9 @@ def prepared(
     given = {**OPTIONS, "numeric_as": numeric_as, "min_count": min_count, **options}
     spilled, chosen = read(files, given, tmp_path)
     assigned = splits.assign(spilled, how, (0.7, 0.2, 0.1), 5)
-    fitted = encoding.fit(spilled, assigned, chosen, given)
+    fitted = fitting.fit(spilled, assigned, chosen, given)
     found = {}
-    for block in encoding.encode(spilled, assigned, fitted):
+    for block in fitting.encode(spilled, assigned, fitted):
         found.setdefault(block.split, []).append(block.rows)
     return fitted, {split: Rows.concatenate(parts) for split, parts in found.items()}
 
@@ -142,7 +143,7 @@ def test_nothing_past_the_training_split_changes_the_encoding(tmp_path):
     strange.write_csv(tmp_path / "raw" / "val.csv")
     again, refound = prepared(tmp_path, None)
     assert again.fields == fitted.fields
-    assert again.dense_columns == fitted.dense_columns
+    assert again.dense == fitted.dense
     np.testing.assert_array_equal(refound["train"].ids, found["train"].ids)
     offsets = [field.offset for field in again.fields]
     assert (
@@ -171,12 +172,11 @@ def test_values_without_an_id_have_numbers_that_tell_them_apart(tmp_path):
     given = {**OPTIONS, "min_count": 9}
     spilled, chosen = read(files, given, tmp_path)
     assigned = splits.assign(spilled, None, None, None)
-    fitted = encoding.fit(spilled, assigned, chosen, given)
-    fitted.save_vocabularies(tmp_path)
-    others = pl.read_parquet(tmp_path / encoding.UNSEEN_FILE).filter(field="c")["value"]
+    fitted = fitting.fit(spilled, assigned, chosen, given)
+    others = vocabularies.others(fitted.vocabularies).filter(field="c")["value"]
     raw = {"train": train["c"], "validation": validation["c"]}
     seen = 0
-    for split, rows, unseen in encoding.encode(spilled, assigned, fitted):
+    for split, rows, unseen in fitting.encode(spilled, assigned, fitted):
         for row, number in unseen[0]:
             assert rows.ids[row, 0] == 1
             value = others[int(number) - fitted.fields[0].vocab_size]
@@ -228,12 +228,14 @@ def test_vocabularies_come_back_from_their_file(tmp_path):
     write(tmp_path, rows=table(np.random.default_rng(6), 400))
     numeric_as = ("k:bucket_log2", "n:bucket_quantile")
     fitted, _ = prepared(tmp_path, "random", numeric_as)
-    fitted.save_vocabularies(tmp_path)
-    read = encoding.read_vocabularies(tmp_path / "vocabularies.parquet")
+    path = tmp_path / "saved"
+    vocabularies.Vocabularies(fitted.vocabularies).save(path)
+    read = vocabularies.Vocabularies(file=path).tables()
     assert list(read) == ["k", "c", "m"]
     for field in fitted.fields:
         if field.name in read:
-            assert field.vocab_size == 2 + len(read[field.name])
+            assert field.vocab_size == 2 + len(read[field.name].values)
+            assert field.vocabulary_crc32 == read[field.name].crc32
 
 
 def test_a_time_split_needs_times(tmp_path):

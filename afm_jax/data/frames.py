@@ -1,0 +1,213 @@
+"""Data in memory as a store: frames of columns, and rows whose ids are made already."""
+
+import functools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from afm_jax.data.store import memory, writer
+from afm_jax.data.store.reader import SPLITS, Store
+from afm_jax.data.store.vocabularies import NO_VOCABULARIES, Vocabularies
+from afm_jax.errors import InputError
+from afm_jax.features import DenseColumn, Field, Rows, Schema
+
+_BLOCK_ROWS = 65536
+
+
+def prepare_frames(
+    frames: Any,
+    *,
+    label: str,
+    categorical: Sequence[str] = (),
+    numeric: Sequence[str] = (),
+    multi_valued: Sequence[str] | Mapping[str, str] = (),
+    time: str | None = None,
+    **options: Any,
+) -> Store:
+    """Encodes frames as `data.prepare` encodes files; the store is in memory.
+
+        store = prepare_frames(
+            {"train": train, "validation": valid},
+            label="click",
+            categorical=["user", "item"],
+            numeric=["price"],
+            multi_valued={"tags": "|"},
+        )
+
+    Vocabularies, scales and buckets are fitted on the training rows alone.
+
+    Args:
+        frames: a mapping of 'train', 'validation' and perhaps 'test' to frames; or 'train'
+            and 'test', or 'train' alone, or one frame, whose training rows are then split.
+            A frame is one of polars, pandas or pyarrow, or a mapping of names to arrays.
+        label: the column of the labels: 0 or 1, or truth values.
+        categorical: columns whose values become ids.
+        numeric: columns of numbers, which stay numbers unless `numeric_as` says otherwise.
+        multi_valued: columns of lists; or of text, with the separator of each.
+        time: a column of times; with `split="time"` the last rows are held out.
+        **options: the options of `data.prepare`: `min_count`, `numeric_as`, `buckets`,
+            `max_slots`, `hash_buckets`, `split`, `fractions` and `seed`. One that says
+            something of a column may be a mapping of columns to values.
+
+    Raises:
+        InputError: a frame, a column, a value or an option is not as it should be.
+        ImportError: polars is not installed.
+    """
+    given = {
+        "label": label,
+        "categorical": _texts(categorical),
+        "numeric": _texts(numeric),
+        "multi_valued": _texts(multi_valued),
+        "time": time,
+        **options,
+    }
+    if isinstance(multi_valued, Mapping) and multi_valued:
+        given["separator"] = tuple(multi_valued.values())
+    try:
+        return _prepare(_by_split(frames), given)
+    except InputError as error:
+        # An option is a flag in the programs, and an argument here.
+        raise InputError(re.sub(r"--(\w+)", r"\1", str(error))) from None
+
+
+def store_of_ids(
+    splits: Mapping[str, Rows],
+    *,
+    vocab_sizes: Sequence[int],
+    names: Sequence[str] | None = None,
+    dense_names: Sequence[str] | None = None,
+) -> Store:
+    """A store of rows whose ids are made already.
+
+    Args:
+        splits: 'train', and perhaps 'validation' and 'test'; `Rows.ids` are int [N, F],
+            counted from 0 in each field. Id 0 is for missing and 1 for unseen values: where
+            no training row has them, training gives them the mean of their field.
+        vocab_sizes: the number of ids of each field, 0 and 1 included.
+        names: of the fields.
+        dense_names: of the columns of `Rows.dense`.
+
+    Raises:
+        InputError: no training rows, or rows that do not fit the sizes.
+    """
+    sizes = [int(size) for size in vocab_sizes]
+    offsets = np.cumsum([0, *sizes])
+    names = names or [f"field_{index}" for index in range(len(sizes))]
+    fields = tuple(
+        Field(name, "categorical", size, int(offset))
+        for name, size, offset in zip(names, sizes, offsets[:-1], strict=True)
+    )
+    width = {np.shape(rows.dense)[1] for rows in splits.values()}
+    dense_names = dense_names or [
+        f"dense_{index}" for index in range(max(width, default=0))
+    ]
+    dense = tuple(DenseColumn(name, "none") for name in dense_names)
+    blocks = []
+    for split, rows in splits.items():
+        ids = np.asarray(rows.ids)
+        if ids.ndim != 2 or ids.shape[1] != len(sizes):
+            raise InputError(
+                f"{split}: ids of shape {list(ids.shape)}, expected [rows, {len(sizes)}], a column for each of vocab_sizes."
+            )
+        outside = (ids < 0) | (ids >= sizes)
+        if outside.any():
+            row, slot = np.argwhere(outside)[0]
+            raise InputError(
+                f"{split} row {row} (from 0): id {ids[row, slot]} of field {names[slot]!r} is outside [0, {sizes[slot]})."
+            )
+        blocks.append(
+            writer.Block(
+                split, rows._replace(ids=(ids + offsets[:-1]).astype(np.int32))
+            )
+        )
+    return memory.collect(
+        Schema("ids", fields, dense, "label is 1"), blocks, NO_VOCABULARIES
+    )
+
+
+def _by_split(frames: Any) -> dict[str | None, Any]:
+    """The frames by their given split, None for rows that are to be split."""
+    if not isinstance(frames, Mapping) or not frames or not {*frames} <= {*SPLITS}:
+        return {None: frames}
+    given: dict[str | None, Any] = {
+        split: frames[split] for split in SPLITS if split in frames
+    }
+    if "train" not in given:
+        raise InputError(f"There are frames for {', '.join(frames)}, none for train.")
+    if "validation" in given:
+        return given
+    return {
+        None if split == "train" else split: frame for split, frame in given.items()
+    }
+
+
+def _prepare(frames: Mapping[str | None, Any], given: Mapping[str, Any]) -> Store:
+    from afm_jax.data import fields
+    from afm_jax.data.formats import columns
+    from afm_jax.data.formats import frames as readers
+    from afm_jax.data.preparation import fitting
+    from afm_jax.data.preparation import options as known_options
+    from afm_jax.data.preparation.blocks import block_of
+    from afm_jax.data.preparation.spill import Dictionary, Held, Spill, ordered_map
+
+    known = (*known_options.FOR_ALL, *columns.OPTIONS)
+    defaults = known_options.DEFAULTS
+    given = {name: _option(each, defaults.get(name)) for name, each in given.items()}
+    options = known_options.resolve("frames", given, known, {})
+    chosen = columns.Chosen.of(options)
+    layout = chosen.layout
+    kinds = fields.choose(layout, options)
+    known_options.refuse_idle(given, {choice.kind for choice in kinds.values()})
+    options.update(known_options.how_to_split(frames, options))
+    told = {split: f"the {split} frame" if split else "the frame" for split in frames}
+    selected = readers.select({told[split]: frames[split] for split in frames}, chosen)
+    coders = fields.coders(kinds)
+    coders |= {
+        column.name: Dictionary()
+        for column in layout.columns
+        if column.kind != "numeric" and column.name not in coders
+    }
+    prepare = functools.partial(fields.prepare, layout=layout, chosen=kinds)
+
+    def hold(task: tuple[str | None, Any]) -> Held:
+        split, part = task
+        return Held(block_of(part, layout, coders, prepare), split)
+
+    parts = (
+        (split, part)
+        for split in frames
+        for part in selected[told[split]].iter_slices(_BLOCK_ROWS)
+    )
+    blocks = list(ordered_map(hold, parts))
+    prepared = fitting.prepare(
+        Spill(
+            layout=layout,
+            blocks=blocks,
+            dictionaries=coders,
+            checksums={},
+            source_rows={told[split]: selected[told[split]].height for split in frames},
+            weighted=False,
+        ),
+        kinds,
+        {name: options[name] for name in known},
+        dataset="frames",
+    )
+    return memory.collect(
+        prepared.schema, prepared.blocks, Vocabularies(prepared.vocabularies)
+    )
+
+
+def _texts(names: Iterable[str]) -> tuple[str, ...]:
+    """Names, of which one alone may be given."""
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _option(value: Any, default: Any) -> Any:
+    """An option as the programs give it: what is said of columns, as texts."""
+    if isinstance(value, Mapping):
+        return tuple(f"{name}:{each}" for name, each in value.items())
+    if isinstance(default, tuple) and isinstance(value, str | int):
+        return (str(value),)
+    return value

@@ -1,0 +1,74 @@
+"""A store in memory, of the blocks that would be written to one on disk."""
+
+import dataclasses
+from collections.abc import Iterable
+
+import numpy as np
+
+from afm_jax.data.store.columns import columns
+from afm_jax.data.store.reader import SPLITS, Store, add_counts
+from afm_jax.data.store.vocabularies import Vocabularies
+from afm_jax.data.store.writer import Block, check_rows
+from afm_jax.errors import InputError
+from afm_jax.features import Rows, Schema
+
+
+def collect(
+    schema: Schema, blocks: Iterable[Block], vocabularies: Vocabularies
+) -> Store:
+    """The store of some blocks.
+
+    Args:
+        schema: how columns became features; row counts and label mean are filled in.
+        blocks: the rows, those of a split in their order.
+        vocabularies: the values that have ids of their own.
+
+    Raises:
+        InputError: rows that do not agree with the schema, or no training rows.
+    """
+    parts: dict[str, list[Rows]] = {}
+    unseen: dict[str, dict[int, list[np.ndarray]]] = {}
+    lengths: dict[str, int] = {}
+    for split, rows, others in blocks:
+        start = lengths.get(split, 0)
+        lengths[split] = start + len(rows.labels)
+        rows = _typed(rows, schema)
+        check_rows(rows, schema, f"{split} rows {start} to {lengths[split]}")
+        parts.setdefault(split, []).append(rows)
+        for index, found in others.items():
+            moved = unseen.setdefault(split, {}).setdefault(index, [])
+            moved.append(found + np.array([start, 0]))
+    if not lengths.get("train"):
+        raise InputError(f"{schema.dataset}: no rows for the training split.")
+    splits = {
+        name: Rows.concatenate(parts[name]) for name in SPLITS if lengths.get(name)
+    }
+    train = splits["train"]
+    counts = np.zeros(schema.vocab_size, np.int64)
+    add_counts(counts, train)
+    mean = np.average(train.labels.astype(np.float64), weights=train.weights)
+    return Store(
+        dataclasses.replace(
+            schema,
+            rows={name: lengths[name] for name in splits},
+            label_mean=float(f"{mean:.12g}"),
+        ),
+        splits,
+        probabilities={},
+        unseen={
+            split: {index: np.concatenate(each) for index, each in found.items()}
+            for split, found in unseen.items()
+        },
+        stored_counts=counts,
+        vocabularies=vocabularies,
+    )
+
+
+def _typed(rows: Rows, schema: Schema) -> Rows:
+    """The rows in the dtypes that they would be written in."""
+    typed = {
+        name: np.asarray(array, dtype)
+        for name, (dtype, _) in columns(schema).items()
+        if (array := getattr(rows, name)) is not None
+    }
+    return rows._replace(**typed)
