@@ -19,6 +19,7 @@ from afm_jax.features import Features
 
 _VOCAB_SIZE = 16
 _SLOT_FIELDS = (0, 1, 1, 2)
+_SEEDS = range(16)  # Under one draw, a narrow layer of relu may be 0 for all rows.
 _TABLES = ("params/embedding/table", "params/first_order/table")
 
 
@@ -80,12 +81,7 @@ class _Case(NamedTuple):
     def make(cls, model: Any) -> "_Case":
         features, key = _features(), jax.random.key(0)
         shapes = jax.eval_shape(model.init, key, features)
-        rng = np.random.default_rng(0)
-        # So no bias is 0, no scale is 1, and every part of the formula counts.
-        params = jax.tree.map(
-            lambda leaf: rng.normal(0, 0.5, leaf.shape).astype(np.float32),
-            shapes["params"],
-        )
+        params = _draw(shapes["params"], seed=0)
         rest = [name for name in shapes if name != "params"]
 
         @jax.jit  # What is not asked for is not compiled.
@@ -109,11 +105,9 @@ class _Case(NamedTuple):
     def name(self) -> str:
         return type(self.model).__name__
 
-    def computed(self, features: Features) -> tuple[np.ndarray, Any]:
-        """Logits, and the gradient of their squares with respect to the parameters."""
+    def logits(self, features: Features) -> np.ndarray:
         rest = dict(self.variables)
-        logits, gradient = self.compute(rest.pop("params"), rest, features)
-        return np.asarray(logits), gradient
+        return np.asarray(self.compute(rest.pop("params"), rest, features)[0])
 
 
 def _features(*, seed: int = 0) -> Features:
@@ -126,6 +120,14 @@ def _features(*, seed: int = 0) -> Features:
     )
     values = rng.uniform(0.5, 1.5, shape).astype(np.float32)
     return Features(ids, values, rng.normal(size=(6, 2)).astype(np.float32))
+
+
+def _draw(params: Any, seed: int) -> Any:
+    """So no bias is 0, no scale is 1, and every part of the formula counts."""
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(
+        lambda leaf: rng.normal(0, 0.5, leaf.shape).astype(np.float32), params
+    )
 
 
 def _check_class(model: type[nn.Module]) -> None:
@@ -198,7 +200,7 @@ def _check_rows_of_the_batch(case: _Case) -> None:
     )
     ids = positions.astype(np.int32).reshape(case.features.ids.shape)
     found: Any = jax.jit(small.apply)(variables, case.features._replace(ids=ids))
-    if not _close(np.asarray(found), case.computed(case.features)[0]):
+    if not _close(np.asarray(found), case.logits(case.features)):
         raise InputError(
             f"{case.name} has other logits over the table rows of a batch alone; read tables by features.ids, and no table row that has no id there."
         )
@@ -210,8 +212,7 @@ def _check_independence(case: _Case) -> None:
         case.features,
         _features(seed=1),
     )
-    (found, _), (expected, _) = map(case.computed, (mixed, case.features))
-    if not _close(found[:2], expected[:2]):
+    if not _close(case.logits(mixed)[:2], case.logits(case.features)[:2]):
         raise InputError(
             f"{case.name}'s logit of a row depends on the other rows of the batch; compute each row by itself where train is False."
         )
@@ -233,9 +234,12 @@ def _check_symbolic_batch(case: _Case) -> None:
 
 
 def _check_gradients(case: _Case) -> None:
-    _, gradient = case.computed(case.features)
-    for where, leaf in _leaves({"params": gradient}):
-        found = np.asarray(leaf)
+    rest = dict(case.variables)
+    draws = [_draw(rest["params"], seed) for seed in _SEEDS]
+    del rest["params"]
+    gradients = [case.compute(params, rest, case.features)[1] for params in draws]
+    together = jax.tree.map(lambda *leaves: np.stack(leaves), *gradients)
+    for where, found in _leaves({"params": together}):
         if not np.isfinite(found).all() or not found.any():
             kind = "of 0" if np.isfinite(found).all() else "that is not finite"
             raise InputError(
@@ -245,19 +249,22 @@ def _check_gradients(case: _Case) -> None:
 
 def _check_start(case: _Case) -> None:
     """Steps of one size for every parameter, whatever the size of its gradient."""
-    variables = dict(jax.jit(case.model.init)(jax.random.key(0), case.features))
-    params = variables.pop("params")
-    learned = jax.tree.map(lambda leaf: False, params)
-    for _ in range(4):
-        _, gradient = case.compute(params, variables, case.features)
-        signs = jax.tree.map(np.sign, gradient)
-        learned = jax.tree.map(lambda done, sign: done or sign.any(), learned, signs)
-        params = jax.tree.map(lambda leaf, sign: leaf - 0.01 * sign, params, signs)
-    for where, done in _leaves({"params": learned}):
-        if not done:
-            raise InputError(
-                f"{case.name}'s {where} never learns: from the start that the model gives it, its gradient is 0 for four steps; start what it is multiplied by at other numbers than 0."
-            )
+    init = jax.jit(case.model.init)
+    learned = jax.tree.map(lambda leaf: False, case.variables["params"])
+    for seed in _SEEDS:
+        rest = dict(init(jax.random.key(seed), case.features))
+        params = rest.pop("params")
+        for _ in range(4):
+            _, gradient = case.compute(params, rest, case.features)
+            signs = jax.tree.map(np.sign, gradient)
+            learned = jax.tree.map(lambda done, s: done or s.any(), learned, signs)
+            params = jax.tree.map(lambda leaf, s: leaf - 0.01 * s, params, signs)
+        if all(jax.tree.leaves(learned)):
+            return
+    where = next(where for where, done in _leaves({"params": learned}) if not done)
+    raise InputError(
+        f"{case.name}'s {where} never learns: from the start that the model gives it, its gradient is 0 for four steps; start what it is multiplied by at other numbers than 0."
+    )
 
 
 def _check_dropout(case: _Case) -> None:
