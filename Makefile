@@ -5,15 +5,15 @@ PYTHON ?= python3
 VENV ?= .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 EXTRAS ?= data,plots,test,lint
 
-PYTEST = $(VENV)/bin/python -m pytest --numprocesses=auto --dist=loadfile
+PYTEST = $(VENV)/bin/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 # What a person waits for: formulas, parameters, the contract of four models.
 CHECK = tests/layering_test.py tests/errors_test.py tests/ops tests/modules \
 	tests/models/contract_test.py -k 'not contract_test or afm or nfm or xdeepfm'
 
-# What another jax may break: formulas, parameters, one model, devices, checkpoints, a program.
-QUICK = tests/ops tests/modules tests/models/contract_test.py \
-	$(addprefix tests/training/,$(addsuffix _test.py,devices run/checkpoints state steps)) \
+# What another jax may break: formulas, one model, devices, checkpoints, a program.
+QUICK = tests/ops tests/models/contract_test.py \
+	$(addprefix tests/training/,$(addsuffix _test.py,devices run/checkpoints)) \
 	tests/experiments/train_test.py -k '(not contract_test and not devices_test or afm_deep) \
 	and (not train_test or evaluate_agrees)'
 

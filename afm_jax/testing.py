@@ -5,7 +5,7 @@ testing.check_model(MyModel, hidden_dims=(8,))
 
 import dataclasses
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +19,7 @@ from afm_jax.features import Features
 
 _VOCAB_SIZE = 16
 _SLOT_FIELDS = (0, 1, 1, 2)
+_SEEDS = range(16)  # Under one draw, a narrow layer of relu may be 0 for all rows.
 _TABLES = ("params/embedding/table", "params/first_order/table")
 
 
@@ -38,7 +39,8 @@ def check_model(model: type[nn.Module], /, **hyperparameters: Any) -> None:
       `model.clone(vocab_size=...)` computes the same logits.
     - Without `train` the logits need no key. A row does not depend on other rows.
     - The number of rows may be a symbol, as in `jax.export`.
-    - Every parameter receives a finite gradient that is not 0.
+    - Every parameter receives a finite gradient that is not 0. From the start that the
+      model gives it, it does so within four steps.
     - Every hyperparameter whose name ends in `dropout_rate` makes training random.
 
     Args:
@@ -60,6 +62,7 @@ def check_model(model: type[nn.Module], /, **hyperparameters: Any) -> None:
         _check_independence,
         _check_symbolic_batch,
         _check_gradients,
+        _check_start,
         _check_dropout,
     ):
         check(case)
@@ -71,25 +74,40 @@ class _Case(NamedTuple):
     model: Any
     variables: dict[str, Any]
     features: Features
+    compute: Callable[[Any, Any, Features], tuple[Any, Any]]
+    """(params, other variables, features) -> logits, and the gradient of their squares."""
 
     @classmethod
     def make(cls, model: Any) -> "_Case":
-        features = _features()
-        variables = dict(jax.jit(model.init)(jax.random.key(0), features))
-        rng = np.random.default_rng(0)
-        # So no bias is 0, no scale is 1, and every part of the formula counts.
-        variables["params"] = jax.tree.map(
-            lambda leaf: rng.normal(0, 0.5, leaf.shape).astype(np.float32),
-            variables["params"],
-        )
-        return cls(model, variables, features)
+        features, key = _features(), jax.random.key(0)
+        shapes = jax.eval_shape(model.init, key, features)
+        params = _draw(shapes["params"], seed=0)
+        rest = [name for name in shapes if name != "params"]
+
+        @jax.jit  # What is not asked for is not compiled.
+        def others(key: jax.Array) -> dict[str, Any]:
+            variables = model.init(key, features)
+            return {name: variables[name] for name in rest}
+
+        def squares(params: Any, others: Any, features: Features) -> tuple[Any, Any]:
+            logits = model.apply({"params": params, **others}, features)
+            return (logits**2).sum(), logits
+
+        @jax.jit
+        def compute(params: Any, others: Any, features: Features) -> tuple[Any, Any]:
+            gradient, logits = jax.grad(squares, has_aux=True)(params, others, features)
+            return logits, gradient
+
+        variables = {**(others(key) if rest else {}), "params": params}
+        return cls(model, variables, features, compute)
 
     @property
     def name(self) -> str:
         return type(self.model).__name__
 
     def logits(self, features: Features) -> np.ndarray:
-        return np.asarray(jax.jit(self.model.apply)(self.variables, features))
+        rest = dict(self.variables)
+        return np.asarray(self.compute(rest.pop("params"), rest, features)[0])
 
 
 def _features(*, seed: int = 0) -> Features:
@@ -102,6 +120,14 @@ def _features(*, seed: int = 0) -> Features:
     )
     values = rng.uniform(0.5, 1.5, shape).astype(np.float32)
     return Features(ids, values, rng.normal(size=(6, 2)).astype(np.float32))
+
+
+def _draw(params: Any, seed: int) -> Any:
+    """So no bias is 0, no scale is 1, and every part of the formula counts."""
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(
+        lambda leaf: rng.normal(0, 0.5, leaf.shape).astype(np.float32), params
+    )
 
 
 def _check_class(model: type[nn.Module]) -> None:
@@ -167,16 +193,14 @@ def _check_parameters(model: Any) -> None:
 def _check_rows_of_the_batch(case: _Case) -> None:
     """Row updates run the model over the table rows of a batch alone."""
     rows, positions = np.unique(case.features.ids, return_inverse=True)
-    small = case._replace(
-        model=case.model.clone(vocab_size=len(rows)),
-        variables=jax.tree.map_with_path(
-            lambda path, leaf: leaf[rows] if path[-1].key == "table" else leaf,
-            case.variables,
-        ),
+    small = case.model.clone(vocab_size=len(rows))
+    variables = jax.tree.map_with_path(
+        lambda path, leaf: leaf[rows] if path[-1].key == "table" else leaf,
+        case.variables,
     )
     ids = positions.astype(np.int32).reshape(case.features.ids.shape)
-    found = small.logits(case.features._replace(ids=ids))
-    if not _close(found, case.logits(case.features)):
+    found: Any = jax.jit(small.apply)(variables, case.features._replace(ids=ids))
+    if not _close(np.asarray(found), case.logits(case.features)):
         raise InputError(
             f"{case.name} has other logits over the table rows of a batch alone; read tables by features.ids, and no table row that has no id there."
         )
@@ -211,19 +235,36 @@ def _check_symbolic_batch(case: _Case) -> None:
 
 def _check_gradients(case: _Case) -> None:
     rest = dict(case.variables)
-    params = rest.pop("params")
-
-    def loss(params: Any) -> jax.Array:
-        logits: Any = case.model.apply({"params": params, **rest}, case.features)
-        return (logits**2).sum()
-
-    for where, leaf in _leaves({"params": jax.jit(jax.grad(loss))(params)}):
-        found = np.asarray(leaf)
+    draws = [_draw(rest["params"], seed) for seed in _SEEDS]
+    del rest["params"]
+    gradients = [case.compute(params, rest, case.features)[1] for params in draws]
+    together = jax.tree.map(lambda *leaves: np.stack(leaves), *gradients)
+    for where, found in _leaves({"params": together}):
         if not np.isfinite(found).all() or not found.any():
             kind = "of 0" if np.isfinite(found).all() else "that is not finite"
             raise InputError(
                 f"{case.name}'s {where} receives a gradient {kind}; take it away, or let the logits depend on it."
             )
+
+
+def _check_start(case: _Case) -> None:
+    """Steps of one size for every parameter, whatever the size of its gradient."""
+    init = jax.jit(case.model.init)
+    learned = jax.tree.map(lambda leaf: False, case.variables["params"])
+    for seed in _SEEDS:
+        rest = dict(init(jax.random.key(seed), case.features))
+        params = rest.pop("params")
+        for _ in range(4):
+            _, gradient = case.compute(params, rest, case.features)
+            signs = jax.tree.map(np.sign, gradient)
+            learned = jax.tree.map(lambda done, s: done or s.any(), learned, signs)
+            params = jax.tree.map(lambda leaf, s: leaf - 0.01 * s, params, signs)
+        if all(jax.tree.leaves(learned)):
+            return
+    where = next(where for where, done in _leaves({"params": learned}) if not done)
+    raise InputError(
+        f"{case.name}'s {where} never learns: from the start that the model gives it, its gradient is 0 for four steps; start what it is multiplied by at other numbers than 0."
+    )
 
 
 def _check_dropout(case: _Case) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # The tests' own functions run once or twice on a few rows, and compiling them would be
-# four fifths of the time. Tests at real size compile as users do (examples.optimized_jit);
+# four fifths of the time. Tests at real size compile as users do (samples.optimized_jit);
 # programs are started without these flags.
 os.environ["XLA_FLAGS"] = " ".join(
     [
@@ -40,6 +40,31 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # jax keeps millions of objects; at Python's thresholds looking through them for garbage
 # is 3% of the time.
 gc.set_threshold(100_000, 50, 100)
+
+
+FOLDER = pathlib.Path(__file__).parent
+# Longest first: where a long file comes last, one core works on it and the others wait.
+LONGEST = (
+    "training/devices_test.py",
+    "models/contract_test.py",
+    "training/loop_test.py",
+    "experiments/train_test.py",
+    "models/planted_test.py",
+    "experiments/compare_test.py",
+    "data/formats/fuzz_test.py",
+    "ops/attention_test.py",
+    "ops/batch_split_test.py",
+    "experiments/benchmark/peers/environment_test.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Puts the tests of long files first."""
+    places = {FOLDER / name: place for place, name in enumerate(LONGEST)}
+    missing = [str(path) for path in places if not path.exists()]
+    if missing:
+        raise pytest.UsageError(f"conftest.LONGEST names no file: {missing}")
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session")

@@ -109,6 +109,13 @@ class Unused(Good):
         return logits
 
 
+class NeverStarts(Good):
+    def logits(self, logits, features):
+        zero = nn.initializers.zeros
+        first, second = (self.param(name, zero, (2,)) for name in ("first", "second"))
+        return logits + first @ second
+
+
 class NoDropout(Good):
     def hidden(self, inputs, train):
         return dense_layer.Dense(features=4, name="hidden")(inputs)
@@ -130,6 +137,7 @@ class NoDropout(Good):
         (WholeBatch, "WholeBatch's logit of a row depends on the other rows"),
         (Length, "Length cannot be exported for any number of rows ("),
         (Unused, "Unused's params/unused receives a gradient of 0; take it away"),
+        (NeverStarts, "NeverStarts's params/first never learns: from the start"),
         (NoDropout, "NoDropout's dropout_rate changes nothing with train=True"),
     ],
 )

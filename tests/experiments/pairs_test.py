@@ -1,10 +1,10 @@
 """Which pairs a model attends to, and whether they are the planted ones."""
 
-import examples
 import jax.numpy as jnp
 import numpy as np
 import programs
 import pytest
+import samples
 
 from afm_jax import models
 from afm_jax.data.synthetic import planted
@@ -37,9 +37,9 @@ def test_strengths_stand_at_their_pairs():
 
 
 def test_statistics_are_over_all_rows_and_no_padding():
-    features = examples.random_features("plain", num_rows=7)
-    model = models.make("afm", **examples.data_hyperparameters("plain"))
-    variables = examples.random_variables(model, features)
+    features = samples.random_features("plain", num_rows=7)
+    model = models.make("afm", **samples.data_hyperparameters("plain"))
+    variables = samples.random_variables(model, features)
     batches = []
     for rows in ([0, 1, 2, 3], [4, 5, 6, 6]):
         part = features._replace(ids=features.ids[rows], dense=features.dense[rows])
@@ -55,7 +55,7 @@ def test_statistics_are_over_all_rows_and_no_padding():
 
 def test_a_run_on_planted_data_is_compared_with_the_truth(tmp_path, capsys):
     flags = (f"--workdir={tmp_path}", "--epochs=1", "--batch_size=100")
-    programs.run(train, "--model=afm_deep", *flags)
+    programs.run(train, "--model=afm", "--set=embedding_dim=4", *flags)
     found = programs.run(pairs, f"--workdir={tmp_path}", "--top=3")
     assert len(found["pairs"]) == 3
     contributions = [pair["contribution"] for pair in found["pairs"]]

@@ -9,12 +9,12 @@ import typing
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import examples
 import jax
 import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import samples
 from flax import linen as nn
 
 from afm_jax import models, testing
@@ -22,8 +22,8 @@ from afm_jax.errors import InputError
 from afm_jax.features import Features
 
 every_model = pytest.mark.parametrize("name", models.names())
-every_form = pytest.mark.parametrize("name", examples.FORMS)
-every_kind = pytest.mark.parametrize("kind", examples.KINDS)
+every_form = pytest.mark.parametrize("name", samples.FORMS)
+every_kind = pytest.mark.parametrize("kind", samples.KINDS)
 
 
 class Case(NamedTuple):
@@ -31,18 +31,18 @@ class Case(NamedTuple):
 
     model: nn.Module
     apply: Callable[..., jax.Array]
-    """The model's, compiled; 'full' as users compile it."""
+    """The model's; 'full' as users compile it, 'plain' operation by operation."""
     variables: dict[str, Any]
     features: Features
 
 
 @functools.cache
 def make_case(name, kind):
-    model = examples.make_form(name, **examples.data_hyperparameters(kind))
-    features = examples.random_features(kind)
-    compile = jax.jit if kind == "plain" else examples.optimized_jit
-    variables = examples.random_variables(model, features)
-    return Case(model, compile(model.apply), variables, features)
+    model = samples.make_form(name, **samples.data_hyperparameters(kind))
+    features = samples.random_features(kind)
+    variables = samples.random_variables(model, features)
+    apply = model.apply if kind == "plain" else samples.optimized_jit(model.apply)
+    return Case(model, apply, variables, features)
 
 
 def logits_of(case, features):
@@ -109,23 +109,22 @@ def test_one_exported_program_computes_batches_of_any_size(name):
         case.features,
     )
     exported = jax.export.export(jax.jit(case.model.apply))(case.variables, inputs)
-    order = np.random.default_rng(3).integers(len(case.features.ids), size=200)
-    for rows in (order[:1], order):
-        features = jax.tree.map(operator.itemgetter(rows), case.features)
-        expected = eager_logits(name)
-        np.testing.assert_allclose(
-            exported.call(case.variables, features),
-            expected[rows],
-            rtol=1e-5,
-            atol=1e-5 * max(1, np.abs(expected).max()),
-        )
+    rows = np.random.default_rng(3).integers(len(case.features.ids), size=200)
+    expected = eager_logits(name)
+    np.testing.assert_allclose(
+        exported.call(
+            case.variables, jax.tree.map(operator.itemgetter(rows), case.features)
+        ),
+        expected[rows],
+        rtol=1e-5,
+        atol=1e-5 * max(1, np.abs(expected).max()),
+    )
 
 
 @every_form
-@every_kind
-def test_a_row_does_not_depend_on_other_rows(name, kind):
-    case = make_case(name, kind)
-    others = examples.random_features(kind, seed=1)
+def test_a_row_does_not_depend_on_other_rows(name):
+    case = make_case(name, "full")
+    others = samples.random_features("full", seed=1)
     mixed = jax.tree.map(
         lambda ours, theirs: np.concatenate([ours[:2], theirs[2:]]),
         case.features,
@@ -137,9 +136,8 @@ def test_a_row_does_not_depend_on_other_rows(name, kind):
 
 
 @every_model
-@every_kind
-def test_logits_move_with_their_rows(name, kind):
-    case = make_case(name, kind)
+def test_logits_move_with_their_rows(name):
+    case = make_case(name, "full")
     order = np.random.default_rng(2).permutation(len(case.features.ids))
     moved = jax.tree.map(lambda leaf: leaf[order], case.features)
     np.testing.assert_allclose(
@@ -155,7 +153,7 @@ def test_every_id_counts_where_its_value_is_not_zero(name, kind):
     for slot in range(case.features.ids.shape[1]):
         ids = case.features.ids.copy()
         # Some other row of the table, of whichever field.
-        ids[:, slot] = (ids[:, slot] + 5) % examples.VOCAB_SIZE
+        ids[:, slot] = (ids[:, slot] + 5) % samples.VOCAB_SIZE
         after = logits_of(case, case.features._replace(ids=ids))
         if case.features.values is None:
             used = np.ones(len(ids), bool)
@@ -189,9 +187,8 @@ def test_no_values_are_values_of_one(name):
 
 
 @every_form
-@every_kind
-def test_every_parameter_has_a_name_and_counts(name, kind):
-    case = make_case(name, kind)
+def test_every_parameter_has_a_name_and_counts(name):
+    case = make_case(name, "full")
     before, rng = logits_of(case, case.features), np.random.default_rng(4)
     leaves, treedef = jax.tree.flatten_with_path(case.variables["params"])
     for i, (path, leaf) in enumerate(leaves):
@@ -203,93 +200,6 @@ def test_every_parameter_has_a_name_and_counts(name, kind):
         assert (case.apply(changed, case.features) != before).any(), where
 
 
-@functools.cache
-def gradient_of(name):
-    """(parameters, other variables, features) -> the gradient of a squared loss."""
-    case = make_case(name, "full")
-    labels = np.arange(len(case.features.ids)) % 2
-
-    def loss(params, rest, features):
-        logits = case.model.apply({"params": params, **rest}, features)
-        return jnp.square(logits - labels).sum()
-
-    return jax.jit(jax.grad(loss))
-
-
-@every_form
-def test_parameters_receive_gradient(name):
-    case = make_case(name, "full")
-    rest = dict(case.variables)
-    params = rest.pop("params")
-    leaves = jax.tree.leaves_with_path(gradient_of(name)(params, rest, case.features))
-    for path, leaf in leaves:
-        where = jax.tree_util.keystr(path, simple=True, separator="/")
-        assert np.isfinite(leaf).all(), where
-        assert (leaf != 0).any(), where
-        if is_table(path):
-            used = np.unique(case.features.ids)
-            assert (np.delete(leaf, used, axis=0) == 0).all(), where
-
-
-@functools.cache
-def start(name):
-    """What the model gives its variables, with large tables of a deviation of 0.03."""
-    case = make_case(name, "full")
-    model = case.model.clone(vocab_size=20_000, init_stddev=0.03)
-    variables = examples.initial_variables(model, case.features)
-    return jax.tree.map(np.asarray, dict(variables))
-
-
-@every_form
-def test_every_parameter_learns_from_the_start_that_the_model_gives_it(name):
-    case = make_case(name, "full")
-    rest = jax.tree.map_with_path(
-        lambda path, leaf: leaf[: examples.VOCAB_SIZE] if is_table(path) else leaf,
-        start(name),
-    )
-    params = rest.pop("params")
-    learned = jax.tree.map(lambda leaf: False, params)
-    gradient = gradient_of(name)
-    for _ in range(4):
-        slopes = jax.tree.map(np.asarray, gradient(params, rest, case.features))
-        learned = jax.tree.map(lambda done, s: done or s.any(), learned, slopes)
-        params = jax.tree.map(lambda leaf, s: leaf - 0.01 * np.sign(s), params, slopes)
-    for path, done in jax.tree.leaves_with_path(learned):
-        assert done, jax.tree_util.keystr(path, simple=True, separator="/")
-
-
-@every_form
-@every_kind
-def test_tables_alone_depend_on_the_vocabulary(name, kind):
-    """So that row updates can run the model on the rows of a batch."""
-    case = make_case(name, kind)
-    larger = case.model.clone(vocab_size=examples.VOCAB_SIZE + 11)
-    shapes = jax.eval_shape(larger.init, jax.random.key(0), case.features)
-    leaves = jax.tree.leaves_with_path(case.variables)
-    for (path, leaf), other in zip(leaves, jax.tree.leaves(shapes), strict=True):
-        where = jax.tree_util.keystr(path, simple=True, separator="/")
-        if is_table(path):
-            assert where in ("params/embedding/table", "params/first_order/table")
-            assert leaf.shape[0] == examples.VOCAB_SIZE
-            assert other.shape == (examples.VOCAB_SIZE + 11, *leaf.shape[1:])
-        else:
-            assert leaf.shape == other.shape, where
-
-
-@every_form
-def test_the_model_over_the_rows_of_a_batch_is_the_same_model(name):
-    case = make_case(name, "full")
-    rows, positions = np.unique(case.features.ids, return_inverse=True)
-    small = case.model.clone(vocab_size=len(rows))
-    variables = jax.tree.map_with_path(
-        lambda path, leaf: leaf[rows] if is_table(path) else leaf, case.variables
-    )
-    features = case.features._replace(ids=positions.astype(np.int32))
-    np.testing.assert_allclose(
-        small.apply(variables, features), eager_logits(name), rtol=1e-6, atol=1e-6
-    )
-
-
 @every_model
 def test_evaluation_is_not_random(name):
     case = make_case(name, "full")
@@ -299,32 +209,10 @@ def test_evaluation_is_not_random(name):
     np.testing.assert_array_equal(with_key, eager_logits(name))
 
 
-@pytest.mark.parametrize(
-    ("name", "rate"),
-    [
-        (name, rate)
-        for name in models.names()
-        for rate in dropout_rates(models.make(name, vocab_size=1))
-    ],
-)
-def test_every_dropout_rate_changes_training(name, rate):
-    case = make_case(name, "full")
-    model = examples.without_batch_statistics(case.model).clone(**{rate: 0.5})
-
-    def training_logits(seed):
-        rngs = {"dropout": jax.random.key(seed)}
-        return model.apply(case.variables, case.features, train=True, rngs=rngs)
-
-    once = training_logits(1)
-    np.testing.assert_array_equal(once, training_logits(1))
-    assert (once != training_logits(2)).any()
-    assert (once != model.apply(case.variables, case.features)).any()
-
-
 @every_model
 def test_training_without_dropout_needs_no_key_and_changes_nothing(name):
     case = make_case(name, "full")
-    model = examples.without_batch_statistics(case.model)
+    model = samples.without_batch_statistics(case.model)
     model = model.clone(**dict.fromkeys(dropout_rates(model), 0.0))
     np.testing.assert_allclose(
         model.apply(case.variables, case.features, train=True),
@@ -336,10 +224,16 @@ def test_training_without_dropout_needs_no_key_and_changes_nothing(name):
 
 @every_model
 def test_tables_start_normal_with_init_stddev(name):
-    leaves = jax.tree.leaves_with_path(start(name))
-    tables = [leaf for path, leaf in leaves if is_table(path)]
+    case = make_case(name, "full")
+    model = case.model.clone(vocab_size=20_000, init_stddev=0.03)
+
+    def tables_of(variables):
+        leaves = jax.tree.leaves_with_path(variables)
+        return [leaf for path, leaf in leaves if is_table(path)]
+
+    tables = samples.initial_variables(model, case.features, tables_of)
     assert tables
-    for table in tables:
+    for table in map(np.asarray, tables):
         # The standard error of the deviation of 20,000 draws is 0.5%.
         np.testing.assert_allclose(table.std(), 0.03, rtol=0.03)
 
@@ -369,7 +263,7 @@ def test_first_order_inputs_choose_the_first_order_parameters(name, inputs, name
 
 @every_model
 def test_defaults_pass_the_checks_of_hyperparameters(name):
-    model = models.make(name, vocab_size=examples.VOCAB_SIZE)
+    model = models.make(name, vocab_size=samples.VOCAB_SIZE)
     hyperparameters = {
         field.name: getattr(model, field.name)
         for field in dataclasses.fields(model)
@@ -379,15 +273,18 @@ def test_defaults_pass_the_checks_of_hyperparameters(name):
     assert {"vocab_size", "slot_fields"} < set(hyperparameters)
 
 
-@pytest.mark.parametrize("name", ["lr"])
+@every_form
 def test_the_check_of_models_of_ones_own_finds_nothing_in_ours(name):
+    """It holds, of each model: tables alone depend on the vocabulary; over the table rows
+    of a batch the model is the same; every parameter receives gradient, and learns from the
+    start that the model gives it; every dropout rate changes training."""
     model = make_case(name, "full").model
-    widths = {
+    settings = {
         field.name: getattr(model, field.name)
         for field in dataclasses.fields(model)
-        if field.name.endswith(("_dim", "_dims"))
+        if field.name not in ("vocab_size", "slot_fields", "parent", "name")
     }
-    testing.check_model(type(model), **widths)
+    testing.check_model(type(model), **settings)
 
 
 @every_model

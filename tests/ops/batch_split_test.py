@@ -45,8 +45,7 @@ def test_a_mesh_says_how_many_devices_share_a_batch():
 
 
 # Rows of a device fill several blocks; rows that the devices cannot share evenly.
-@pytest.mark.parametrize("num_rows", [128, 70])
-@pytest.mark.parametrize("dropped", [False, True])
+@pytest.mark.parametrize(("num_rows", "dropped"), [(128, True), (70, False)])
 @pytest.mark.parametrize(
     "pooling",
     [

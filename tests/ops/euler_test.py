@@ -89,17 +89,18 @@ def test_the_logarithm_of_zero_is_finite():
 @pytest.mark.parametrize("size", [0.0, 1e-30])
 def test_nothing_comes_back_through_the_phase_of_zero(size):
     vectors = euler.Complex(np.full(3, size, np.float32), np.full(3, -size, np.float32))
-    gradients = jax.grad(lambda z: euler.to_log_polar(z)[1].sum())(vectors)
+    gradients = jax.jit(jax.grad(lambda z: euler.to_log_polar(z)[1].sum()))(vectors)
     np.testing.assert_array_equal(gradients.real, np.zeros(3))
     np.testing.assert_array_equal(gradients.imaginary, np.zeros(3))
 
 
 def test_every_array_receives_finite_gradient():
     arrays = random_arrays((3, 4, 2, 5))
-    gradients = jax.grad(
-        lambda *x: sum(part.sum() for part in euler.complex_products(*x)),
-        argnums=range(5),
-    )(*arrays)
+
+    def total(*arrays):
+        return sum(part.sum() for part in euler.complex_products(*arrays))
+
+    gradients = jax.jit(jax.grad(total, argnums=range(5)))(*arrays)
     for gradient in gradients:
         assert np.isfinite(gradient).all()
         assert (gradient != 0).all()

@@ -1,9 +1,9 @@
-import examples
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import errors
 from afm_jax.ops import field_pairs, interactions
@@ -76,10 +76,10 @@ def test_field_aware_pair_term_equals_the_double_loop(shape):
 
 def test_weights_of_one_give_the_fm_pair_term_at_real_size():
     v = random_normal(4096, 26, 8)
-    found = examples.optimized_jit(field_pairs.weighted_pair_term)(
+    found = samples.optimized_jit(field_pairs.weighted_pair_term)(
         v, np.ones(325, np.float32)
     )
-    expected = examples.optimized_jit(interactions.fm_pair_term)(v)
+    expected = samples.optimized_jit(interactions.fm_pair_term)(v)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
 
 
@@ -95,7 +95,9 @@ def test_one_vector_for_all_opposite_fields_gives_the_fm_pair_term():
 
 def test_the_gradient_of_the_weights_is_the_inner_product_of_their_pair():
     v, weights = random_normal(1, 4, 3), random_weights(4)
-    gradient = jax.grad(lambda w: field_pairs.weighted_pair_term(v, w).sum())(weights)
+    gradient = jax.jit(jax.grad(lambda w: field_pairs.weighted_pair_term(v, w).sum()))(
+        weights
+    )
     np.testing.assert_allclose(
         gradient,
         interactions.pair_products(v)[0].sum(axis=-1),
@@ -106,7 +108,9 @@ def test_the_gradient_of_the_weights_is_the_inner_product_of_their_pair():
 
 def test_the_gradient_of_a_field_aware_vector_is_its_opposite():
     v = random_normal(2, 4, 4, 3)
-    gradient = jax.grad(lambda v: field_pairs.field_aware_pair_term(v).sum())(v)
+    gradient = jax.jit(jax.grad(lambda v: field_pairs.field_aware_pair_term(v).sum()))(
+        v
+    )
     expected = np.swapaxes(v, 1, 2).copy()
     expected[:, np.arange(4), np.arange(4)] = 0
     np.testing.assert_array_equal(gradient, expected)

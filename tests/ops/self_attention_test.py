@@ -20,6 +20,7 @@ def random_arrays(size):
     return [rng.normal(size=shape).astype(np.float32) for shape in shapes]
 
 
+@jax.jit
 def interacting(embeddings, query, key, value, residual):
     weights = self_attention.self_attention_weights(embeddings, query, key)
     return self_attention.interacting_features(weights, embeddings, value, residual)
@@ -125,7 +126,9 @@ def test_fields_that_change_places_change_places_in_the_result():
 
 def test_every_array_receives_gradient():
     arrays = random_arrays((3, 4, 5, 2, 3))
-    gradients = jax.grad(lambda *x: interacting(*x).sum(), argnums=range(5))(*arrays)
+    gradients = jax.jit(jax.grad(lambda *x: interacting(*x).sum(), argnums=range(5)))(
+        *arrays
+    )
     for gradient in gradients:
         assert np.isfinite(gradient).all()
         assert (gradient != 0).any()

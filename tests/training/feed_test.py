@@ -1,5 +1,7 @@
 """Where the batches of an epoch come from."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -31,20 +33,26 @@ def make_devices(*, memory=None, device_map="mesh"):
     return devices
 
 
-def make(placement, *, memory=None, loader=None, device_map="mesh"):
-    """A feed; and steps that it may feed, with a state for them."""
-    loader = loader or make_loader()
-    devices = make_devices(memory=memory, device_map=device_map)
-    made = feed.make(placement, devices, loader, find_unique_ids=True)
+@functools.cache
+def compiled_steps(device_map):
+    """A state on the host, and compiled steps."""
+    devices = make_devices(device_map=device_map)
     model = models.make("fm", vocab_size=VOCAB_SIZE, embedding_dim=2)
     task = Task(model, learning_rate=0.1)
-    features = loader.batch(0, 0).features
+    features = make_loader().batch(0, 0).features
     state = devices.create_state(model, task.tx, features, jax.random.key(0))
     step = steps.make_train_step(task, axis_name=devices.axis_name)
-    run = devices.compile_train_steps(step, state)
+    return devices.gather_state(state), devices.compile_train_steps(step, state)
+
+
+def make(placement, *, memory=None, loader=None, device_map="mesh"):
+    """A feed; and steps that it may feed, with a state for them."""
+    devices = make_devices(memory=memory, device_map=device_map)
+    made = feed.make(placement, devices, loader or make_loader(), find_unique_ids=True)
+    state, run = compiled_steps(device_map)
     return (
         made,
-        state,
+        devices.place_state(state),
         lambda state, call: run(state, call.source, call.first, call.last),
     )
 

@@ -20,7 +20,6 @@ from afm_jax.data.loader import Loader
 from afm_jax.errors import InputError
 from afm_jax.ops import metrics
 from afm_jax.training import (
-    compilations,
     evaluation,
     leaves,
     loop,
@@ -60,6 +59,12 @@ def make_model(normalization="batch"):
     )
 
 
+# Batch statistics would follow the bias below them, which rounding errors alone drive.
+PLAIN = make_model(normalization=None)
+# For what a run does whatever its model is.
+SMALL = models.make("lr", vocab_size=make_store().schema.vocab_size)
+
+
 def make_schedule(learning_rate=0.01):
     return optimizers.make_schedule(
         "cosine", learning_rate, warmup_steps=2, total_steps=3 * STEPS
@@ -77,7 +82,7 @@ def run(
     fill_untrained=True,
     **settings,
 ):
-    """Trains a small nfm on planted data; returns the result."""
+    """Trains a small nfm, or `model`, on planted data; returns the result."""
     store, schedule = make_store(), make_schedule(learning_rate)
     stop = settings.pop("stop_requested", lambda: False)
     workdir.mkdir(exist_ok=True)
@@ -101,7 +106,7 @@ def run(
         devices or make_devices(),
         Run(workdir),
         progress.Options(
-            **{"epochs": 3, "log_every": 2, "checkpoint_every": 3} | settings
+            **{"epochs": 3, "log_every": 2, "checkpoint_every": 0} | settings
         ),
         stop_requested=stop,
         advance=advance,
@@ -145,23 +150,31 @@ def final_state(workdir, model, devices):
     return devices.gather_state(devices.place_state(host))
 
 
-@pytest.fixture(scope="module", params=["host", "device"])
-def placement(request):
-    """Where the training rows are."""
-    return request.param
+@pytest.fixture(scope="module")
+def wholes(tmp_path_factory):
+    """Folder and result of a run that nothing stops, by where the training rows are."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in ("host", "device")}
+    return {
+        name: (folder, run(folder, data_placement=name))
+        for name, folder in folders.items()
+    }
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory, placement):
-    workdir = tmp_path_factory.mktemp("whole")
-    return workdir, run(workdir, data_placement=placement)
+def whole(wholes):
+    return wholes["host"]
 
 
-def test_rows_on_the_device_train_the_same(tmp_path):
-    for name in ("host", "device"):
-        run(tmp_path / name, model=PLAIN, data_placement=name)
-    host, device = (numbers(tmp_path / name) for name in ("host", "device"))
-    assert device == pytest.approx(host, rel=1e-4)
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("plain")
+    run(workdir, model=PLAIN, data_placement="host")
+    return workdir
+
+
+def test_rows_on_the_device_train_the_same(plain, tmp_path):
+    run(tmp_path, model=PLAIN, data_placement="device")
+    assert numbers(tmp_path) == pytest.approx(numbers(plain), rel=1e-4)
 
 
 def test_a_run_never_holds_its_state_a_second_time(tmp_path, monkeypatch):
@@ -174,13 +187,13 @@ def test_a_run_never_holds_its_state_a_second_time(tmp_path, monkeypatch):
         placed.append(type(leaf))
         return place(self, path, leaf)
 
-    run(tmp_path, epochs=1)
+    run(tmp_path, model=SMALL, epochs=1)
     monkeypatch.setattr(Devices, "place_leaf", note)
-    run(tmp_path, epochs=2)
+    run(tmp_path, model=SMALL, epochs=2)
     assert placed[0] is np.ndarray
 
 
-def test_a_killed_run_resumes_to_the_bit(whole, tmp_path, placement):
+def test_a_killed_run_resumes_to_the_bit(whole, tmp_path):
     """SIGKILL in a process of its own, in the second epoch, past a checkpoint."""
     workdir, result = whole
     script = f"""
@@ -192,24 +205,25 @@ def advance(rows, note):
     done.append(rows)
     if sum(done) == {rows_of(2 * STEPS - 1)}:
         os.kill(os.getpid(), signal.SIGKILL)
-loop_test.run(
-    pathlib.Path({str(tmp_path)!r}), advance=advance, data_placement={placement!r}
-)
+loop_test.run(pathlib.Path({str(tmp_path)!r}), advance=advance, checkpoint_every=3)
 """
     killed = subprocess.run(
         [sys.executable, "-c", script], env=os.environ, capture_output=True, text=True
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert len(lines(tmp_path)) < len(lines(workdir))
-    resumed = run(tmp_path, data_placement=placement)
+    resumed = run(tmp_path)
     assert final_leaves(tmp_path) == final_leaves(workdir)
     assert lines(tmp_path) == lines(workdir)
     assert resumed["test"] == result["test"]
 
 
-@pytest.mark.parametrize("at", [2, STEPS, STEPS + 3])
-def test_a_stopped_run_resumes_to_the_bit(whole, tmp_path, at, placement):
-    workdir, _ = whole
+@pytest.mark.parametrize(
+    ("placement", "at"),
+    [("host", 2), ("host", STEPS), ("host", STEPS + 3), ("device", STEPS + 3)],
+)
+def test_a_stopped_run_resumes_to_the_bit(wholes, tmp_path, placement, at):
+    workdir, _ = wholes[placement]
     done = []
     with pytest.raises(loop.Interrupted):
         run(
@@ -264,10 +278,10 @@ def test_groups_are_of_the_rows_in_their_order(whole):
 
 def test_a_run_from_before_the_base_logit_goes_on_as_it_would_have(tmp_path):
     """Its checkpoints have no such leaf; what was 0 stays 0."""
-    before = {"base_logit": "0", "fill_untrained": False}
+    before = {"model": SMALL, "base_logit": "0", "fill_untrained": False}
     run(tmp_path / "whole", **before)
     run(tmp_path / "old", **before, epochs=2)
-    state = final_state(tmp_path / "old", make_model(), make_devices())
+    state = final_state(tmp_path / "old", SMALL, make_devices())
     assert state.base_logit == 0
     checkpoints_of = functools.partial(Checkpoints, schema=make_store().schema)
     with checkpoints_of(Run(tmp_path / "old").checkpoints) as checkpoints:
@@ -278,7 +292,7 @@ def test_a_run_from_before_the_base_logit_goes_on_as_it_would_have(tmp_path):
     with checkpoints_of(Run(tmp_path / "old").checkpoints) as checkpoints:
         checkpoints.save(step, older, progress, best)
     assert "base_logit" not in final_leaves(tmp_path / "old")
-    run(tmp_path / "old", fill_untrained=False)
+    run(tmp_path / "old", model=SMALL, fill_untrained=False)
     found = final_leaves(tmp_path / "old")
     assert found == final_leaves(tmp_path / "whole")
 
@@ -295,8 +309,6 @@ def test_labels_that_are_not_0_and_1_are_refused_before_a_checkpoint(
     assert not list(tmp_path.iterdir())
 
 
-# Batch statistics would follow the bias below them, which rounding errors alone drive.
-PLAIN = make_model(normalization=None)
 SPLIT = {"count": 4, "table_sharding": "rows"}
 
 ON_ONE_DEVICE = """
@@ -305,14 +317,13 @@ sys.path.insert(0, sys.argv[1])
 import jax, loop_test
 assert jax.device_count() == 1
 workdir, epochs = pathlib.Path(sys.argv[2]), int(sys.argv[3])
-if workdir.exists():
-    loop_test.assert_arrives(workdir, loop_test.make_devices())
+loop_test.assert_arrives(workdir, loop_test.make_devices())
 loop_test.run(workdir, model=loop_test.PLAIN, epochs=epochs)
 """
 
 
 def on_one_device(workdir, *, epochs):
-    """Starts or goes on with a run in a process that has no other device."""
+    """Goes on with a run in a process that has no other device."""
     here = str(pathlib.Path(__file__).parent)
     cache = str(jax.config.jax_compilation_cache_dir)
     done = subprocess.run(
@@ -331,39 +342,27 @@ def assert_arrives(workdir, devices):
     assert described == final_leaves(workdir)
 
 
-@pytest.fixture(scope="module")
-def unmoved(tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("unmoved")
-    run(workdir, model=PLAIN)
-    return workdir
-
-
-@pytest.mark.parametrize("to_one_device", [True, False])
-def test_a_run_moves_between_one_device_and_tables_split_over_four(
-    unmoved, tmp_path, to_one_device
-):
+def test_a_run_moves_between_one_device_and_tables_split_over_four(plain, tmp_path):
+    """There and back."""
     workdir, devices = tmp_path / "run", make_devices(**SPLIT)
     assert devices.num_table_rows > make_store().schema.vocab_size  # some are padding
-    if to_one_device:
-        run(workdir, model=PLAIN, devices=devices, epochs=1)
-        on_one_device(workdir, epochs=3)
-    else:
-        on_one_device(workdir, epochs=1)
-        assert_arrives(workdir, devices)
-        run(workdir, model=PLAIN, devices=devices)
-    assert numbers(workdir) == pytest.approx(numbers(unmoved), rel=1e-4)
+    run(workdir, model=PLAIN, devices=devices, epochs=1)
+    on_one_device(workdir, epochs=2)
+    assert_arrives(workdir, devices)
+    run(workdir, model=PLAIN, devices=devices)
+    assert numbers(workdir) == pytest.approx(numbers(plain), rel=1e-4)
 
 
 def test_a_line_of_metrics_that_is_not_the_runs_own_stops_it(tmp_path):
-    run(tmp_path, epochs=1)
+    run(tmp_path, model=SMALL, epochs=1)
     path = tmp_path / "metrics.jsonl"
     _, *others = path.read_text().splitlines(keepends=True)
     path.write_text("".join(others))
     with pytest.raises(InputError, match=r"metrics\.jsonl line 1 is not what the run"):
-        run(tmp_path, epochs=2)
+        run(tmp_path, model=SMALL, epochs=2)
     path.unlink()
-    assert run(tmp_path, epochs=2)["epochs"] == 2
-    assert run(tmp_path, epochs=3)["epochs"] == 3
+    for epochs in (2, 3):
+        assert run(tmp_path, model=SMALL, epochs=epochs)["epochs"] == epochs
 
 
 class Clock:
@@ -388,39 +387,27 @@ class Clock:
 def test_the_speed_of_a_run_does_not_depend_on_how_long_it_compiled(
     tmp_path, monkeypatch, settings
 ):
-    """Cold cache or warm: compilation may take no time or an hour."""
-    rates, seconds = [], []
-    for cost in (0.0, 3600.0):
-        clock = Clock()
-        compile = jax.stages.Lowered.compile
+    """Here a second for each call, and an hour for each compilation."""
+    clock, hour = Clock(), 3600.0
+    compile = jax.stages.Lowered.compile
 
-        def slow(self, clock=clock, cost=cost, compile=compile):
-            clock.now += cost
-            return compile(self)
+    def slow(self):
+        clock.now += hour
+        return compile(self)
 
-        def advance(rows, note, clock=clock):
-            clock.now += 1.0
+    def advance(rows, note):
+        clock.now += 1.0
 
-        devices = settings.get("devices") or make_devices()
-        devices.compilations = compilations.Compilations()
-        with monkeypatch.context() as patched:
-            patched.setattr(time, "monotonic", clock)
-            patched.setattr(jax.stages.Lowered, "compile", slow)
-            result = run(
-                tmp_path / str(cost),
-                model=models.make("lr", vocab_size=devices.num_ids),
-                **{**settings, "devices": devices},
-                advance=advance,
-                log_every=1,
-                epochs=2,
-            )
-        rates.append(result["examples_per_second"])
-        seconds.append(result["compile_seconds"])
-        assert result["compilations"] >= 3  # state, step, prediction
-        # The probe of the optimizer compiles, too, while a step is traced.
-        assert seconds[-1] >= cost * result["compilations"]
+    monkeypatch.setattr(time, "monotonic", clock)
+    monkeypatch.setattr(jax.stages.Lowered, "compile", slow)
+    result = run(
+        tmp_path, model=SMALL, **settings, advance=advance, log_every=1, epochs=2
+    )
     rows = rows_of(2 * STEPS) - BATCH_SIZE
-    assert rates == [round(rows / (2 * STEPS))] * 2
+    assert result["examples_per_second"] == round(rows / (2 * STEPS))
+    assert result["compilations"] >= 3  # state, step, prediction
+    # The probe of the optimizer compiles, too, while a step is traced.
+    assert result["compile_seconds"] >= hour * result["compilations"]
 
 
 def test_a_finished_run_only_evaluates_again(whole):
@@ -449,7 +436,7 @@ def test_the_monitored_metric_tells_the_best_checkpoint(tmp_path, monkeypatch):
         "metrics_of",
         lambda *columns, loss: dict(zip(("auc", "rmse"), next(found), strict=True)),
     )
-    result = run(tmp_path, epochs=9, monitor="rmse", patience=2)
+    result = run(tmp_path, model=SMALL, epochs=9, monitor="rmse", patience=2)
     assert result["epochs"] == 5
     with Checkpoints(
         Run(tmp_path).checkpoints, None, read_only=True, monitor="rmse"
@@ -476,12 +463,12 @@ def test_a_damaged_best_checkpoint_does_not_lose_the_run(tmp_path, monkeypatch, 
     monkeypatch.setattr(
         evaluation, "metrics_of", lambda *columns, loss: {"auc": next(aucs)}
     )
-    run(tmp_path, epochs=2)
+    run(tmp_path, model=SMALL, epochs=2)
     best = Run(tmp_path).checkpoints / str(STEPS)
     for path in (best / "state").rglob("*"):
         if path.is_file():
             path.write_bytes(b"")
-    assert run(tmp_path, epochs=2)["steps"] == 2 * STEPS
+    assert run(tmp_path, model=SMALL, epochs=2)["steps"] == 2 * STEPS
     assert f"the best checkpoint, {STEPS}, is damaged" in caplog.text
 
 
@@ -517,13 +504,18 @@ def test_damaged_ids_are_not_told_as_divergence(tmp_path, monkeypatch, split):
         run(tmp_path)
 
 
-def test_training_ends_when_validation_auc_stops_rising(tmp_path):
-    result = run(tmp_path, learning_rate=0.0, patience=2, plateau_factor=0.1, epochs=9)
-    aucs = [
+def test_training_ends_when_validation_auc_stops_rising(tmp_path, monkeypatch):
+    """A tie is not a new best."""
+    aucs = [0.7, 0.6, 0.8, 0.8, 0.7, *[0.9] * 4]
+    found = iter(aucs)
+    monkeypatch.setattr(
+        evaluation, "metrics_of", lambda *columns, loss: {"auc": next(found)}
+    )
+    settings = {"patience": 2, "plateau_factor": 0.1, "epochs": 9}
+    assert run(tmp_path, model=SMALL, **settings)["epochs"] == 5
+    assert [
         line["validation"]["auc"] for line in lines(tmp_path) if "validation" in line
-    ]
-    assert len(aucs) == result["epochs"] < 9
-    assert aucs[-3] == max(aucs) > max(aucs[-2:])
+    ] == aucs[:5]
 
 
 def test_a_checkpoint_of_another_model_is_refused(whole, tmp_path):

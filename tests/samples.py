@@ -81,7 +81,8 @@ def make_form(form, **settings):
 
 
 def narrow(model):
-    """The model with 2 layers of 24 units and 2 heads at most, no two of `*_dims` alike.
+    """The model with 2 layers of 24 units and 2 of all that it has a `num_` of at most, no
+    two of `*_dims` alike.
 
     Random parameters then give logits of the size of 1 to 100, where float32 has digits
     to compare, and tests are fast; and 24 units of relu are not all 0 in a row, which
@@ -94,7 +95,7 @@ def narrow(model):
             widths[field.name] = (24, 22)[: len(default)]
         elif field.name.endswith("_dim") and default is not None:
             widths[field.name] = min(default, 8)
-        elif field.name in ("num_heads", "reduction_ratio"):
+        elif field.name.startswith("num_") or field.name == "reduction_ratio":
             widths[field.name] = min(default, 2)
     return model.clone(**widths)
 
