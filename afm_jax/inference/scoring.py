@@ -28,7 +28,7 @@ class Scores:
         rows: their number.
         unseen: for each field, the share of its values that training did not meet or
             met too rarely; shares of 0 are left out.
-        missing: in the same way, the share of rows without a value.
+        missing: in the same way, the share of values that are missing.
     """
 
     def __init__(self, predictor: Predictor, labelled: bool):

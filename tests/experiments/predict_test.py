@@ -1,0 +1,198 @@
+"""New rows of a file to predictions, by the program."""
+
+import functools
+import gzip
+import json
+import subprocess
+import sys
+
+import numpy as np
+import optax
+import pytest
+
+pytest.importorskip("tensorflow_datasets", reason="needs the extra 'data'")
+
+import polars as pl
+
+import afm_jax
+from afm_jax import models, training
+from afm_jax.data.formats import text
+from afm_jax.data.preparation import builder, raw_builder
+from afm_jax.data.store.reader import open_store
+from afm_jax.errors import InputError
+from afm_jax.training import evaluation
+from afm_jax.training.run.folder import Run
+from experiments import predict
+from experiments.cli import program
+
+OPTIONS = {
+    "label": "click",
+    "categorical": ("user", "item"),
+    "numeric": ("price",),
+    "multi_valued": ("tags",),
+    "time": "when",
+    "time_fields": ("hour",),
+}
+
+
+def table(seed, rows):
+    rng = np.random.default_rng(seed)
+    return pl.DataFrame(
+        {
+            "row": [f"r{row}" for row in range(rows)],
+            "click": rng.integers(0, 2, rows),
+            "user": rng.integers(0, 30 + seed, rows),
+            "item": [f'i,"{x}"' for x in rng.integers(0, 9, rows)],
+            "price": [None if x < -1 else x for x in rng.normal(size=rows).round(3)],
+            "tags": rng.choice(["", "a", "b|a", "c"], rows).tolist(),
+            "when": [f"2024-03-01 {x:02d}:30:00" for x in rng.integers(0, 24, rows)],
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("predict")
+    table(0, 900).write_csv(folder / "day1.csv")
+    builder.build(
+        raw_builder.CsvBuilder,
+        data_dir=folder / "data",
+        source=folder / "day1.csv",
+        options=OPTIONS,
+    )
+    store = open_store(folder / "data", "csv")
+    model = models.make("fm", schema=store.schema, init_stddev=0.3)
+    task = training.Task(model, optimizer=optax.sgd(0.1))
+    return afm_jax.fit(task, store, epochs=1, folder=folder / "run")
+
+
+def run(trained, source, output, *flags):
+    arguments = [f"--workdir={trained.folder}", f"--source={source}"]
+    program.parse(predict.FLAGS, ["predict", *arguments, f"--output={output}", *flags])
+    return predict.main()
+
+
+@functools.cache
+def new_rows():
+    return table(5, 333)
+
+
+def write(path, frame):
+    if path.suffix == ".parquet":
+        frame.write_parquet(path)
+    elif path.suffix == ".gz":
+        path.write_bytes(gzip.compress(frame.write_csv().encode()))
+    else:
+        frame.write_csv(path)
+    return path
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet"])
+@pytest.mark.parametrize("output", ["out.csv", "out.parquet"])
+def test_rows_come_out_in_their_order_beside_their_predictions(
+    ending, output, trained, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(text.chunks.__kwdefaults__, "chunk_bytes", 2_000)
+    source = write(tmp_path / f"new.{ending}", new_rows())
+    result = run(trained, source, tmp_path / output)
+    read = pl.read_csv if output.endswith("csv") else pl.read_parquet
+    found = read(tmp_path / output)
+    assert found.columns == [*new_rows().columns, "probability", "logit"]
+    for name in "row", "item", "when":
+        assert found[name].to_list() == new_rows()[name].to_list()
+    expected = trained.predict(new_rows())
+    np.testing.assert_allclose(found["probability"], expected, atol=1e-6)
+    logits = found["logit"].to_numpy().astype(np.float32)
+    labels = new_rows()["click"].to_numpy().astype(np.float32)
+    assert result["rows"] == 333
+    assert result["metrics"] == pytest.approx(evaluation.metrics_of(logits, labels))
+    unseen = np.mean(new_rows()["user"].to_numpy() >= 30)
+    assert result["unseen"]["user"] == pytest.approx(unseen, abs=1e-5)
+    items = new_rows()["tags"].str.split("|").list.len().sum()
+    missing = (new_rows()["tags"] == "").sum() / items
+    assert result["missing"] == {"tags": pytest.approx(missing, abs=1e-5)}
+
+
+def test_rows_without_labels_have_no_metrics_and_the_same_predictions(
+    trained, tmp_path
+):
+    source = write(tmp_path / "new.csv", new_rows().drop("click"))
+    result = run(trained, source, tmp_path / "out.csv", "--id=row")
+    assert result["metrics"] is None
+    found = pl.read_csv(tmp_path / "out.csv")
+    assert found.columns == ["row", "probability", "logit"]
+    expected = trained.predict(new_rows())
+    np.testing.assert_allclose(found["probability"], expected, atol=1e-6)
+
+
+def test_the_rows_of_the_store_get_the_logits_of_the_run(trained, tmp_path):
+    store = open_store(trained.folder.parent / "data", "csv")
+    day1 = write(tmp_path / "day1.csv", table(0, 900))
+    run(trained, day1, tmp_path / "out.parquet", "--id=row")
+    found = pl.read_parquet(tmp_path / "out.parquet")["logit"].to_numpy()
+    for split in "validation", "test":
+        rows = store.splits[split]
+        logits = Run(trained.folder).read_logits(split, len(rows.labels))
+        np.testing.assert_allclose(found[rows.numbers], logits, atol=1e-6)
+
+
+WRONG = {
+    "has no column 'user'": lambda frame: frame.drop("user"),
+    "line 4: price": lambda frame: frame.with_columns(
+        price=pl.Series(["1", "2", "cheap", *["4"] * 330])
+    ),
+    "line 3: click": lambda frame: frame.with_columns(
+        click=pl.Series([1, 7, *[0] * 331])
+    ),
+    "has a column 'logit'": lambda frame: frame.with_columns(logit=pl.lit(1)),
+    "line 2": lambda frame: frame.with_columns(when=pl.lit("2024-02-31 00:00:00")),
+}
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_a_source_that_cannot_be_read_leaves_no_output(message, trained, tmp_path):
+    source = write(tmp_path / "new.csv", WRONG[message](new_rows()))
+    output = tmp_path / "out.csv"
+    output.write_text("before")
+    with pytest.raises(InputError) as found:
+        run(trained, source, output)
+    assert message in str(found.value)
+    assert "\n" not in str(found.value)
+    assert output.read_text() == "before"
+    assert {path.name for path in tmp_path.iterdir()} == {"new.csv", "out.csv"}
+
+
+def test_files_that_are_not_there_are_told(trained, tmp_path):
+    with pytest.raises(InputError, match="there is no such file"):
+        run(trained, tmp_path / "none.csv", tmp_path / "out.csv")
+    (tmp_path / "empty.csv").write_text("")
+    with pytest.raises(InputError, match="empty"):
+        run(trained, tmp_path / "empty.csv", tmp_path / "out.csv")
+    (tmp_path / "header.csv").write_text("click,user,item,price,tags,when\n")
+    with pytest.raises(InputError, match="holds no rows"):
+        run(trained, tmp_path / "header.csv", tmp_path / "out.csv")
+
+
+def test_lists_are_for_parquet(trained, tmp_path):
+    listed = new_rows().with_columns(tags=pl.col("tags").str.split("|"))
+    source = write(tmp_path / "new.parquet", listed)
+    with pytest.raises(InputError, match="'tags' holds lists, which CSV cannot"):
+        run(trained, source, tmp_path / "out.csv")
+    run(trained, source, tmp_path / "out.parquet")
+    found = pl.read_parquet(tmp_path / "out.parquet")
+    assert found["tags"].to_list() == listed["tags"].to_list()
+
+
+def test_a_pipe_takes_rows_and_gives_predictions(trained):
+    command = [sys.executable, "-m", "experiments.predict", "--source=-", "--output=-"]
+    ran = subprocess.run(
+        [*command, f"--workdir={trained.folder}", "--id=row"],
+        input=new_rows().write_csv(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = pl.read_csv(ran.stdout.encode())
+    expected = trained.predict(new_rows())
+    np.testing.assert_allclose(found["probability"], expected, atol=1e-6)
+    assert json.loads(ran.stderr.splitlines()[-1])["rows"] == 333
