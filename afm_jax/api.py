@@ -92,6 +92,12 @@ class TrainedModel:
         """Probabilities of new rows, float64 [N]; see `Predictor.predict`."""
         return self.predictor.predict(frame)
 
+    def export(self, folder: str | pathlib.Path, *, format: str = "jax") -> None:
+        """Writes a folder that predicts without afm_jax; see `inference.export.export`."""
+        from afm_jax.inference.export import export
+
+        export(self.predictor, folder, format=format)
+
     def save(self, folder: str | pathlib.Path) -> None:
         """Copies the run to a folder, which must not exist or be empty.
 

@@ -1,8 +1,8 @@
 """Features, Batch and Schema: what the data layer hands to models and training.
 
-B rows, S slots, F fields, D dense columns. A field is a column such as user or hour; a
-feature id is one value of one field, a row of the embedding table that all fields
-share. A field has one slot, or several if it is multi-valued.
+B rows, S slots, F fields, D dense columns. A field is a column such as user or hour; a feature
+id is one value of one field, a row of the embedding table that all fields share. A field has
+one slot, or several if it is multi-valued.
 """
 
 import dataclasses
@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
+
+from afm_jax.label_kinds import LABEL_KINDS
 
 Array = jax.Array | np.ndarray
 
@@ -31,8 +33,8 @@ class Features(NamedTuple):
 
     Attributes:
         ids: int32 [B, S], global feature ids (field offsets added), in [0, vocab_size).
-        values: float32 [B, S], the weight x_i of each feature, 0 in the unused slots of
-            a multi-valued field; None means all ones.
+        values: float32 [B, S], the weight x_i of each feature, 0 in the unused slots of a
+            multi-valued field; None means all ones.
         dense: float32 [B, D], the columns kept as numbers; D may be 0.
     """
 
@@ -46,13 +48,12 @@ class Batch(NamedTuple):
 
     Attributes:
         features: the rows' features.
-        labels: float32 [B], 0 or 1.
-        weights: float32 [B], 0 for padding. A padding row repeats a real row of the
-            batch, so that it brings no feature id; batch normalization counts it.
-        unique_ids: int32 [U] or None. If given, they are the distinct feature ids of
-            the batch in rising order, filled up with ids of no table row (vocab_size
-            and above), and `features.ids` are positions in them. See
-            `training.table_rows.deduplicate`.
+        labels: float32 [B], of a kind of `afm_jax.label_kinds`.
+        weights: float32 [B] >= 0, 0 for padding. A padding row repeats a real row of the batch,
+            so that it brings no feature id; batch normalization counts it.
+        unique_ids: int32 [U] or None. If given, they are the distinct feature ids of the batch
+            in rising order, filled up with ids of no table row (vocab_size and above), and
+            `features.ids` are positions in them. See `training.table_rows.deduplicate`.
     """
 
     features: Features
@@ -68,10 +69,10 @@ class Rows(NamedTuple):
         ids: int32 [N, S], global feature ids.
         values: float32 [N, S] or None (all ones).
         dense: float32 [N, D].
-        labels: float32 [N], 0 or 1, or real numbers.
+        labels: float32 [N], of a kind of `afm_jax.label_kinds`.
         weights: float32 [N] above 0, how much each row counts, or None (all ones).
-        numbers: int64 [N], the number of each row in its source, from 0 over all files
-            in the order of `Schema.source_rows`; None where it is not known.
+        numbers: int64 [N], the number of each row in its source, from 0 over all files in the
+            order of `Schema.source_rows`; None where it is not known.
     """
 
     ids: np.ndarray
@@ -110,8 +111,8 @@ class Field:
         vocab_size: number of ids of this field, MISSING and UNSEEN included.
         offset: the field's first global id.
         slots: ids per row; above 1 for multi-valued fields only.
-        vocabulary_crc32: checksum of the values in id order, so that two vocabularies
-            of one size are told apart.
+        vocabulary_crc32: checksum of the values in id order, so that two vocabularies of one
+            size are told apart.
         boundaries: rising bucket edges of a 'bucket_quantile' field.
     """
 
@@ -130,16 +131,15 @@ class DenseColumn:
 
     Attributes:
         name: the column's name.
-        transform: 'log1p' for (sign(x) log(1 + |x|) - mean) / std, a missing x being
-            the mean, 0; 'min_max' for (x - mean) / std, a missing x being 0; 'missing'
-            for 1 where the column of this name has no value, else 0; 'none' for numbers
-            taken as they are.
-        mean: mean of sign(x) log(1 + |x|) over the training split; for 'min_max' the
-            smallest x of it.
+        transform: 'log1p' for (sign(x) log(1 + |x|) - mean) / std, a missing x being the mean,
+            0; 'min_max' for (x - mean) / std, a missing x being 0; 'missing' for 1 where the
+            column of this name has no value, else 0; 'none' for numbers taken as they are.
+        mean: mean of sign(x) log(1 + |x|) over the training split; for 'min_max' the smallest x
+            of it.
         std: its standard deviation; for 'min_max' the range of x.
-        low: the smallest sign(x) log(1 + |x|), or x, of the training split, at most 10
-            times std below the mean. What lies below counts as this. None in stores of
-            version 1, which take any number.
+        low: the smallest sign(x) log(1 + |x|), or x, of the training split, at most 10 times
+            std below the mean. What lies below counts as this. None in stores of version 1,
+            which take any number.
         high: the largest, in the same way.
     """
 
@@ -163,9 +163,10 @@ class Schema:
         rows: number of rows of each split.
         sources: checksum of each source file.
         options: the options of the preparation.
-        source_rows: rows of each source file, in the order in which `Rows.numbers`
-            counts them; empty in stores of version 1.
+        source_rows: rows of each source file, in the order in which `Rows.numbers` counts them;
+            empty in stores of version 1.
         label_mean: weighted mean of the training labels; None in stores of version 1.
+        label_kind: what all labels are, of `afm_jax.label_kinds`.
     """
 
     dataset: str
@@ -177,6 +178,7 @@ class Schema:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     source_rows: Mapping[str, int] = dataclasses.field(default_factory=dict)
     label_mean: float | None = None
+    label_kind: str = "binary"
 
     @property
     def vocab_size(self) -> int:
@@ -228,6 +230,8 @@ class Schema:
             if field.offset != offset or field.vocab_size < 1 or field.slots < 1:
                 raise ValueError(f"field {field.name!r} does not fit the one before it")
             offset += field.vocab_size
+        if schema.label_kind not in LABEL_KINDS:
+            raise ValueError(f"label_kind is {schema.label_kind!r}")
         for name, rows in (*schema.rows.items(), *schema.source_rows.items()):
             if not isinstance(rows, int) or rows < 0:
                 raise ValueError(f"{name} has {rows!r} rows")
@@ -236,9 +240,8 @@ class Schema:
     def difference(self, other: "Schema") -> str | None:
         """The first thing that makes features of the two schemas incompatible.
 
-        Row counts, sources and options do not matter: one model serves two sets of rows
-        encoded alike. A range of numbers that only one schema has does not matter either:
-        it changes numbers that training did not meet.
+        Row counts, sources and options do not matter: one model serves two sets of rows encoded
+        alike. Nor does a range of numbers that one schema alone has, beyond those of training.
 
         Returns:
             One line that names the field or column and both values, or None.
@@ -250,8 +253,7 @@ class Schema:
     def same_data(self, other: "Schema") -> bool:
         """Whether both are of the same rows, encoded alike.
 
-        What only one of them tells, as stores of an older version tell less, does not
-        count.
+        What only one of them tells does not count: stores of an older version tell less.
         """
         both = self.options.keys() & other.options.keys()
         one, two = dataclasses.asdict(self), dataclasses.asdict(other)
@@ -271,11 +273,7 @@ _IN_JSON: Mapping[Any, Any] = {str: str, int: int, float: float | int} | {
 
 
 def _checked(part: _Part) -> _Part:
-    """The part, if all its values are of the types that its class names.
-
-    Raises:
-        ValueError: one is not.
-    """
+    """The part; raises ValueError if a value is not of the type that its class names."""
     for attribute in dataclasses.fields(part):
         kind: Any = attribute.type
         value = getattr(part, attribute.name)

@@ -17,155 +17,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from absl import flags
-
-from afm_jax.data import fields
-from afm_jax.data.store import writer
+from afm_jax.data.store import reader, writer
 from afm_jax.errors import InputError, install
+from afm_jax.label_kinds import LABEL_KINDS
+from data import summary
+from data.prepare_flags import DATASETS, FLAGS, NUMBERS, OPTIONS
 from experiments.cli import program
 from experiments.cli.progress import show_stages
-
-DATASETS = {
-    "frappe": "data.frappe.frappe_dataset_builder.Builder",
-    "criteo": "data.criteo.criteo_dataset_builder.Builder",
-    "avazu": "data.avazu.avazu_dataset_builder.Builder",
-    "movielens_100k": "data.movielens_100k.movielens_100k_dataset_builder.Builder",
-    "libfm": "afm_jax.data.preparation.raw_builder.LibfmBuilder",
-    "csv": "afm_jax.data.preparation.raw_builder.CsvBuilder",
-    "parquet": "afm_jax.data.preparation.raw_builder.ParquetBuilder",
-    "synthetic": "data.synthetic.synthetic_dataset_builder.Builder",
-}
-
-FLAGS = flags.FlagValues()
-
-_DATASET = flags.DEFINE_enum(
-    "dataset",
-    None,
-    list(DATASETS),
-    "What the source is: a named data set, any files of a format, or rows that are drawn.",
-    flag_values=FLAGS,
-)
-_SOURCE = flags.DEFINE_string(
-    "source",
-    None,
-    "File or folder of raw data. Every dataset but synthetic needs one.",
-    flag_values=FLAGS,
-)
-_DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Folder that holds all prepared stores.", flag_values=FLAGS
-)
-_NAME = flags.DEFINE_string(
-    "name",
-    None,
-    "Name of the store; that of the dataset if not given.",
-    flag_values=FLAGS,
-)
-_OVERWRITE = flags.DEFINE_bool(
-    "overwrite",
-    False,
-    "Replace the store of this name, once the new one is whole.",
-    flag_values=FLAGS,
-)
-_RECORDS = flags.DEFINE_bool(
-    "records",
-    False,
-    "Also write the rows of the store as TFDS records, to exchange them.",
-    flag_values=FLAGS,
-)
-_VERIFY = flags.DEFINE_bool(
-    "verify",
-    False,
-    "Prepare nothing; check every checksum and row of the store of this name.",
-    flag_values=FLAGS,
-)
-_UPGRADE = flags.DEFINE_bool(
-    "upgrade",
-    False,
-    "Prepare nothing; make a store of the records of version 1 of this name.",
-    flag_values=FLAGS,
-)
-flags.mark_flag_as_required("data_dir", flag_values=FLAGS)
-
-_ALSO = {
-    "min_count": " If not given, 1, for criteo 10 and for avazu 2, as in the BARS benchmarks x4_001, for synthetic 10.",
-}
-"""What to add to the help of an option, since it depends on the data set."""
-
-_OF_THE_PROGRAM = frozenset(FLAGS)
-
-# The options of the preparation, passed on as they are if given.
-for _option in fields.options():
-    _define = (
-        flags.DEFINE_integer if isinstance(_option.default, int) else flags.DEFINE_list
-    )
-    _more = _ALSO.get(_option.name, "")
-    _define(_option.name, None, _option.help + _more, flag_values=FLAGS)
-flags.DEFINE_enum(
-    "split",
-    None,
-    ["random", "time"],
-    "How rows are split that do not come in files named train, validation and test, and how validation rows are held out of train where there is no validation file; random if not given.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_list(
-    "fractions",
-    None,
-    "Fractions of the rows for train, validation and perhaps test. If not given, 0.8,0.1,0.1, or 0.9,0.1 where the test rows are a file of their own.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_integer(
-    "seed",
-    None,
-    "Seed of the random split, or of the synthetic rows; 0 if not given.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_list(
-    "rows",
-    None,
-    "For synthetic, how many rows to draw for train, validation and perhaps test; 200000,25000,25000 if not given.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_string(
-    "label",
-    None,
-    "For csv and parquet, the name of the column of labels, which are 0 or 1.",
-    flag_values=FLAGS,
-)
-for _role, _told in {
-    "categorical": "columns of categories, each value of which gets an id",
-    "numeric": "columns of numbers",
-    "multi_valued": "columns that hold any number of categories a row",
-}.items():
-    flags.DEFINE_list(
-        _role,
-        None,
-        f"For csv and parquet, the names of the {_told}.",
-        flag_values=FLAGS,
-    )
-flags.DEFINE_string(
-    "separator",
-    None,
-    "For csv and parquet, what stands between the values of a multi-valued column; | if not given.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_string(
-    "time",
-    None,
-    "For csv and parquet, the name of the column of times for --split=time.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_list(
-    "field_sizes",
-    None,
-    "For libfm, how many ids, counted from 0, each field has. If not given, the position of a feature in its row tells its field.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_list(
-    "field_names", None, "For libfm, the names of the fields.", flag_values=FLAGS
-)
-
-_OPTIONS = tuple(name for name in FLAGS if name not in _OF_THE_PROGRAM)
-_NUMBERS = {"fractions": float, "field_sizes": int, "rows": int}
 
 _log = logging.getLogger(__name__)
 
@@ -176,22 +34,22 @@ def main() -> dict[str, Any]:
     Raises:
         InputError: of the source or a flag.
     """
-    name = _NAME.value or _DATASET.value
+    name = FLAGS.name or FLAGS.dataset
     if name is None:
         raise InputError(f"--dataset is required: {FLAGS['dataset'].help}")
-    data_dir = pathlib.Path(_DATA_DIR.value)
-    if _VERIFY.value or _UPGRADE.value:
+    data_dir = pathlib.Path(FLAGS.data_dir)
+    if FLAGS.verify or FLAGS.upgrade:
         return _of_a_store(data_dir, name)
-    if _DATASET.value is None:
+    if FLAGS.dataset is None:
         raise InputError(f"--dataset is required: {FLAGS['dataset'].help}")
-    needs_source = _DATASET.value != "synthetic"
-    if needs_source and _SOURCE.value is None:
+    needs_source = FLAGS.dataset != "synthetic"
+    if needs_source and FLAGS.source is None:
         raise InputError(f"--source is required: {FLAGS['source'].help}")
-    if not needs_source and _SOURCE.value is not None:
+    if not needs_source and FLAGS.source is not None:
         raise InputError("--source has no meaning for synthetic, which is drawn.")
     start = time.monotonic()
-    builder, source = _import("afm_jax.data.preparation.builder"), _SOURCE.value
-    module, _, attribute = DATASETS[_DATASET.value].rpartition(".")
+    builder, source = _import("afm_jax.data.preparation.builder"), FLAGS.source
+    module, _, attribute = DATASETS[FLAGS.dataset].rpartition(".")
     with show_stages() as advance:
         written = builder.build(
             getattr(_import(module), attribute),
@@ -199,11 +57,11 @@ def main() -> dict[str, Any]:
             name=name,
             source=None if source is None else pathlib.Path(source),
             options=_options(),
-            overwrite=_OVERWRITE.value,
+            overwrite=FLAGS.overwrite,
             advance=advance,
         )
     seconds = time.monotonic() - start
-    if _RECORDS.value:
+    if FLAGS.records:
         _log.info("Records are in %s.", builder.write_records(data_dir, name))
     result = _told(data_dir, name, written)
     return {**result, "rows_per_second": round(sum(result["rows"].values()) / seconds)}
@@ -213,15 +71,15 @@ def _of_a_store(data_dir: pathlib.Path, name: str) -> dict[str, Any]:
     """The result of --verify or --upgrade."""
     given = [
         flag
-        for flag in (*_OPTIONS, "source", "overwrite", "records")
+        for flag in (*OPTIONS, "source", "overwrite", "records")
         if FLAGS[flag].present
     ]
-    if given or (_VERIFY.value and _UPGRADE.value):
+    if given or (FLAGS.verify and FLAGS.upgrade):
         other = given[0] if given else "upgrade"
-        what = "verify" if _VERIFY.value else "upgrade"
+        what = "verify" if FLAGS.verify else "upgrade"
         raise InputError(f"--{other} has no meaning beside --{what}.")
     with show_stages() as advance:
-        if _VERIFY.value:
+        if FLAGS.verify:
             return writer.verify(data_dir, name, advance=advance)
         upgrade = _import("afm_jax.data.store.upgrade").upgrade
         return _told(data_dir, name, upgrade(data_dir, name, advance=advance))
@@ -229,6 +87,8 @@ def _of_a_store(data_dir: pathlib.Path, name: str) -> dict[str, Any]:
 
 def _told(data_dir: pathlib.Path, name: str, written: writer.Written) -> dict[str, Any]:
     """What a store holds: log lines, and the result."""
+    store = reader.open_store(data_dir, name)
+    summary.tell(store)
     for split in written.schema.rows:
         for what, shares in ("unseen", written.unseen), ("missing", written.missing):
             if shares.get(split):
@@ -247,9 +107,14 @@ def _told(data_dir: pathlib.Path, name: str, written: writer.Written) -> dict[st
                     split,
                     _percent(never),
                 )
+    if written.schema.label_kind != "binary":
+        kind = LABEL_KINDS[written.schema.label_kind]
+        _log.info("The labels are %s.", kind)
     return {
         "dataset": name,
         "rows": dict(written.schema.rows),
+        "labels": LABEL_KINDS[written.schema.label_kind],
+        "positives": summary.positives(store),
         "fields": len(written.schema.fields),
         "vocab_size": written.schema.vocab_size,
         "unseen": written.unseen,
@@ -280,9 +145,9 @@ def _import(name: str) -> Any:
 
 def _options() -> dict[str, Any]:
     """The options that were given."""
-    options = {name: FLAGS[name].value for name in _OPTIONS}
+    options = {name: FLAGS[name].value for name in OPTIONS}
     options = {name: value for name, value in options.items() if value is not None}
-    for name, number in _NUMBERS.items():
+    for name, number in NUMBERS.items():
         words = "whole" if number is int else "real"
         try:
             if name in options:

@@ -19,7 +19,8 @@ import copy
 import logging
 import pathlib
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -29,13 +30,13 @@ from afm_jax.data.store.reader import Store
 from afm_jax.errors import InputError, did_you_mean
 from afm_jax.training.run.folder import Run
 from experiments import plots, report, runs, startup, statistics, train, workdirs
-from experiments.cli import program
+from experiments.cli import flagfiles, groups, program, words
 from experiments.cli.progress import show_progress
 
 FLAGS = flags.FlagValues()
 
 _MODELS = flags.DEFINE_list(
-    "models", [], "Names of models, separated by commas.", flag_values=FLAGS
+    "models", [], "Names of models to compare, separated by commas.", flag_values=FLAGS
 )
 _FLAGFILES = flags.DEFINE_list(
     "flagfiles",
@@ -46,27 +47,33 @@ _FLAGFILES = flags.DEFINE_list(
 _SEEDS = flags.DEFINE_integer(
     "seeds",
     5,
-    "How often each model is trained, with --seed=0, 1 and so on.",
+    "Number of runs of each model, with --seed=0, 1 and so on.",
     lower_bound=1,
     flag_values=FLAGS,
 )
 _WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Folder of runs and report.", flag_values=FLAGS, required=True
+    "workdir",
+    None,
+    "Folder of the runs and of the report.",
+    flag_values=FLAGS,
+    required=True,
 )
 _REFERENCE = flags.DEFINE_string(
     "reference",
     None,
-    "The model or preset that the others are compared with; by default the first.",
+    "The model or preset that the others are compared with. If not given, it is the first.",
     flag_values=FLAGS,
 )
 _RESAMPLES = flags.DEFINE_integer(
     "resamples",
     2000,
-    "How often the rows are resampled for intervals and p-values.",
+    "Number of times that the rows are resampled, for intervals and p-values.",
     lower_bound=100,
     flag_values=FLAGS,
 )
-_PLOTS = flags.DEFINE_boolean("plots", True, "Whether to draw.", flag_values=FLAGS)
+_PLOTS = flags.DEFINE_boolean(
+    "plots", True, "Draw plots, which needs the extra plots.", flag_values=FLAGS
+)
 
 _OF_TRAIN = tuple(
     name
@@ -75,6 +82,7 @@ _OF_TRAIN = tuple(
 )
 for _name in _OF_TRAIN:
     FLAGS[_name] = copy.deepcopy(train.FLAGS[_name])
+    groups.take(FLAGS, _name, train.FLAGS)
 
 _log = logging.getLogger(__name__)
 
@@ -116,14 +124,20 @@ def _compare(
     split = next((name for name in ("test", "validation") if name in store.splits), "")
     if not split:
         raise InputError("The data have neither a test nor a validation split.")
-    labels = store.splits[split].labels
+    labels, weights = store.splits[split].labels, store.splits[split].weights
     if labels.min() == labels.max():
         raise InputError(f"The {split} split is all of one class: nothing to compare.")
     compared = _train_all(entries, workdir, store, split)
     resamples = _RESAMPLES.value
     with show_progress("Resampling", resamples, "draws") as advance:
         summary = report.summarize(
-            compared, labels, split, reference, resamples=resamples, advance=advance
+            compared,
+            labels,
+            split,
+            reference,
+            weights=weights,
+            resamples=resamples,
+            advance=advance,
         )
     report.write(workdir, summary, compared)
     if _PLOTS.value:
@@ -160,7 +174,7 @@ def _entries() -> list[Entry]:
             raise InputError(f"--flagfiles: the folder {path} holds no *.flags.")
         for file in files:
             if not file.is_file():
-                raise InputError(f"--flagfiles: there is no file {file}.")
+                raise InputError(f"--flagfiles: {flagfiles.missing(file)}")
             entries.append(Entry(file.stem, (f"--flagfile={file}",)))
     names = [entry.name for entry in entries]
     if not names:
@@ -198,35 +212,54 @@ def _train_all(
     """Trains what is missing, seed by seed, so that the first seed gives a first look."""
     compared: dict[str, list[report.Run]] = {entry.name: [] for entry in entries}
     num_rows, failed = store.schema.rows[split], {}
-    for seed in range(_SEEDS.value):
-        for entry in entries:
-            folder = _parse(entry, seed, workdir)
-            title = f"{entry.name}, seed {seed}"
-            result = workdirs.finished(folder, train.config(), store.schema)
+    all_runs = [(seed, entry) for seed in range(_SEEDS.value) for entry in entries]
+    seconds: dict[str, float] = {}
+    for number, (seed, entry) in enumerate(all_runs):
+        folder = _parse(entry, seed, workdir)
+        title = f"{entry.name}, seed {seed}"
+        result = workdirs.finished(folder, train.config(), store.schema)
+        logits = Run(folder).read_logits(split, num_rows)
+        if result is None or logits is None:
+            left = _time_left(seconds, [other.name for _, other in all_runs[number:]])
+            _log.info("Run %d of %d: %s.%s", number + 1, len(all_runs), title, left)
+            if Run(folder).config.exists():
+                _parse(entry, seed, workdir, "--resume")
+            began = time.monotonic()
+            try:
+                result = train.run()
+            except InputError as error:
+                failed[title] = str(error)
+                continue
+            except KeyboardInterrupt:
+                _log.info("The same command goes on with %s.", title)
+                raise
+            jax.clear_caches()  # Of no use to the next run, whatever it is.
+            seconds[entry.name] = time.monotonic() - began
             logits = Run(folder).read_logits(split, num_rows)
-            if result is None or logits is None:
-                _log.info("Training %s.", title)
-                if Run(folder).config.exists():
-                    _parse(entry, seed, workdir, "--resume")
-                try:
-                    result = train.run()
-                except InputError as error:
-                    failed[title] = str(error)
-                    continue
-                except KeyboardInterrupt:
-                    _log.info("The same command goes on with %s.", title)
-                    raise
-                jax.clear_caches()  # Of no use to the next run, whatever it is.
-                logits = Run(folder).read_logits(split, num_rows)
-            rows = store.schema.rows["train"]
-            run = report.Run(folder, seed, train.config(), result, logits, rows)
-            compared[entry.name].append(run)
+        rows = store.schema.rows["train"]
+        config, loss = train.config(), train.make_loss()
+        run = report.Run(folder, seed, config, result, logits, loss, rows)
+        compared[entry.name].append(run)
     if failed:
         title, error = next(iter(failed.items()))
         raise InputError(
-            f"{len(failed)} of {len(entries) * _SEEDS.value} runs failed, the others are kept; {title}: {error}"
+            f"{len(failed)} of {len(all_runs)} runs failed, the others are kept; {title}: {error}"
         )
     return compared
+
+
+def _time_left(seconds: Mapping[str, float], names: Sequence[str]) -> str:
+    """What runs of these models will take, by the runs so far; '' if there are none.
+
+    Args:
+        seconds: what a run of a model took, by its name.
+        names: the models of the runs that are left.
+    """
+    if not seconds:
+        return ""
+    mean = sum(seconds.values()) / len(seconds)
+    left = sum(seconds.get(name, mean) for name in names)
+    return f" About {words.duration(left)} left."
 
 
 def _parse(entry: Entry, seed: int, workdir: pathlib.Path, *more: str) -> pathlib.Path:

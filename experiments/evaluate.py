@@ -31,28 +31,34 @@ _WORKDIR = flags.DEFINE_string(
 _SPLIT = flags.DEFINE_string(
     "split",
     None,
-    "Split to evaluate on; by default test, or validation where there is no test.",
+    "Split to evaluate on. If not given, it is test, or validation where there is no test.",
     flag_values=FLAGS,
 )
 _STEP = flags.DEFINE_integer(
     "step",
     None,
-    "Step of the checkpoint; by default the best one of the run.",
+    "Step of the checkpoint. If not given, it is the best one of the run.",
     flag_values=FLAGS,
 )
 _DATASET = flags.DEFINE_string(
-    "dataset", None, "By default that of the run.", flag_values=FLAGS
+    "dataset",
+    None,
+    "Name of the data set, that of the run if not given.",
+    flag_values=FLAGS,
 )
 _DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "By default that of the run.", flag_values=FLAGS
+    "data_dir",
+    None,
+    "Folder of the data set, that of the run if not given.",
+    flag_values=FLAGS,
 )
 _BATCH_SIZE = flags.DEFINE_integer(
-    "batch_size", 4096, "Rows of a batch.", flag_values=FLAGS, lower_bound=1
+    "batch_size", 4096, "Number of rows of a batch.", flag_values=FLAGS, lower_bound=1
 )
 _GROUP_FIELD = flags.DEFINE_string(
     "group_field",
     None,
-    "Field, such as user, within whose values GAUC ranks.",
+    "Field, such as user, within whose values GAUC ranks the rows.",
     flag_values=FLAGS,
 )
 _MODEL, _LOSS = own_code.define_flags(FLAGS)
@@ -69,7 +75,7 @@ def main() -> dict[str, Any]:
     rows = runs.rows_of(store, dataset, split)
     loss = restoring.loss_of(config, own_code.of_run("loss", config, _LOSS.value))
     model_class = own_code.of_run("model", config, _MODEL.value)
-    check_labels(rows.labels, split, loss=loss)
+    check_labels(rows.labels, split, schema=store.schema, loss=loss)
     groups = runs.groups(store, [split], _GROUP_FIELD.value)
     devices = Devices(store.schema.vocab_size)
     devices.check_batch_size(_BATCH_SIZE.value)

@@ -112,18 +112,24 @@ def check(flag: str, config: Mapping[str, Any], given: str | None) -> None:
     saved = config[flag]
     if not is_own(saved):
         if given not in (None, saved):
-            raise InputError(f"--{flag}={given}: the run was trained with {saved}.")
+            raise _another(flag, saved, given)
         return
     if given is None:
         raise InputError(
             f"The run was trained with --{flag}={saved}, a file of code that runs only if you name it; add --{flag}={saved}."
         )
     if not is_own(given) or given.rpartition(":")[2] != saved.rpartition(":")[2]:
-        raise InputError(f"--{flag}={given}: the run was trained with {saved}.")
+        raise _another(flag, saved, given)
     if _sha256(given) != config.get(checksum_name(flag)):
         raise InputError(
             f"--{flag}={given}: this is not the file that the run was trained with, {saved}; its SHA-256 is another. Name the file as it was then."
         )
+
+
+def _another(flag: str, saved: str, given: str) -> InputError:
+    return InputError(
+        f"The run was trained with --{flag}={saved}, found --{flag}={given}."
+    )
 
 
 def _sha256(text: str) -> str:

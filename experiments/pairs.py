@@ -40,14 +40,14 @@ _SPLIT = flags.DEFINE_string("split", "test", "Split to look at.", flag_values=F
 _STEP = flags.DEFINE_integer(
     "step",
     None,
-    "Checkpoint; by default the best one of the run.",
+    "Step of the checkpoint. If not given, it is the best one of the run.",
     flag_values=FLAGS,
 )
 _TOP = flags.DEFINE_integer(
-    "top", 10, "How many pairs to show.", flag_values=FLAGS, lower_bound=1
+    "top", 10, "Number of pairs to show.", flag_values=FLAGS, lower_bound=1
 )
 _BATCH_SIZE = flags.DEFINE_integer(
-    "batch_size", 4096, "Rows at a time.", flag_values=FLAGS, lower_bound=1
+    "batch_size", 4096, "Number of rows of a batch.", flag_values=FLAGS, lower_bound=1
 )
 _MODEL, _ = own_code.define_flags(FLAGS)
 

@@ -12,9 +12,6 @@ from experiments import report
 FILES = ("metrics.png", "learning_curves.png", "cost.png")
 """What `draw` draws."""
 
-_TITLES = {name: METRICS[name].title for name in report.METRICS}
-_FIRST = next(iter(_TITLES))
-
 
 def check() -> None:
     """Raises InputError if matplotlib is not installed."""
@@ -54,9 +51,8 @@ def _figure(num_models: int) -> Any:
 def _metrics(figure: Any, summary: Any, compared: Any) -> None:
     """Mean and standard deviation of the tested metrics, with every seed as a dot."""
     names = list(compared)
-    for axes, (metric, title) in zip(
-        figure.subplots(1, len(_TITLES), sharey=True), _TITLES.items(), strict=True
-    ):
+    for axes, metric in _panels(figure, summary, sharey=True):
+        title = METRICS[metric].title
         for place, name in enumerate(names):
             mean = summary["models"][name][metric]
             if mean["mean"] is None:
@@ -82,9 +78,7 @@ def _metrics(figure: Any, summary: Any, compared: Any) -> None:
 
 def _learning_curves(figure: Any, summary: Any, compared: Any) -> None:
     """The tested metrics on validation by epoch, a line for each seed."""
-    for axes, (metric, title) in zip(
-        figure.subplots(1, len(_TITLES)), _TITLES.items(), strict=True
-    ):
+    for axes, metric in _panels(figure, summary):
         for place, (name, several) in enumerate(compared.items()):
             for run in several:
                 epochs, values = _curve(run.workdir, metric)
@@ -93,19 +87,20 @@ def _learning_curves(figure: Any, summary: Any, compared: Any) -> None:
                 axes.plot(epochs, values, ".-", ms=3, label=label, **style)
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.set_ylabel(f"validation {title}")
+        axes.set_ylabel(f"validation {METRICS[metric].title}")
         axes.grid(alpha=0.3)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
     figure.suptitle(f"{summary['dataset']}: one line a seed")
 
 
 def _cost(figure: Any, summary: Any, compared: Any) -> None:
-    """The first metric against training time and the number of parameters."""
+    """The first tested metric against training time and the number of parameters."""
     from matplotlib import ticker
 
+    first = summary["tested"][0]
     left, right = figure.subplots(1, 2, sharey=True)
     for place, (name, model) in enumerate(summary["models"].items()):
-        value, seconds = model[_FIRST], model["seconds"]
+        value, seconds = model[first], model["seconds"]
         spots = [(right, model["params"], None)]
         if seconds["mean"] is not None:
             spots.append((left, seconds["mean"], seconds["sd"]))
@@ -122,7 +117,7 @@ def _cost(figure: Any, summary: Any, compared: Any) -> None:
             )
     left.set_xlabel("seconds in training steps")
     right.set_xlabel("parameters")
-    left.set_ylabel(f"{summary['split']} {_TITLES[_FIRST]}")
+    left.set_ylabel(f"{summary['split']} {METRICS[first].title}")
     for axes, form in ((left, "{x:g}"), (right, ticker.EngFormatter(sep=""))):
         axes.set_xscale("log")
         axes.xaxis.set_minor_locator(ticker.LogLocator(subs=(2, 5)))
@@ -133,13 +128,20 @@ def _cost(figure: Any, summary: Any, compared: Any) -> None:
     figure.suptitle(f"{summary['dataset']}: mean ± sd of {summary['seeds']} seeds")
 
 
+def _panels(figure: Any, summary: Any, **options: Any) -> Any:
+    """Axes for each tested metric, and its name."""
+    tested = summary["tested"]
+    panels = figure.subplots(1, len(tested), squeeze=False, **options)[0]
+    return zip(panels, tested, strict=True)
+
+
 def _curve(workdir: pathlib.Path, metric: str) -> tuple[list[int], list[float | None]]:
     """Epochs and values of a validation metric, from what the run wrote down."""
     lines = Run(workdir).read_metrics()
     evaluated = [line for line in lines if line.get("validation")]
     return (
         [line["epoch"] for line in evaluated],
-        [line["validation"][metric] for line in evaluated],
+        [line["validation"].get(metric) for line in evaluated],
     )
 
 

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from afm_jax.ops import metrics
+from afm_jax.ops.losses import Loss
+from afm_jax.training import evaluation
 from experiments import statistics, workdirs
-
-METRICS = tuple(name for name, metric in metrics.METRICS.items() if metric.resampled)
-"""The metrics whose differences are tested."""
 
 FILES = ("table.md", "results.jsonl")
 """What `write` writes."""
@@ -28,6 +27,7 @@ class Run(NamedTuple):
         config: its config.json.
         result: its result.json.
         logits: on the reported split, float32 [N].
+        loss: that it was trained with.
         train_rows: rows of the training split.
     """
 
@@ -36,6 +36,7 @@ class Run(NamedTuple):
     config: Mapping[str, Any]
     result: Mapping[str, Any]
     logits: np.ndarray
+    loss: Loss
     train_rows: int
 
     @property
@@ -52,6 +53,7 @@ def summarize(
     split: str,
     reference: str,
     *,
+    weights: np.ndarray | None = None,
     resamples: int,
     advance: Callable[[int], None] = lambda resamples: None,
 ) -> dict[str, Any]:
@@ -62,16 +64,19 @@ def summarize(
         labels: of the reported split, [N].
         split: its name.
         reference: one of the models.
+        weights: of its rows, [N], or None for all ones.
         resamples: of the rows, for intervals and p-values.
         advance: called with the resamples that are done.
 
     Returns:
         'dataset', 'split', 'rows', 'seeds' (how many), 'resamples', 'reference',
-        'models' (for each, the metrics that tell which is better, such as 'auc', and
-        'seconds' and 'compile_seconds', as {'mean', 'sd'}; 'params'), 'differences' (for each but the reference, for each of METRICS, see
-        `statistics.difference`; 'p_holm', corrected for the number of models;
-        'verdict'; 'reason', see `reason`) and 'best_possible'. What there is not is None: the sd of one seed,
-        the log loss of a regression.
+        'tested' (the metrics whose differences are tested), 'models' (for each, the
+        metrics that tell which is better, such as 'auc', and 'seconds' and
+        'compile_seconds', as {'mean', 'sd'}; 'params'), 'differences' (for each but the
+        reference, for each tested metric, see `statistics.difference`; 'p_holm',
+        corrected for the number of models; 'verdict'; 'reason', see `reason`) and
+        'best_possible'. What there is not is None: the sd of one seed, the log loss
+        under squared_error.
     """
     first = compared[reference][0]
     every = [run for several in compared.values() for run in several]
@@ -80,7 +85,19 @@ def summarize(
         for name in metrics.DIRECTIONS
         if any(name in run.result[split] for run in every)
     ]
-    by_metric = _draws(compared, labels, resamples, advance)
+    kind = first.loss.label_kind(labels)
+    tested = [n for n, each in metrics.METRICS.items() if kind in each.tested_on]
+    predicted = [
+        evaluation.predicted(run.logits, labels, weights, loss=run.loss)
+        for run in every
+    ]
+    draws = statistics.bootstrap(
+        predicted, tested, resamples=resamples, seed=0, advance=advance
+    )
+    by_metric = {
+        metric: dict(zip(compared, np.split(each, len(compared)), strict=True))
+        for metric, each in draws.items()
+    }
     return {
         "dataset": first.config["dataset"],
         "split": split,
@@ -88,6 +105,7 @@ def summarize(
         "seeds": len(compared[reference]),
         "resamples": resamples,
         "reference": reference,
+        "tested": tested,
         "models": {
             name: _means(several, split, measured) for name, several in compared.items()
         },
@@ -113,23 +131,6 @@ def _means(
         mean = float(np.mean(values)) if values else None
         means[name] = {"mean": mean, "sd": sd}
     return {**means, "params": several[0].result["params"]}
-
-
-def _draws(
-    compared: Mapping[str, Sequence[Run]],
-    labels: np.ndarray,
-    resamples: int,
-    advance: Callable[[int], None],
-) -> dict[str, dict[str, np.ndarray]]:
-    """For each metric and model, its values on resampled rows, [seeds, R]."""
-    logits = [run.logits for several in compared.values() for run in several]
-    by_metric = statistics.bootstrap(
-        logits, labels, resamples=resamples, seed=0, advance=advance
-    )
-    return {
-        metric: dict(zip(compared, np.split(draws, len(compared)), strict=True))
-        for metric, draws in by_metric.items()
-    }
 
 
 def _differences(
@@ -259,12 +260,12 @@ def _difference_lines(summary: Mapping[str, Any], reference: str) -> list[str]:
         f"95% intervals over rows ({summary['resamples']} paired resamples) and seeds; p two-sided, Holm-corrected for the number of models.",
         sure,
         "",
-        "| model |" + "".join(f" {_title(name)} | p | |" for name in METRICS),
-        "|---" * (1 + 3 * len(METRICS)) + "|",
+        "| model |" + "".join(f" {_title(n)} | p | |" for n in summary["tested"]),
+        "|---" * (1 + 3 * len(summary["tested"])) + "|",
     ]
     for name, by_metric in summary["differences"].items():
         cells = [name]
-        for metric in METRICS:
+        for metric in summary["tested"]:
             found = by_metric[metric]
             if found is None:
                 cells += ["-", "", ""]

@@ -1,5 +1,6 @@
 """Going on with a run: the flags that it was trained with, and the command that does it."""
 
+import logging
 import pathlib
 import shlex
 from collections.abc import Iterable
@@ -7,16 +8,22 @@ from collections.abc import Iterable
 from absl import flags
 
 from afm_jax.errors import InputError
+from afm_jax.ops import losses
 from afm_jax.training.run.config import read_config
 from afm_jax.training.run.folder import Run
 from experiments import own_code, workdirs
 from experiments.cli import program
 
+_log = logging.getLogger(__name__)
+
 
 def take_flags(
     flag_values: flags.FlagValues, names: Iterable[str], workdir: pathlib.Path
 ) -> None:
-    """Gives flags that were not given the values of the run in a folder, if any.
+    """Gives flags that were not given the values of the run in a folder.
+
+    Where there is no run, a log line says that one starts, so that one command serves a
+    job that may be killed and started again.
 
     Args:
         flag_values: the flags, parsed.
@@ -29,6 +36,7 @@ def take_flags(
     """
     run = Run(workdir)
     if not run.exists():
+        _log.info("--resume: there is no run in %s yet; starting one.", workdir)
         return
     saved = read_config(run)
     for flag in own_code.FLAGS:
@@ -40,6 +48,8 @@ def take_flags(
             continue
         try:
             program.set_flag(flag_values, name, saved[name])
+            if name == "loss" and not own_code.is_own(saved[name]):
+                losses.make(saved[name])
         except InputError as error:
             raise InputError(f"{run.config}: {error}") from None
     workdirs.check_config(workdir, {name: flag_values[name].value for name in names})

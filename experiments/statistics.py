@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from afm_jax.label_kinds import narrowest_kind
 from afm_jax.ops import metrics
 
 LEVEL = 0.05
@@ -35,8 +36,8 @@ class Difference(NamedTuple):
 
 
 def bootstrap(
-    logits: Sequence[np.ndarray],
-    labels: np.ndarray,
+    runs: Sequence[metrics.Predicted],
+    tested: Sequence[str],
     *,
     resamples: int,
     seed: int,
@@ -45,33 +46,35 @@ def bootstrap(
     """Metrics of several runs on resampled rows, the same rows for all runs.
 
     Args:
-        logits: real [N] of each run.
-        labels: 0 or 1, [N].
-        resamples: R, how often N rows are drawn with replacement. Draws without a row
-            of each label are drawn again.
+        runs: what each run predicts of the same N rows, with the same labels and
+            weights. The weights count in the metrics, not in the draws.
+        tested: names of metrics that can be resampled, such as 'auc'.
+        resamples: R, how often N rows are drawn with replacement. Where labels are 0
+            or 1, draws without a row of each are drawn again.
         seed: of the draws.
         advance: called with the resamples that are done.
 
     Returns:
-        For each metric that can be resampled, such as AUC, float64 [runs, R].
+        For each tested metric, float64 [runs, R].
 
     Raises:
         ValueError: the labels are all the same.
     """
-    labels = np.asarray(labels, np.float64)
+    labels = np.asarray(runs[0].labels, np.float64)
     if labels.min() == labels.max():
-        raise ValueError("AUC needs rows of both labels")
+        raise ValueError("the labels are all the same; expected rows of both labels")
     measures = {
-        name: metric.resampled(logits, labels)
-        for name, metric in metrics.METRICS.items()
-        if metric.resampled is not None
+        name: resampled(runs)
+        for name in tested
+        if (resampled := metrics.METRICS[name].resampled) is not None
     }
-    draws = {name: np.empty((len(logits), resamples)) for name in measures}
+    draws = {name: np.empty((len(runs), resamples)) for name in measures}
     done = 0
     for counts in _counts(labels, resamples, seed):
         here = slice(done, done + len(counts))
+        weights = counts if runs[0].weights is None else counts * runs[0].weights
         for name, measure in measures.items():
-            draws[name][:, here] = measure(counts)
+            draws[name][:, here] = measure(weights)
         done += len(counts)
         advance(len(counts))
     return draws
@@ -157,7 +160,8 @@ def _counts(labels: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarra
                 for _ in range(chunk)
             ]
         ).astype(np.uint16)
-        positives = counts @ labels
-        counts = counts[(positives > 0) & (positives < size)]
+        if narrowest_kind(labels) == "binary":
+            positives = counts @ labels
+            counts = counts[(positives > 0) & (positives < size)]
         resamples -= len(counts)
         yield counts

@@ -19,11 +19,21 @@ from flax import linen as nn
 from afm_jax import settings
 from afm_jax.errors import InputError
 from afm_jax.ops import losses
+from afm_jax.ops.losses import Loss
 from afm_jax.training import loop, optimizers, progress
 from afm_jax.training.devices import Devices
 from afm_jax.training.run.folder import Run
 from afm_jax.training.task import Task
-from experiments import own_code, resuming, runs, startup, workdirs
+from experiments import (
+    asked,
+    own_code,
+    provenance,
+    resuming,
+    runs,
+    startup,
+    summary,
+    workdirs,
+)
 from experiments.cli import program, signals
 from experiments.cli.progress import show_progress
 from experiments.train_flags import FLAGS
@@ -31,6 +41,7 @@ from experiments.train_flags import FLAGS
 
 def main() -> dict[str, Any]:
     """Trains as the flags and, with --resume, the run say; returns the result."""
+    asked.answer(FLAGS)
     startup.prepare()
     if FLAGS.resume:
         resuming.take_flags(FLAGS, config(), _workdir())
@@ -65,10 +76,14 @@ def run() -> dict[str, Any]:
         tables = runs.tables_for(model, other, schema)
     options = _options(tables)
     rows = FLAGS.epochs * train_split.num_rows
+    origin, began = provenance.describe(), time.monotonic()
     with workdirs.held(folder.path):
         resume = FLAGS.resume and folder.exists()
         workdirs.start(folder.path, config(), schema, resume=resume)
         store.vocabularies.save(folder.vocabularies)
+        loop.check(task, dataset, devices, options)
+        summary.tell_data(store)
+        summary.tell_task(task, dataset, folder)
         with (
             signals.stop_requested() as stop,
             show_progress("Training", rows) as advance,
@@ -94,8 +109,12 @@ def run() -> dict[str, Any]:
             "test": result.pop("test"),
             "best_possible": runs.best_possible(store, task.made_loss),
             **result,
+            "seed": FLAGS.seed,
+            "seconds": round(time.monotonic() - began - result["compile_seconds"], 2),
+            **origin,
             "workdir": str(folder.path),
         }
+        summary.tell_result(result)
         workdirs.finish(folder.path, result)
     return result
 
@@ -119,15 +138,18 @@ def make_task(model: nn.Module, total_steps: int) -> Task:
     )
     return Task(
         model,
-        loss=losses.make(
-            own_code.load("loss", FLAGS.loss),
-            **settings.read("loss_set", FLAGS.loss_set),
-        ),
+        loss=make_loss(),
         optimizer=tx,
         learning_rate=learning_rate,
         table_update=FLAGS.table_update,
         compute_dtype=FLAGS.compute_dtype,
     )
+
+
+def make_loss() -> Loss:
+    """The loss that the flags say."""
+    numbers = settings.read("loss_set", FLAGS.loss_set)
+    return losses.make(own_code.load("loss", FLAGS.loss), **numbers)
 
 
 def _options(tables: Mapping[str, np.ndarray]) -> progress.Options:

@@ -38,11 +38,14 @@ def held(workdir: pathlib.Path) -> Iterator[None]:
             raise InputError(f"--workdir={workdir}: {error.strerror}.") from None
         run = Run(workdir)
         before, checkpoints = _description(run), run.steps()
+        had_vocabularies = run.vocabularies.exists()
         try:
             yield
         except BaseException:
             if run.steps() == checkpoints:
                 _put_back(run, before)
+                if not had_vocabularies:
+                    run.vocabularies.unlink(missing_ok=True)
             raise
 
 

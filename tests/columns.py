@@ -28,6 +28,7 @@ def block(rows, *, codes=None, values=(), numbers=(), many=()):
     return Block(
         times=np.zeros(0),
         labels=np.zeros(rows, np.float32),
+        weights=np.zeros(0, np.float32),
         numbers=np.array(numbers, np.float64).reshape(-1, rows),
         codes=np.zeros((0, rows), np.uint32) if codes is None else codes[None],
         values=np.array([values], np.float32) if len(values) else np.zeros(0),

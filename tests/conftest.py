@@ -10,7 +10,7 @@ import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # The tests' own functions run once or twice on a few rows, and compiling them would be
-# four fifths of the time. Tests at real size compile as users do (examples.optimized_jit);
+# four fifths of the time. Tests at real size compile as users do (samples.optimized_jit);
 # programs are started without these flags.
 os.environ["XLA_FLAGS"] = " ".join(
     [

@@ -69,10 +69,11 @@ def tables(*columns, separator, header="", tail="", max_rows=7):
 
 def quoted(values, *more):
     """The values as they are or in quotes, and more, which need quotes."""
-    return values | st.one_of(values, st.sampled_from([*more, ""])).map(_in_quotes)
+    return values | st.one_of(values, st.sampled_from([*more, ""])).map(in_quotes)
 
 
-def _in_quotes(value):
+def in_quotes(value):
+    """The value as CSV encloses it."""
     return '"' + value.replace('"', '""') + '"'
 
 

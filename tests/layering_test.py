@@ -8,6 +8,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 BELOW = (
     "afm_jax.errors",
     "afm_jax.files",
+    "afm_jax.label_kinds",
     "afm_jax.features",
     "afm_jax.hyperparameters",
     "afm_jax.settings",

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from afm_jax.data import synthetic
+from afm_jax.ops import losses
 from afm_jax.training import evaluation
 from experiments import report, runs
 from experiments.cli import program
@@ -50,7 +51,13 @@ def made_up_runs(strengths, *, seeds=4, loss="sigmoid_cross_entropy"):
             config = {"dataset": "toy", "batch_size": 1_000, "loss": loss}
             compared[name].append(
                 report.Run(
-                    pathlib.Path(name), seed, config, result, logits, train_rows=200
+                    pathlib.Path(name),
+                    seed,
+                    config,
+                    result,
+                    logits,
+                    losses.make(loss),
+                    train_rows=200,
                 )
             )
     return compared, labels

@@ -24,25 +24,35 @@ class Refused(Exception):
     """A file that a reader should refuse."""
 
 
-def text(content):
+MARKS = {
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+    b"\xef\xbb\xbf": "utf-8",
+}
+
+
+def text(content, encoding="utf-8"):
     """The text of a file with the line ends of Unix and without blank lines at its end."""
-    if content.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")):
+    marked = next((MARKS[mark] for mark in MARKS if content.startswith(mark)), "")
+    if not encoding.startswith(marked):
         raise Refused
-    content = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
-    lines = content.removesuffix(b"\r").split(b"\n")
-    while lines and not lines[-1].strip():
+    found = _decoded(content, encoding).removeprefix("\ufeff").replace("\r\n", "\n")
+    lines = found.removesuffix("\r").split("\n")
+    while lines and not lines[-1].strip(" \t\n\r\x0b\x0c"):
         lines.pop()
-    content = b"".join(line + b"\n" for line in lines)
-    if not lines or b"\0" in content or b"\n\xef\xbb\xbf" in b"\n" + content:
+    found = "".join(line + "\n" for line in lines)
+    if not lines or "\0" in found or "\n\ufeff" in "\n" + found:
         raise Refused
-    return content
+    return found
 
 
 def lines(content, encoding="utf-8"):
-    content = text(content)
-    if b"\r" in content:
+    found = text(content, encoding)
+    if "\r" in found:
         raise Refused
-    return [_decoded(line, encoding) for line in content.split(b"\n")[:-1]]
+    return found.split("\n")[:-1]
 
 
 def _decoded(data, encoding="utf-8"):
@@ -52,10 +62,10 @@ def _decoded(data, encoding="utf-8"):
         raise Refused from None
 
 
-def csv_rows(content, separator):
+def csv_rows(content, delimiter, *, header=True, encoding="utf-8"):
     """Header and rows by Python's csv."""
-    content = _decoded(text(content))
-    read = functools.partial(python_csv.reader, delimiter=separator, strict=True)
+    content = text(content, encoding)
+    read = functools.partial(python_csv.reader, delimiter=delimiter, strict=True)
     try:
         rows = list(read(io.StringIO(content, newline="")))
         marked = list(read(io.StringIO(content.replace("\r", "\x01"), newline="")))
@@ -64,10 +74,11 @@ def csv_rows(content, separator):
     expected = [[cell.replace("\r", "\x01") for cell in row] for row in rows]
     if marked != expected or [] in rows:  # "\r" outside of quotes; an empty line
         raise Refused
-    header, *rows = rows
-    if any(len(row) != len(header) for row in rows):
+    names = [name.strip() for name in rows.pop(0)] if header else None
+    names = names or [str(place) for place in range(len(rows[0]))]
+    if any(len(row) != len(names) for row in rows):
         raise Refused
-    return [name.strip() for name in header], rows
+    return names, rows
 
 
 def columns_of(header, rows, names):
@@ -95,11 +106,32 @@ def whole(value):
     return int(value)
 
 
-def label(value, *, signed=True):
+def binary_label(value):
     found = number(value, may_miss=False)
-    if found not in ((-1, 0, 1) if signed else (0, 1)):
+    if found not in (0, 1):
         raise Refused
-    return float(found > 0)
+    return found
+
+
+def labels(values):
+    """Labels by the rule that no option changes."""
+    words = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
+    bare = [value.strip() for value in values]
+    found = [
+        words[value.lower()]
+        if value.lower() in words
+        else number(value, may_miss=False)
+        for value in bare
+    ]
+    if any(not (value == -1 or 0 <= value <= 1) for value in found):
+        raise Refused
+    if -1 in found and any(0 < value < 1 for value in found):
+        raise Refused
+    return [float32(max(value, 0.0)) for value in found]
+
+
+def float32(value):
+    return struct.unpack("f", struct.pack("f", value))[0]
 
 
 def word(value):
@@ -111,11 +143,30 @@ def items(value):
     return [part for part in parts if part] if word(value) else None
 
 
-def csv(content, separator):
-    rows = columns_of(*csv_rows(content, separator), ("y", "n", "c", "m", "t"))
+def csv(content, names, *, decimal=".", na_values=(), **written):
+    """The rows of the columns y, n, c, m and t, whatever their names are."""
+
+    def numeral(value):
+        if "." in value and decimal == ",":
+            raise Refused
+        return value.replace(decimal, ".")
+
+    def known(value):
+        return "" if value in na_values else value
+
+    rows = columns_of(*csv_rows(content, **written), names)
+    found = labels(numeral(known(row[0])) for row in rows)
     return [
-        (label(y), number(n), word(c), items(m), number(t, may_miss=False))
-        for y, n, c, m, t in rows
+        (
+            y,
+            number(numeral(known(n))),
+            word(known(c)),
+            [item for item in items(known(m)) or () if known(item)]
+            if items(known(m)) is not None
+            else None,
+            number(numeral(known(t)), may_miss=False),
+        )
+        for y, (_, n, c, m, t) in zip(found, rows, strict=True)
     ]
 
 
@@ -124,7 +175,7 @@ def criteo(content):
     if any(len(row) != 40 for row in rows):
         raise Refused
     return [
-        (label(row[0], signed=False), *map(number, row[1:14]), *map(word, row[14:]))
+        (binary_label(row[0]), *map(number, row[1:14]), *map(word, row[14:]))
         for row in rows
     ]
 
@@ -133,7 +184,7 @@ def avazu(content):
     rows = columns_of(*csv_rows(content, ","), ("click", "hour", *AVAZU))
     return [
         (
-            label(y, signed=False),
+            binary_label(y),
             *_calendar(whole(hour)),
             *map(word, words),
             whole(hour),
@@ -150,24 +201,28 @@ def _calendar(hour):
     return str(time.hour), str(time.weekday()), str(int(time.weekday() >= 5))
 
 
-def _libfm(content):
-    """Label and a list of (id, value) for each row."""
+def _libfm(content, numbers=1):
+    """Label and a list of (number, ..., value) for each row."""
     rows = []
     for line in lines(content):
         first, *tokens = re.sub("[ \t]+", " ", line).removesuffix(" ").split(" ")
         features = []
         for token in tokens:
-            found = re.fullmatch(r"\+?([0-9]+):([-+.0-9eE]+)", token)
-            if not found or int(found[1]) >= 2**64:
+            *ids, last = token.split(":")
+            if len(ids) != numbers or not re.fullmatch("[-+.0-9eE]+", last):
                 raise Refused
-            if " " in found[2] or abs(number(found[2], may_miss=False)) > 3.4028235e38:
+            if not all(re.fullmatch(r"\+?[0-9]+", id) for id in ids):
                 raise Refused
-            value = struct.unpack("f", struct.pack("f", float(found[2])))[0]
-            features.append((int(found[1]), value))
+            if max(map(int, ids)) >= 2**64:
+                raise Refused
+            if abs(number(last, may_miss=False)) > 3.4028235e38:
+                raise Refused
+            features.append((*map(int, ids), float32(float(last))))
         if first.startswith(" "):
             raise Refused
-        rows.append((label(first), features))
-    return rows
+        rows.append((first, features))
+    found = labels(label for label, _ in rows)
+    return [(y, features) for y, (_, features) in zip(found, rows, strict=True)]
 
 
 def libfm_by_position(content):
@@ -206,6 +261,22 @@ def libfm_by_range(content, sizes):
             )
         )
     return rows
+
+
+def libffm(content):
+    rows = _libfm(content, numbers=2)
+    numbers = sorted({field for _, features in rows for field, _, _ in features})
+    if not numbers:
+        raise Refused
+    found = []
+    for y, features in rows:
+        if len({feature[:2] for feature in features}) < len(features):
+            raise Refused
+        of = {number: [f for f in features if f[0] == number] for number in numbers}
+        texts = [[str(id) for _, id, _ in of[number]] or None for number in numbers]
+        values = [[value for _, _, value in of[number]] or None for number in numbers]
+        found.append((y, *texts, *values))
+    return found
 
 
 def movielens_100k(files):
@@ -249,7 +320,7 @@ def _cells(line, separator, count):
 
 
 def _flag(value):
-    return label(value, signed=False)
+    return binary_label(value)
 
 
 def _add(table, key, row):

@@ -42,14 +42,16 @@ def prepare_frames(
         frames: a mapping of 'train', 'validation' and perhaps 'test' to frames; or 'train'
             and 'test', or 'train' alone, or one frame, whose training rows are then split.
             A frame is one of polars, pandas or pyarrow, or a mapping of names to arrays.
-        label: the column of the labels: 0 or 1, or truth values.
+        label: the column of the labels: 0 or 1, -1 or 1, truth values, or probabilities;
+            `positive`, `positive_from` and `real_labels` take others.
         categorical: columns whose values become ids.
         numeric: columns of numbers, which stay numbers unless `numeric_as` says otherwise.
         multi_valued: columns of lists; or of text, with the separator of each.
         time: a column of times; with `split="time"` the last rows are held out.
         **options: the options of `data.prepare`: `min_count`, `numeric_as`, `buckets`,
-            `max_slots`, `hash_buckets`, `split`, `fractions` and `seed`. One that says
-            something of a column may be a mapping of columns to values.
+            `max_slots`, `hash_buckets`, `na_values`, `split`, `fractions`, `seed`, `positive`,
+            `positive_from`, `real_labels`, `weight`, `time_fields` and `time_unit`. One
+            that says something of a column may be a mapping of columns to values.
 
     Raises:
         InputError: a frame, a column, a value or an option is not as it should be.
@@ -156,13 +158,17 @@ def _prepare(frames: Mapping[str | None, Any], given: Mapping[str, Any]) -> Stor
     defaults = known_options.DEFAULTS
     given = {name: _option(each, defaults.get(name)) for name, each in given.items()}
     options = known_options.resolve("frames", given, known, {})
-    chosen = columns.Chosen.of(options)
+    told = {split: f"the {split} frame" if split else "the frame" for split in frames}
+    named = {told[split]: frames[split] for split in frames}
+    first, frame = next(iter(named.items()))
+    chosen = columns.Chosen.of(options, lambda: readers.names_of(frame, first))
+    options["categorical"] = chosen.categorical
     layout = chosen.layout
     kinds = fields.choose(layout, options)
     known_options.refuse_idle(given, {choice.kind for choice in kinds.values()})
     options.update(known_options.how_to_split(frames, options))
-    told = {split: f"the {split} frame" if split else "the frame" for split in frames}
-    selected = readers.select({told[split]: frames[split] for split in frames}, chosen)
+    selected = readers.select(named, chosen)
+    chosen.labels.check()
     coders = fields.coders(kinds)
     coders |= {
         column.name: Dictionary()
@@ -189,6 +195,9 @@ def _prepare(frames: Mapping[str | None, Any], given: Mapping[str, Any]) -> Stor
             checksums={},
             source_rows={told[split]: selected[told[split]].height for split in frames},
             weighted=False,
+            rows_of_weight_0=sum(
+                int(np.count_nonzero(block.load().weights == 0)) for block in blocks
+            ),
         ),
         kinds,
         {name: options[name] for name in known},

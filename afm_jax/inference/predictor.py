@@ -3,7 +3,7 @@
 import functools
 import pathlib
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from flax import linen as nn
@@ -18,6 +18,9 @@ from afm_jax.training.devices import Devices
 from afm_jax.training.run.config import read_config
 from afm_jax.training.run.folder import Run
 
+if TYPE_CHECKING:
+    from afm_jax.data.preparation.encoding import FrameEncoder
+
 BATCH_SIZE = 4096
 """Rows that are computed at once, at most."""
 
@@ -31,7 +34,9 @@ class Predictor:
     Attributes:
         schema: how columns became features.
         model: the model.
+        variables: of the model, arrays on the host.
         loss: says what the logits mean.
+        compute_dtype: that the model was trained with.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class Predictor:
             compute_dtype: that it was trained with; see `training.Task`.
         """
         self.schema, self.model, self.loss = schema, model, loss
+        self.variables, self.compute_dtype = variables, compute_dtype
         self._vocabularies = vocabularies
         self._devices = Devices(schema.vocab_size)
         predict = self._devices.compile_predict(
@@ -122,13 +128,17 @@ class Predictor:
         """The rows of a frame, as `predict` takes one; labels are 0."""
         from afm_jax.data.formats import frames
 
-        encoder = self._encoder
-        chosen = frames.of_layout(encoder.layout, self.schema.options)
         name = "the frame"
-        return encoder.rows(frames.select({name: frame}, chosen)[name])
+        selected = frames.select({name: frame}, self.encoder.columns)
+        return self.encoder.rows(selected[name])
 
     @functools.cached_property
-    def _encoder(self) -> Any:
+    def encoder(self) -> "FrameEncoder":
+        """How frames of new rows become rows.
+
+        Raises:
+            InputError: a vocabulary is not known, or is not that of the schema.
+        """
         from afm_jax.data.preparation.encoding import FrameEncoder
 
         return FrameEncoder.load(self.schema, self._vocabularies)

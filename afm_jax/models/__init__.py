@@ -147,16 +147,17 @@ class Description:
         return "\n".join([*lines, "", "Letters:", *letters])
 
 
-def describe(name: str, /) -> Description:
+def describe(model: str | type[nn.Module], /) -> Description:
     """What the model is and which hyperparameters it has, read from its docstrings.
 
     Args:
-        name: one of `names()`.
+        model: one of `names()`; or a class of your own.
 
     Raises:
         InputError: no model has this name.
     """
-    model = _class_of(name)
+    name = model if isinstance(model, str) else model.__name__
+    model = _class_of(model) if isinstance(model, str) else model
     title = re.fullmatch(
         r"(.*?)(?: \((.*)\))?\.", (sys.modules[model.__module__].__doc__ or "").strip()
     )

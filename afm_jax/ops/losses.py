@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from afm_jax import errors, settings
+from afm_jax.label_kinds import LABEL_KINDS, narrowest_kind
 
 Function = Callable[..., jax.Array]
 
@@ -58,6 +59,23 @@ def squared_error(logits: jax.Array, labels: jax.Array) -> jax.Array:
     """
     _check_shapes(logits, labels)
     return (logits - (2.0 * labels - 1.0)) ** 2
+
+
+def regression(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Squared distance of each output of the model to its real label, (z - y)^2.
+
+    Args:
+        logits: float [B], z, the outputs as they are: no sigmoid.
+        labels: float [B], y, any real numbers.
+
+    Returns:
+        float [B].
+
+    Raises:
+        ValueError: shapes that differ.
+    """
+    _check_shapes(logits, labels)
+    return (logits - labels) ** 2
 
 
 def focal(logits: jax.Array, labels: jax.Array, gamma: float = 2.0) -> jax.Array:
@@ -104,19 +122,21 @@ class Loss:
 
     Attributes:
         name: its name.
-        function: (logits [B], labels [B]) -> losses [B], labels 0 or 1; arguments with
-            a default are numbers that a user may set.
+        function: (logits [B], labels [B]) -> losses [B]; arguments with a default are
+            numbers that a user may set.
+        label_kinds: the kinds of labels that it is for, of `label_kinds.LABEL_KINDS`.
         probabilities: whether a prediction is a probability, of which log loss and
             calibration can be measured.
         predict: logits -> predictions, float64 NumPy.
         target: labels -> what predictions should be, float64 NumPy.
-        output: true probabilities of label 1 -> the logits of a model that knows them.
+        output: true mean labels -> the logits of a model that knows them.
         constant: mean label -> the logit that fits best if all rows have the same; None
             if there is no formula.
     """
 
     name: str
     function: Function
+    label_kinds: tuple[str, ...] = ("binary", "probability")
     probabilities: bool = True
     predict: Callable[[np.ndarray], np.ndarray] = sigmoid
     target: Callable[[np.ndarray], np.ndarray] = np.asarray
@@ -127,11 +147,17 @@ class Loss:
         """The losses of rows, [B]."""
         return self.function(logits, labels)
 
+    def label_kind(self, labels: np.ndarray) -> str:
+        """Which of its kinds of labels [N] these are: the narrowest that holds them."""
+        found = narrowest_kind(labels)
+        wider = [kind for kind in LABEL_KINDS if kind in self.label_kinds]
+        return found if found in wider else wider[-1]
+
     def best_constant(self, mean_label: float, num_rows: int) -> float:
         """The logit that fits labels best if it must be the same for every row.
 
         Args:
-            mean_label: weighted mean of the labels, in [0, 1].
+            mean_label: weighted mean of the labels.
             num_rows: their number, at least 1. Log odds of labels of one class would be
                 infinite; half a row of the other class keeps them finite.
         """
@@ -151,13 +177,23 @@ _LOSSES = (
     Loss(
         "squared_error",
         squared_error,
+        label_kinds=("binary",),
         probabilities=False,
         predict=lambda outputs: np.clip(outputs, -1.0, 1.0),
         target=lambda labels: 2.0 * np.asarray(labels) - 1.0,
         output=lambda probabilities: 2.0 * probabilities - 1.0,
         constant=lambda share: 2.0 * share - 1.0,
     ),
-    Loss("focal", focal),
+    Loss("focal", focal, label_kinds=("binary",)),
+    Loss(
+        "regression",
+        regression,
+        label_kinds=("real",),
+        probabilities=False,
+        predict=lambda outputs: np.asarray(outputs, np.float64),
+        output=np.asarray,
+        constant=lambda mean: mean,
+    ),
 )
 
 

@@ -6,6 +6,7 @@ is due, and after each call the actions that are due run in their order.
 
 import dataclasses
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -22,6 +23,9 @@ from afm_jax.training.task import Task
 _log = logging.getLogger(__name__)
 
 NEVER = sys.maxsize
+
+_FIRST_LINES = (1, 10)
+"""Steps after which the first lines of the loss are written."""
 
 
 class Interrupted(Exception):
@@ -146,51 +150,85 @@ class FirstCall:
         return NEVER if self._over else step + 1
 
     def run(self, moment: Moment) -> None:
-        _log.info("First step: %.1f s.", time.monotonic() - self._begun)
+        note = f": {moment.note}" if moment.note else ""
+        _log.info("First step after %.1f s%s.", time.monotonic() - self._begun, note)
         self._over = True
         self._clock.start(moment.step)
 
 
 class LogLoss:
-    """Writes the mean loss since the line before, and the learning rate."""
+    """Writes the mean loss since the line before, and the learning rate.
 
-    def __init__(self, task: Task, log: MetricsLog, losses: CheckLosses, *, every: int):
-        self._task, self._log, self._losses, self._every = task, log, losses, every
+    There is a line after so many steps, at the end of each epoch, and after the first
+    steps of a run, so that the loss is seen from the beginning.
+
+    Attributes:
+        loss: the mean loss of the last line; NaN before the first.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        log: MetricsLog,
+        losses: CheckLosses,
+        *,
+        every: int,
+        epoch_steps: int,
+    ):
+        """Makes the action.
+
+        Args:
+            task: what is trained.
+            log: takes the lines.
+            losses: checked before each line.
+            every: steps between lines.
+            epoch_steps: steps of an epoch.
+        """
+        self._task, self._log, self._losses = task, log, losses
+        self._every, self._epoch_steps = every, epoch_steps
+        self.loss = math.nan
 
     def next_due(self, step: int) -> int:
-        return step - step % self._every + self._every
+        regular = [
+            step - step % steps + steps for steps in (self._every, self._epoch_steps)
+        ]
+        return min(*regular, *(first for first in _FIRST_LINES if first > step))
 
     def run(self, moment: Moment) -> None:
         self._losses.check(moment.state)
         state = moment.state
-        loss_sum, weight_sum, scale = (
-            float(np.ravel(value)[0])
-            for value in (state.loss_sum, state.weight_sum, state.learning_rate_scale)
-        )
-        line = {"loss": loss_sum / weight_sum if weight_sum else 0.0}
-        rate = self._task.learning_rate_at(moment.step - 1)
+        loss_sum, weight_sum = _number(state.loss_sum), _number(state.weight_sum)
+        self.loss = loss_sum / weight_sum if weight_sum else 0.0
+        line = {"loss": self.loss}
+        rate = self.learning_rate(state, moment.step - 1)
         if rate is not None:
-            line["learning_rate"] = rate * scale
+            line["learning_rate"] = rate
         self._log.write(moment.step, {"epoch": moment.epoch, **line})
-        moment.note = f"loss {line['loss']:.4f}"
+        moment.note = f"loss {self.loss:.4f}"
         # x - x: zeros that stay where x is.
         moment.state = state._replace(
             loss_sum=state.loss_sum - state.loss_sum,
             weight_sum=state.weight_sum - state.weight_sum,
         )
 
+    def learning_rate(self, state: TrainState, step: int) -> float | None:
+        """The learning rate of a step, from 0; None if the optimizer alone knows it."""
+        rate = self._task.learning_rate_at(step)
+        return None if rate is None else rate * _number(state.learning_rate_scale)
+
 
 class Advance:
     """Says how far the run is."""
 
     def __init__(self, advance: Callable[[int, str], None]):
-        self._advance = advance
+        self._advance, self._note = advance, ""
 
     def next_due(self, step: int) -> int:
         return step
 
     def run(self, moment: Moment) -> None:
-        self._advance(moment.rows, moment.note)
+        self._note = moment.note or self._note
+        self._advance(moment.rows, self._note)
 
 
 class SaveCheckpoint:
@@ -226,3 +264,8 @@ class Stop:
         if not moment.ends_epoch and self._requested():
             self._save.run(moment)
             raise Interrupted(f"Stopped after step {moment.step}.")
+
+
+def _number(leaf: jax.Array) -> float:
+    """A scalar of a state, of which every device of a pmap has a copy."""
+    return float(np.ravel(leaf)[0])

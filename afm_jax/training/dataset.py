@@ -8,6 +8,8 @@ import numpy as np
 
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
+from afm_jax.label_kinds import LABEL_KINDS, holds
+from afm_jax.ops import losses
 from afm_jax.ops.losses import Loss
 from afm_jax.training.feed import Batches
 
@@ -38,7 +40,7 @@ class Dataset(NamedTuple):
         """Raises InputError as `check_labels`, for every split."""
         for name, batches in self.splits.items():
             labels = np.asarray(batches.all_rows().labels)
-            check_labels(labels, name, loss=loss)
+            check_labels(labels, name, schema=self.schema, loss=loss)
 
     def best_constant(self, loss: Loss) -> float:
         """The logit that fits the training labels best without their features."""
@@ -52,19 +54,30 @@ class Dataset(NamedTuple):
         return loss.best_constant(positive / total, len(rows.labels))
 
 
-def check_labels(labels: np.ndarray, split: str, *, loss: Loss) -> None:
-    """Raises InputError if a label is none that the loss is for: all need 0 or 1.
+def check_labels(labels: np.ndarray, split: str, *, schema: Schema, loss: Loss) -> None:
+    """Raises InputError if labels are not what the schema says, or none for the loss.
 
     Args:
         labels: real [N].
         split: name of the split, for the message.
-        loss: the loss, for the message.
+        schema: of the data.
+        loss: the loss.
     """
+    kind = schema.label_kind
+    if kind not in loss.label_kinds:
+        fitting = [each for each in losses.names() if kind in _kinds(each)]
+        raise InputError(
+            f"The labels of {schema.dataset} are {LABEL_KINDS[kind]}, and the loss {loss.name} is for labels that are {' or '.join(LABEL_KINDS[each] for each in loss.label_kinds)}; choose --loss from {', '.join(fitting)}, or prepare the data with other labels."
+        )
     for start in range(0, len(labels), _BLOCK):
         part = labels[start : start + _BLOCK]
-        wrong = np.flatnonzero((part != 0) & (part != 1))
+        wrong = np.flatnonzero(~holds(kind, part))
         if wrong.size:
             at = int(wrong[0])
             raise InputError(
-                f"Row {start + at} (from 0) of the {split} split has the label {part[at]:g}; the loss {loss.name} needs labels 0 and 1: prepare the data with such labels."
+                f"Row {start + at} (from 0) of the {split} split has the label {part[at]:g}; expected {LABEL_KINDS[kind]} for the loss {loss.name}: prepare the data with such labels."
             )
+
+
+def _kinds(name: str) -> tuple[str, ...]:
+    return losses.make(name).label_kinds

@@ -97,44 +97,58 @@ def metrics_of(
 
     Args:
         logits: real [N].
-        labels: 0 or 1, [N].
+        labels: [N], of a kind that the loss is for.
         weights: real [N] >= 0 or None (all ones).
         groups: integer [N], as for `ops.metrics.gauc`, or None.
         loss: the loss the model was trained with, or its name.
 
     Returns:
-        The value of each metric of `ops.metrics`: 'auc' (None, and a warning, if there
-        is one class only), 'log_loss' in nats, 'rmse' of predictions against targets,
-        'calibration' (None without a positive), and so on; those of probabilities are
-        None where the loss predicts none. Then 'rows', the number of rows of positive
-        weight. With groups also the metrics within groups and what they are a mean
+        The value of each metric of `ops.metrics` for labels of this kind. For labels 0
+        and 1: 'auc' (None, and a warning, if there is one class only), 'log_loss' in
+        nats, 'rmse' of predictions against targets, 'calibration' (None without a
+        positive), and so on; those of probabilities are None where the loss predicts
+        none. For labels that are probabilities there is no ranking of two classes, and
+        so no 'auc'; for real labels there are 'rmse' and 'mae'. Then 'rows', the number
+        of rows of positive weight. With groups also the metrics within groups and what they are a mean
         over: 'gauc', 'gauc_groups', the groups with both classes, and 'gauc_rows', the
         rows in them.
         Under 'squared_error' predictions are logits clipped to [-1, 1] and targets 2
         label - 1, as the AFM paper's code has it.
 
     Raises:
-        ValueError: shapes differ, a logit is NaN or infinite, a label is not 0 or 1, or
-            no weight is positive.
+        ValueError: shapes differ, a logit is NaN or infinite, a label is none that the
+            loss is for, or no weight is positive.
         InputError: no such loss.
     """
     loss = losses.make(loss)
-    predicted = Predicted(
-        logits, labels, loss.predict(logits), loss.target(labels), weights, groups
-    )
+    of_rows = predicted(logits, labels, weights, groups, loss=loss)
+    kind = loss.label_kind(np.asarray(labels))
     rows = len(labels) if weights is None else int(np.count_nonzero(weights))
     result: dict[str, float | None] = {}
     within_groups: dict[str, float | None] = {}
     for name, metric in METRICS.items():
-        if metric.needs_groups and groups is None:
+        if kind not in metric.label_kinds or (metric.needs_groups and groups is None):
             continue
         into = within_groups if metric.needs_groups else result
         measured = loss.probabilities or not metric.needs_probabilities
-        into[name] = metric.measure(predicted) if measured else None
-        into.update(metric.counts(predicted))
+        into[name] = metric.measure(of_rows) if measured else None
+        into.update(metric.counts(of_rows))
         if into[name] is None and measured and metric.without:
             logging.warning("The %d rows are %s.", rows, metric.without)
     return {**result, "rows": rows, **within_groups}
+
+
+def predicted(
+    logits: np.ndarray,
+    labels: np.ndarray,
+    weights: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+    *,
+    loss: Loss,
+) -> Predicted:
+    """What metrics are measured of; arguments as for `metrics_of`."""
+    targets = loss.target(labels)
+    return Predicted(logits, labels, loss.predict(logits), targets, weights, groups)
 
 
 def best_possible(

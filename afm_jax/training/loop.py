@@ -10,6 +10,7 @@ from typing import Any
 import jax
 
 from afm_jax.errors import InputError
+from afm_jax.training import messages
 from afm_jax.training import state as states
 from afm_jax.training.actions import (
     Action,
@@ -63,22 +64,19 @@ def train_and_evaluate(
 
     Returns:
         'validation' and 'test' metrics (or None) of the best checkpoint by the
-        monitored metric, whose logits are left in `run` too, 'epochs', 'steps',
+        monitored metric, whose logits are left in `run` too, 'epochs', 'steps', 'best_step'
+        (that of this checkpoint),
         'examples_per_second' (training alone, without compilation and the first step;
         None if this call made no further one), 'compilations' (how many programs were
         compiled), 'compilations_cached' (how many of them jax had kept from an earlier
         process), 'compile_seconds' (for all of them), 'params'.
 
     Raises:
-        InputError: a label is none for the loss; the monitored metric is not measured
-            under it; the loss, or a logit in an evaluation, is no longer finite; or the
-            checkpoints are of another model or schema or of more epochs.
+        InputError: as `check`; the loss, or a logit in an evaluation, is no longer
+            finite; or the checkpoints are of another model or schema or of more epochs.
         Interrupted: see `stop_requested`.
     """
-    options.check_monitor(task.made_loss, groups="validation" in dataset.groups)
-    dataset.check_labels(task.made_loss)
-    for split in dataset.splits.values():
-        devices.check_batch_size(split.batch_size)
+    check(task, dataset, devices, options)
     # Its shapes alone: a state on the host would double what a run holds.
     example = jax.eval_shape(
         functools.partial(states.create, task.model, task.tx),
@@ -100,11 +98,18 @@ def train_and_evaluate(
         ) as log:
             save = functools.partial(_save, checkpoints, devices, progress, log)
             losses = CheckLosses(divergence)
+            log_loss = LogLoss(
+                task,
+                log,
+                losses,
+                every=options.log_every,
+                epoch_steps=dataset.splits["train"].steps_per_epoch,
+            )
             saving = SaveCheckpoint(save, losses, every=options.checkpoint_every)
             after_a_call: tuple[Action, ...] = (
                 losses,
+                log_loss,
                 FirstCall(trainer.clock),
-                LogLoss(task, log, losses, every=options.log_every),
                 Advance(advance),
                 saving,
                 Stop(stop_requested, saving),
@@ -112,14 +117,19 @@ def train_and_evaluate(
             )
             while not progress.is_over(options):
                 state = trainer.train(state, progress.epochs, after_a_call)
-                state = _end_epoch(trainer, state, progress, options, log, save)
+                state = _end_epoch(
+                    trainer, state, progress, options, log, log_loss, save
+                )
                 if stop_requested() and not progress.is_over(options):
                     raise Interrupted(f"Stopped after epoch {progress.epochs}.")
             steps_made = states.steps_made(state)
         checkpoints.wait()
-        if checkpoints.best_step() not in (None, steps_made):
+        best_step = checkpoints.best_step() or steps_made
+        if best_step != steps_made:
             del state
-            _, placed, _ = checkpoints.restore_best(example, place=devices.place_leaf)
+            best_step, placed, _ = checkpoints.restore_best(
+                example, place=devices.place_leaf
+            )
             state = devices.join_placed(placed)
         final: dict[str, Any] = {"validation": None, "test": None}
         for name in [name for name in final if name in dataset.splits]:
@@ -129,12 +139,30 @@ def train_and_evaluate(
         **final,
         "epochs": progress.epochs,
         "steps": steps_made,
+        "best_step": best_step,
         "examples_per_second": trainer.clock.rate(),
         "compilations": devices.compilations.count,
         "compilations_cached": devices.compilations.cached,
         "compile_seconds": round(devices.compilations.seconds, 2),
         "params": states.num_params(example.params),
     }
+
+
+def check(task: Task, dataset: Dataset, devices: Devices, options: Options) -> None:
+    """Checks, before anything is computed, what a run cannot be trained with.
+
+    Raises:
+        InputError: a label is none for the loss; the monitored metric is not measured
+            under it; or the devices cannot share a batch.
+    """
+    dataset.check_labels(task.made_loss)
+    options.check_monitor(
+        task.made_loss,
+        groups="validation" in dataset.groups,
+        label_kind=dataset.schema.label_kind,
+    )
+    for split in dataset.splits.values():
+        devices.check_batch_size(split.batch_size)
 
 
 def _start(
@@ -173,6 +201,7 @@ def _end_epoch(
     progress: Progress,
     options: Options,
     log: MetricsLog,
+    log_loss: LogLoss,
     save: Callable[..., None],
 ) -> TrainState:
     """What follows an epoch: metrics, the next learning rate, a checkpoint."""
@@ -180,12 +209,21 @@ def _end_epoch(
     metrics = None
     if "validation" in trainer.dataset.splits:
         _, metrics = trainer.evaluate(state, "validation")
-    if not progress.evaluated(metrics, options.monitor):
+    better, step = (
+        progress.evaluated(metrics, options.monitor),
+        states.steps_made(state),
+    )
+    _log.info(messages.epoch(progress, options, log_loss.loss, metrics))
+    if not better:
         scale = state.learning_rate_scale * options.plateau_factor
         state = state._replace(learning_rate_scale=scale)
-    line = {"epoch": progress.epochs, "validation": metrics}
-    log.write(states.steps_made(state), line)
-    _log.info("Epoch %d: %s", progress.epochs, _short(metrics))
+    if progress.is_over(options):
+        if progress.epochs < options.epochs:
+            _log.info(messages.stopped(progress, options))
+    elif not better and options.plateau_factor != 1:
+        rate = log_loss.learning_rate(state, step)
+        _log.info(messages.learning_rate_cut(options, rate))
+    log.write(step, {"epoch": progress.epochs, "validation": metrics})
     trainer.devices.compilations.log()
     save(state, metrics)
     return state
@@ -204,12 +242,4 @@ def _save(
         devices.view_state(state),
         dataclasses.asdict(progress) | {"lines": log.checksums},
         metrics,
-    )
-
-
-def _short(metrics: Mapping[str, float | None] | None) -> str:
-    if metrics is None:
-        return "no validation split"
-    return ", ".join(
-        f"{name} {value:.5g}" for name, value in metrics.items() if value is not None
     )

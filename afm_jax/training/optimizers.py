@@ -60,10 +60,7 @@ def make(
             more than gradients. The optimizer's `init` raises it where `attention_l2`
             is above 0 and no parameter is an attention network's kernel.
     """
-    if name not in OPTIMIZERS:
-        raise InputError(
-            f"Unknown optimizer {name!r}; choose from {OPTIMIZERS}.{did_you_mean(name, OPTIMIZERS)}"
-        )
+    function_of(name)
     decay = []
     if table_l2:
         decay.append(optax.add_decayed_weights(table_l2, mask=tables))
@@ -80,6 +77,19 @@ def make(
     if name == "adamw":
         return optax.chain(*clip, step[0], *decay, step[1])
     return optax.chain(*decay, *clip, *step)
+
+
+def function_of(name: str) -> Callable[..., optax.GradientTransformation]:
+    """The function of optax that makes the optimizer; its arguments have what can be set.
+
+    Raises:
+        InputError: unknown name.
+    """
+    if name not in OPTIMIZERS:
+        raise InputError(
+            f"Unknown optimizer {name!r}; choose from {OPTIMIZERS}.{did_you_mean(name, OPTIMIZERS)}"
+        )
+    return _SCALES.get(name) or getattr(optax, name)
 
 
 def make_schedule(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from afm_jax.errors import InputError, check_one_of
+from afm_jax.label_kinds import LABEL_KINDS
 from afm_jax.ops import metrics as metrics_table
 from afm_jax.ops.losses import Loss
 
@@ -59,17 +60,29 @@ class Options:
                     f"{name} must be {least} or more, found {getattr(self, name)}."
                 )
 
-    def check_monitor(self, loss: Loss, *, groups: bool) -> None:
+    def check_monitor(
+        self, loss: Loss, *, groups: bool, label_kind: str = "binary"
+    ) -> None:
         """Raises InputError if the monitored metric is not measured.
 
         Args:
             loss: the loss to train with.
             groups: whether the validation rows are in groups.
+            label_kind: what the labels are, of `label_kinds.LABEL_KINDS`.
         """
         metric = metrics_table.METRICS[self.monitor]
         if metric.needs_probabilities and not loss.probabilities:
             raise InputError(
                 f"monitor={self.monitor!r} is not measured under {loss.name}."
+            )
+        if label_kind not in metric.label_kinds:
+            measured = [
+                name
+                for name in metrics_table.DIRECTIONS
+                if label_kind in metrics_table.METRICS[name].label_kinds
+            ]
+            raise InputError(
+                f"monitor={self.monitor!r} is not measured of labels that are {LABEL_KINDS[label_kind]}; choose --monitor from {', '.join(measured)}."
             )
         if metric.needs_groups and not groups:
             raise InputError(

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from afm_jax.data import formats
-from afm_jax.data.formats import csv, delimited, joins, text
+from afm_jax.data.formats import csv, delimited, joins, records, text
 from afm_jax.errors import InputError
 
 CATEGORIES = (
@@ -56,8 +56,7 @@ def _parts(path: pathlib.Path) -> Iterator[formats.Part]:
 
 
 def _parse(chunk: text.Chunk, header: dict[str, str]) -> pl.DataFrame:
-    separator = csv.separator_of(chunk.path)
-    frame = delimited.parse(chunk, header, separator=separator, quoted=True)
+    frame = delimited.parse(chunk, header)
     hours = pl.DataFrame(
         [(hour, *(_calendar(hour) or [None] * 3)) for hour in frame["hour"].unique()],
         schema={"hour": pl.Int64, **dict.fromkeys(FROM_HOUR, pl.String)},
@@ -67,9 +66,8 @@ def _parse(chunk: text.Chunk, header: dict[str, str]) -> pl.DataFrame:
     wrong = frame["weekday"].is_null()
     if wrong.any():
         row = int(wrong.arg_max() or 0)
-        where = delimited.where(chunk, row, separator=separator, quoted=True)
         raise InputError(
-            f"{where}: hour is {frame['hour'][row]}, expected YYMMDDHH, such as 14102100."
+            f"{records.where(chunk, row)}: hour is {frame['hour'][row]}, expected YYMMDDHH, such as 14102100."
         )
     return frame.select(
         pl.col("click").alias(formats.LABEL),

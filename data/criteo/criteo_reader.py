@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from afm_jax.data import formats
 from afm_jax.data.formats import delimited, text
+from afm_jax.data.formats.dialect import Dialect
 
 NUMBERS = tuple(f"I{index}" for index in range(1, 14))
 CATEGORIES = tuple(f"C{index}" for index in range(1, 27))
@@ -35,12 +36,11 @@ def open_reader(
 
 
 def _parts(path: pathlib.Path) -> Iterator[formats.Part]:
-    for chunk in text.chunks(path):
+    for chunk in text.chunks(path, Dialect("\t")):
         parse = functools.partial(
             delimited.parse,
             chunk,
             _COLUMNS,
-            separator="\t",
             told="label, 13 numbers, 26 categories",
         )
         yield formats.Part(parse, chunk.taken)

@@ -13,9 +13,14 @@ import polars as pl
 
 from afm_jax.data import formats
 from afm_jax.data.formats import delimited, joins, text
+from afm_jax.data.formats.dialect import Dialect
 from afm_jax.errors import InputError
 
 FIELDS = ("user", "item", "age", "gender", "occupation", "zip_prefix", "release_year")
+
+_RATINGS = Dialect("\t")
+_TABLE = Dialect("|")
+_LATIN_1 = Dialect("|", encoding="latin-1")
 
 _DATA = dict.fromkeys(("user", "item", "rating", "timestamp"), "whole")
 _TABLES = ("u.user", "u.item", "u.genre")
@@ -77,15 +82,13 @@ def open_reader(
 def _parts(
     path: pathlib.Path, *, users: pl.DataFrame, films: pl.DataFrame
 ) -> Iterator[formats.Part]:
-    for chunk in text.chunks(path):
+    for chunk in text.chunks(path, _RATINGS):
         parse = functools.partial(_parse, chunk, users, films)
         yield formats.Part(parse, chunk.taken)
 
 
 def _parse(chunk: text.Chunk, users: pl.DataFrame, films: pl.DataFrame) -> pl.DataFrame:
-    frame = delimited.parse(
-        chunk, _DATA, separator="\t", told="user, item, rating, timestamp"
-    )
+    frame = delimited.parse(chunk, _DATA, told="user, item, rating, timestamp")
     path, line = chunk.path, chunk.first_line
     wrong = ~frame["rating"].is_between(1, 5)
     _refuse(path, frame["rating"], wrong, "the rating is {}, expected 1 to 5", line)
@@ -103,7 +106,7 @@ def _parse(chunk: text.Chunk, users: pl.DataFrame, films: pl.DataFrame) -> pl.Da
 
 def _load_users(path: pathlib.Path) -> pl.DataFrame:
     users = pl.concat(
-        delimited.parse(chunk, _USERS, separator="|") for chunk in text.chunks(path)
+        delimited.parse(chunk, _USERS) for chunk in text.chunks(path, _TABLE)
     )
     _refuse_twice(path, users["user"])
     return users.select(
@@ -121,12 +124,11 @@ def _load_films(folder: pathlib.Path) -> pl.DataFrame:
     path = folder / "u.item"
     films = pl.concat(
         delimited.parse(
-            chunk._replace(text=chunk.text.decode("latin-1").encode()),
+            chunk,
             {**_FILM, **dict.fromkeys(flags, "label")},
-            separator="|",
             told="5 columns and a flag for each genre",
         )
-        for chunk in text.chunks(path)
+        for chunk in text.chunks(path, _LATIN_1)
     )
     _refuse_twice(path, films["item"])
     no_date = ~films["date"].str.contains(_DATE).fill_null(True)
@@ -147,7 +149,7 @@ def _load_films(folder: pathlib.Path) -> pl.DataFrame:
 def _load_genres(path: pathlib.Path) -> pl.Series:
     columns = {"name": "text", "number": "whole"}
     genres = pl.concat(
-        delimited.parse(chunk, columns, separator="|") for chunk in text.chunks(path)
+        delimited.parse(chunk, columns) for chunk in text.chunks(path, _TABLE)
     )
     _refuse(path, genres["name"], genres["name"].is_null(), "a genre without a name")
     _refuse_twice(path, genres["name"])

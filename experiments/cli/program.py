@@ -15,12 +15,14 @@ Its own set, not `flags.FLAGS`: so that two programs with a flag of one name fit
 process, --help lists the program's flags only, and nothing but them is accepted.
 """
 
+import ast
 import contextlib
 import json
 import logging
 import math
 import re
 import sys
+import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -28,7 +30,14 @@ from typing import Any
 from absl import flags
 
 from afm_jax.errors import InputError, closest, did_you_mean
-from experiments.cli import endings, failures, signals, streams
+from experiments.cli import (
+    endings,
+    failures,
+    flagfiles,
+    groups,
+    signals,
+    streams,
+)
 from experiments.cli.start import INTERRUPTED
 
 SUCCESS, MISTAKE = 0, 2
@@ -43,18 +52,26 @@ _WORDS = {
     r"could not convert string to float:": "expected a number, found",
     r"\('Non-boolean argument to boolean flag', (.*)\)": r"expected true or false, found \1",
 }
+_NO_FLAGFILE = re.compile(
+    r"Unable to open flagfile: \[Errno 2\] [^:]*: (?P<path>'.*'|\".*\")$", re.DOTALL
+)
 _NO_CHOICE = re.compile(
     r"flag --(\w+)=(.*): value should be one of <[^<]*>$", re.DOTALL
 )
 _LARGEST = 2**63 - 1
 _HELP = ("--help", "-help", "-h")
+_WIDTH = 80
 
 _log = logging.getLogger(__name__)
 
 
+class Answer(Exception):
+    """The program was asked what there is, not to do its job; its text is the answer."""
+
+
 @endings.prompt
 def run(
-    main: Callable[[], Mapping[str, Any]],
+    main: Callable[[], Mapping[str, Any] | None],
     flag_values: flags.FlagValues,
     argv: Sequence[str] | None = None,
 ) -> int:
@@ -63,7 +80,8 @@ def run(
     The last line of stdout is the result as one JSON object; all else goes to stderr.
 
     Args:
-        main: does the job and returns the result; numbers in it must be finite.
+        main: does the job and returns the result; numbers in it must be finite. None if
+            stdout holds what was asked for, and the result stands elsewhere.
         flag_values: the program's flags; set back to their defaults before they are
             parsed. --flagfile=PATH reads flags from a file, --help lists them.
         argv: program name and flags; `sys.argv` if None.
@@ -90,7 +108,7 @@ def run(
 
 
 def _run(
-    main: Callable[[], Mapping[str, Any]],
+    main: Callable[[], Mapping[str, Any] | None],
     flag_values: flags.FlagValues,
     argv: Sequence[str],
 ) -> int:
@@ -100,8 +118,15 @@ def _run(
             streams.tell(_help(main, flag_values))
         return SUCCESS
     parse(flag_values, argv)
-    with _logs_on_stderr():
-        result = main()
+    try:
+        with _logs_on_stderr():
+            result = main()
+    except Answer as answer:
+        with contextlib.suppress(BrokenPipeError):
+            streams.tell(str(answer))
+        return SUCCESS
+    if result is None:
+        return SUCCESS
     text = json.dumps(result, allow_nan=False)
     try:
         streams.tell(text)
@@ -183,6 +208,9 @@ def _plain(text: str, flag_values: flags.FlagValues) -> str:
         lambda flag: f"--{flag[1]} is required: {flag_values[flag[1]].help}",
         text.removeprefix("ERROR:: "),
     )
+    no_file = _NO_FLAGFILE.match(text)
+    if no_file is not None:
+        return f"--flagfile: {flagfiles.missing(ast.literal_eval(no_file['path']))}"
     for pattern, told in _WORDS.items():
         text = re.sub(pattern, told, text)
     choice = _NO_CHOICE.match(text)
@@ -194,20 +222,38 @@ def _plain(text: str, flag_values: flags.FlagValues) -> str:
 
 def _help(main: Callable[..., Any], flag_values: flags.FlagValues) -> str:
     about = getattr(sys.modules.get(main.__module__), "__doc__", None) or ""
-    lines = [about.strip(), "", "Flags:"]
-    for name in sorted(set(flag_values)):
-        flag = flag_values[name]
-        lines.append(f"  --{name}: {flag.help}")
-        if flag.default is not None:
-            lines.append(f"    (default: {flag.default})")
-    lines.append("  --flagfile: a file of further flags, one a line.")
+    lines = [about.strip()]
+    for heading, found in groups.by_heading(flag_values).items():
+        lines += ["", f"{heading}:"]
+        for flag in found:
+            lines += _wrapped(f"  --{flag.name}: {_help_of(flag)}")
+    lines += ["", *_wrapped("  --flagfile: File of further flags, one a line.")]
     return "\n".join(lines)
+
+
+def _help_of(flag: flags.Flag) -> str:
+    """The help text, the choices and the default of a flag, without what absl adds."""
+    text = flag.help.partition(";\n")[0]
+    notes = []
+    choices = getattr(flag.parser, "enum_values", None)
+    if choices:
+        text = text.removeprefix(f"<{'|'.join(choices)}>: ")
+        notes.append(f"one of {', '.join(choices)}")
+    if flag.default not in (None, []):
+        notes.append(f"default: {flag.default}")
+    return f"{text} ({'; '.join(notes)})" if notes else text
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(
+        text, _WIDTH, subsequent_indent=" " * 6, break_on_hyphens=False
+    )
 
 
 @contextlib.contextmanager
 def _logs_on_stderr() -> Iterator[None]:
     """Sends warnings of all loggers, our own from INFO up, and Python's to stderr."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _ToStderr()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
@@ -222,6 +268,13 @@ def _logs_on_stderr() -> Iterator[None]:
         logging.root.handlers = handlers
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+class _ToStderr(logging.Handler):
+    """Writes to what stderr is at the moment: a progress bar puts itself in its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr)
 
 
 def _log_warning(message: Warning | str, *_: Any, **__: Any) -> None:

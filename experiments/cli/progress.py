@@ -10,8 +10,10 @@ from rich import console as rich_console
 from rich import progress as rich_progress
 
 from afm_jax.data.progress import Advance
+from experiments.cli import words
 
 _SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_OF_GUESSES = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -26,54 +28,74 @@ def show_progress(
         `advance(amount, note="")`: adds to what is done; the note, such as the loss, is
         shown beside it. May be called from one thread at a time.
     """
+    pace = _Pace(total, unit)
     if not sys.stderr.isatty():
-        yield _log_lines(description, total, unit)
+        yield _log_lines(description, pace)
         return
     columns = (
         rich_progress.TextColumn("{task.description}"),
-        rich_progress.BarColumn(),
+        rich_progress.BarColumn(bar_width=20),
         rich_progress.TaskProgressColumn(),
-        rich_progress.TextColumn("{task.fields[rate]}"),
-        rich_progress.TimeRemainingColumn(),
-        rich_progress.TextColumn("{task.fields[note]}"),
+        rich_progress.TextColumn("{task.fields[told]}"),
     )
     # redirect_stdout: text on stdout is for scripts and must not join the bar's stream.
     with rich_progress.Progress(
         *columns, console=rich_console.Console(stderr=True), redirect_stdout=False
     ) as bar:
-        task = bar.add_task(description, total=total, rate="", note="")
+        task = bar.add_task(description, total=total, told="")
 
         def advance(amount: float, note: str = "") -> None:
-            speed = bar.tasks[task].speed
-            rate = f"{speed:,.0f} {unit}/s" if speed else ""
-            bar.update(task, advance=amount, rate=rate, note=note)
+            told = pace.advance(amount)
+            bar.update(task, advance=amount, told=", ".join(filter(None, (told, note))))
 
         yield advance
 
 
-def _log_lines(description: str, total: float, unit: str) -> Callable[..., None]:
-    said, done = time.monotonic(), 0.0
-    first: tuple[float, float] | None = None
+class _Pace:
+    """How fast a loop is, and how long it has to go.
+
+    Attributes:
+        done: what is done.
+        total: what is to be done.
+        now: when something was done last; at first, when the loop began.
+    """
+
+    def __init__(self, total: float, unit: str):
+        self.total, self._unit = total, unit
+        self.done, self.now = 0.0, time.monotonic()
+        self._first: tuple[float, float] | None = None
+
+    def advance(self, amount: float) -> str:
+        """Adds what was done; rate and time left, '' as long as these are guesses.
+
+        What the first call took, compilation say, is not the rate. Calls that return
+        before the work is done make the rate of the next moment too high.
+        """
+        self.done += amount
+        self.now = time.monotonic()
+        if self._first is None:
+            self._first = self.now, self.done
+        seconds = self.now - self._first[0]
+        if seconds < _SECONDS_OF_GUESSES:
+            return ""
+        rate = (self.done - self._first[1]) / seconds
+        left = max(0.0, self.total - self.done) / rate if rate else 0.0
+        return f"{rate:,.0f} {self._unit}/s, {words.duration(left)} left"
+
+
+def _log_lines(description: str, pace: _Pace) -> Callable[..., None]:
+    said = 0.0
 
     def advance(amount: float, note: str = "") -> None:
-        nonlocal done, first, said
-        done += amount
-        now = time.monotonic()
-        if first is None:  # What took until here, compilation say, is not the rate.
-            first, said = (now, done), now
-        elif now - said >= _SECONDS_BETWEEN_LINES:
-            said = now
-            rate = (done - first[1]) / (now - first[0])
-            left = max(0.0, total - done) / rate if rate else 0.0
-            _log.info(
-                "%s: %.0f%%, %s %s/s, %.0f s left %s",
-                description,
-                100 * done / total if total else 100.0,
-                f"{rate:,.0f}",
-                unit,
-                left,
-                note,
-            )
+        nonlocal said
+        told = pace.advance(amount)
+        if not told:
+            said = pace.now
+        elif pace.now - said >= _SECONDS_BETWEEN_LINES:
+            said = pace.now
+            share = pace.done / pace.total if pace.total else 1.0
+            beside = f", {note}" if note else ""
+            _log.info("%s: %.0f%%, %s%s", description, 100 * share, told, beside)
 
     return advance
 

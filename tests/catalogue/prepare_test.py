@@ -18,6 +18,8 @@ import polars as pl
 from afm_jax import files
 from afm_jax.data import synthetic
 from afm_jax.data.fields import hash_buckets
+from afm_jax.data.formats.dialect import CSV as CSV_FILES
+from afm_jax.data.formats.dialect import Dialect
 from afm_jax.data.preparation import fitting
 from afm_jax.data.store import arrays, vocabularies, writer
 from afm_jax.data.store.reader import open_store
@@ -78,7 +80,7 @@ BAD = {
     "undecodable bytes": (
         changed(csv_lines(), 5, "1,Orléans,3").encode("latin-1"),
         CSV,
-        "line 5: byte 0xe9 is not UTF-8; expected UTF-8 text.",
+        "line 5: byte 0xe9 is not UTF-8; expected UTF-8 text. csv, libfm and libffm take --encoding, such as latin-1",
     ),
     "empty file": (b"", ("--dataset=criteo",), " is empty; expected rows of data."),
     "header only": (b"y,city,price\n", CSV, "0 rows are too few to split"),
@@ -86,6 +88,21 @@ BAD = {
         gzip.compress("\n".join(criteo_lines(3000)).encode())[:-1000],
         ("--dataset=criteo",),
         ": this gzip file ends in the middle (truncated); get it again.",
+    ),
+    "another delimiter": (
+        "\n".join(csv_lines()).replace(",", ";").encode(),
+        CSV,
+        "line 1 has no column 'y'; it has 'y;city;price'. The values seem to be separated by ';': give --delimiter=';'.",
+    ),
+    "no header": (
+        "\n".join(csv_lines()[1:]).encode(),
+        CSV,
+        "line 1 has no column 'y'; it has '0', 'c0', '0'. If the first line is a row of data, give --header=false; columns are then named by their place, from 0 on.",
+    ),
+    "libFM's features for libFFM's": (
+        b"1 3:1 4:1\n0 3:1 4:1\n",
+        ("--dataset=libffm",),
+        "line 1, column 2: '3:1', expected field:feature:value, three numbers.",
     ),
     "missing column": (
         "\n".join(csv_lines()).encode(),
@@ -105,7 +122,7 @@ BAD = {
     "a feature that is none": (
         b"1 3:1 4:1\n0 3:1 4\n",
         ("--dataset=libfm",),
-        "line 2: '4', expected id:value, two numbers.",
+        "line 2, column 3: '4', expected id:value, two numbers.",
     ),
     "too few rows": (b"1 3:1\n0 3:1\n", ("--dataset=libfm",), "2 rows are too few"),
 }
@@ -145,9 +162,15 @@ def test_bad_input_is_one_line_and_leaves_no_store(tmp_path, capsys, case):
         (("--dataset=criteo", "--numeric_as=log"), "'log' is none of dense"),
         (("--dataset=criteo", "--name=No Name"), "no name for a data set"),
         (("--dataset=csv", "--categorical=c"), "Give --label=NAME"),
+        (("--dataset=criteo", "--delimiter=;"), "--delimiter has no meaning for cri"),
+        (("--dataset=parquet", "--header=false"), "--header has no meaning for parq"),
+        ((*CSV, "--delimiter=;;"), "--delimiter=';;', expected tab, space, or one"),
+        ((*CSV, "--decimal=;"), "--decimal=;, expected . or a comma."),
+        ((*CSV, "--encoding=utf-9"), "--encoding=utf-9 is no encoding of text"),
+        ((*CSV, "--escape=maybe"), "--escape"),
         (
             ("--dataset=csb",),
-            "<frappe|criteo|avazu|movielens_100k|libfm|csv|parquet|synthetic>",
+            "<frappe|criteo|avazu|movielens_100k|libfm|libffm|csv|parquet|synthetic>",
         ),
     ],
 )
@@ -198,11 +221,13 @@ def test_the_command_prepares_a_file_and_tells_a_mistake(tmp_path, capsys):
     assert result.pop("rows_per_second") > 0
     assert result.pop("unseen").keys() <= {"train", "validation", "test"}
     assert result.pop("missing") == {}
+    assert sum(result.pop("positives").values()) == 15
     assert result == {
         "dataset": "criteo",
         "rows": {"train": 24, "validation": 3, "test": 3},
         "fields": 26,
         "vocab_size": 26 * 3,
+        "labels": "0 or 1",
         "data_dir": str(tmp_path / "data"),
     }
     assert run(bad, tmp_path / "data", *flags[1:], "--name=other") == 2
@@ -312,6 +337,64 @@ def test_numbers_alone_are_cut_into_buckets_or_refused(tmp_path, capsys):
     assert [field.kind for field in open_store(data_dir, "csv").schema.fields] == [
         "bucket_quantile"
     ]
+
+
+def test_a_file_written_otherwise_gives_the_rows_of_the_plain_file(tmp_path):
+    rows = [f"{row % 2},c{row % 3},{row / 4}" for row in range(30)]
+    rows[3] = '1,"Orléans; a ""b""",'
+    plain, other, bare = (tmp_path / f"{name}.csv" for name in ("a", "b", "c"))
+    plain.write_text("\n".join(["y,city,price", *rows]))
+    rows = [row.replace(",", ";").replace(".", ",") for row in rows]
+    rows[3] = '1;Orléans\\; a \\"b\\";NA'
+    other.write_bytes("\n".join(["y;city;price", *rows]).encode("cp1252"))
+    bare.write_bytes("\n".join(rows).encode("utf-16"))
+    written = ("--delimiter=;", "--decimal=,", "--na_values=NA,NULL", "--escape")
+    assert run(plain, tmp_path, *CSV) == 0
+    flags = (*CSV, *written, "--encoding=cp1252", "--name=other")
+    assert run(other, tmp_path, *flags) == 0
+    flags = ("--label=0", "--categorical=1", "--numeric=2", "--header=false")
+    flags = ("--dataset=csv", "--encoding=utf-16", *flags, *written, "--name=bare")
+    assert run(bare, tmp_path, *flags) == 0
+    stores = [open_store(tmp_path, name) for name in ("csv", "other", "bare")]
+    for store in stores[1:]:
+        for split, expected in stores[0].splits.items():
+            np.testing.assert_array_equal(store.splits[split].ids, expected.ids)
+            np.testing.assert_array_equal(store.splits[split].dense, expected.dense)
+            np.testing.assert_array_equal(store.splits[split].labels, expected.labels)
+    known = [store.vocabularies.tables() for store in stores]
+    cities = [
+        table[name].values
+        for table, name in zip(known, ("city", "city", "1"), strict=True)
+    ]
+    assert list(cities[0]) == list(cities[1]) == list(cities[2])
+    # A store's options tell how to read further files.
+    assert Dialect.of_csv(stores[2].schema.options) == Dialect(
+        delimiter=";",
+        quoted=True,
+        escape=True,
+        header=False,
+        decimal=",",
+        encoding="utf-16",
+        na_values=("NA", "NULL"),
+    )
+    assert Dialect.of_csv(stores[0].schema.options) == CSV_FILES
+
+
+def test_libffm_fields_are_those_of_their_numbers(tmp_path):
+    source = tmp_path / "rows.ffm"
+    rows = [f"{row % 2} 1:{row % 3}:1 0:{row % 4}:0.5 1:9:1" for row in range(40)]
+    source.write_text("\n".join(rows))
+    flags = ("--dataset=libffm", "--field_names=user,tags")
+    assert run(source, tmp_path / "data", *flags) == 0
+    store = open_store(tmp_path / "data", "libffm")
+    assert [(f.name, f.slots) for f in store.schema.fields] == [
+        ("user", 1),
+        ("tags", 2),
+    ]
+    row = int(store.splits["train"].numbers[0])
+    words = words_of(store, tmp_path / "data", "train", 0)
+    assert words == {"user": [str(row % 4)], "tags": [str(row % 3), "9"]}
+    assert store.splits["train"].values[0].tolist() == [0.5, 1, 1]
 
 
 def test_hash_buckets_need_no_vocabulary(tmp_path):
@@ -625,3 +708,13 @@ def test_two_preparations_give_equal_files(tmp_path):
     for first, second in zip(one, two, strict=True):
         assert first.name == second.name
         assert first.is_dir() or first.read_bytes() == second.read_bytes()
+
+
+def test_columns_that_are_not_used_are_told(tmp_path, capsys):
+    source = tmp_path / "rows.csv"
+    source.write_text("\n".join(csv_lines()))
+    flags = ("--dataset=csv", "--label=y", "--categorical=city")
+    assert run(source, tmp_path / "data", *flags) == 0
+    err = capsys.readouterr().err
+    assert "Columns that are not used: 'price'." in err
+    assert "Train: 24 rows, " in err

@@ -17,7 +17,7 @@ from afm_jax.data.preparation.encoding import FrameEncoder
 from afm_jax.data.store.reader import Store, open_store
 from afm_jax.data.store.vocabularies import NO_VOCABULARIES
 from afm_jax.errors import InputError
-from afm_jax.features import MISSING, UNSEEN, Rows
+from afm_jax.features import FIRST, MISSING, UNSEEN, Rows
 
 COLUMNS = {
     "label": "y",
@@ -97,8 +97,7 @@ def test_frames_become_the_store_that_files_become(tmp_path):
 
 def encoded(frame, made):
     encoder = FrameEncoder.load(made.schema, made.vocabularies)
-    chosen = readers.of_layout(encoder.layout, made.schema.options)
-    return encoder.rows(readers.select({"new": frame}, chosen)["new"])
+    return encoder.rows(readers.select({"new": frame}, encoder.columns)["new"])
 
 
 def test_rows_are_encoded_alike_whenever_they_come():
@@ -142,6 +141,17 @@ def test_new_values_are_unseen_and_no_values_are_missing():
     numbers = [column.name for column in store().schema.dense]
     assert found.dense[0, numbers.index("z")] == 1
     assert found.dense[1:, numbers.index("n")].tolist() == [0, 0]
+
+
+def test_categories_that_na_values_name_are_missing_in_new_rows_too():
+    frame = {"y": [1, 0] * 20, "c": ["a", "NA"] * 20, "n": [1.0, 2.0] * 20}
+    columns = {"label": "y", "categorical": ["c"], "numeric": ["n"]}
+    made = prepare_frames(frame, **columns, na_values="NA")
+    (field,) = made.schema.fields
+    assert list(made.vocabularies.tables()["c"].values) == ["a"]
+    found = encoded({"c": ["NA", "a", "NULL"], "n": [1.0] * 3}, made)
+    assert found.ids[:, 0].tolist() == [MISSING, FIRST, UNSEEN]
+    assert field.offset == 0
 
 
 def as_pandas(frame):
@@ -227,9 +237,12 @@ WRONG = {
     "min_count=0, expected at least 1": {"min_count": 0},
     "mincount has no meaning for frames": {"mincount": 3},
     "hash_buckets=x:3: no categorical column 'x'": {"hash_buckets": {"x": 3}},
-    "the frame: column 'c' is of type String, expected numbers": {
+    "the frame row 1: c is 'u', expected 0 or 1, or a probability": {
         **{"label": "c", "categorical": "y"}
     },
+    "time_fields needs time, the column of times": {"time_fields": "hour"},
+    "categorical='*': other flags name": {"categorical": "*", "numeric": "c"},
+    "positive=z: no row has this label; there are '0', '1'": {"positive": "z"},
 }
 
 
@@ -292,3 +305,42 @@ def test_ids_that_are_made_already_become_a_store():
 def test_without_vocabularies_new_rows_cannot_be_encoded():
     with pytest.raises(InputError, match="The vocabulary of field 'k' is not known"):
         FrameEncoder.load(store().schema, NO_VOCABULARIES)
+
+
+def test_labels_weights_and_fields_of_the_time_are_those_of_files():
+    times = [f"2024-0{1 + row % 3}-01T0{row % 2}:00" for row in range(40)]
+    frame = {
+        "rating": [1 + row % 5 for row in range(40)],
+        "w": [row % 4 / 2 for row in range(40)],
+        "when": times,
+        "c": [f"c{row % 7}" for row in range(40)],
+    }
+    options = {"positive_from": 4, "weight": "w", "time_fields": ["hour", "month"]}
+    found = prepare_frames(
+        {"train": frame, "validation": frame},
+        label="rating",
+        categorical="*",
+        time="when",
+        **options,
+    )
+    kept = [row for row in range(40) if row % 4]
+    rows = found.splits["train"]
+    assert rows.numbers.tolist() == kept
+    assert rows.labels.tolist() == [float(row % 5 >= 3) for row in kept]
+    assert rows.weights.tolist() == [row % 4 / 2 for row in kept]
+    assert [field.name for field in found.schema.fields] == [
+        "c",
+        "when_hour",
+        "when_month",
+    ]
+    new = {"c": frame["c"], "when": pl.Series(times).str.to_datetime("%Y-%m-%dT%H:%M")}
+    np.testing.assert_array_equal(encoded(new, found).ids[kept], rows.ids)
+
+
+def test_real_labels_are_told_by_the_schema():
+    frame = {"y": [0.5 * row for row in range(30)], "c": ["a", "b"] * 15}
+    found = prepare_frames(frame, label="y", categorical="c", real_labels=True)
+    assert found.schema.label_kind == "real"
+    probabilities = {**frame, "y": [row / 30 for row in range(30)]}
+    found = prepare_frames(probabilities, label="y", categorical="c")
+    assert found.schema.label_kind == "probability"

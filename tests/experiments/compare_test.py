@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -136,7 +137,8 @@ def test_a_killed_comparison_goes_on_with_what_is_missing(
     with caplog.at_level("INFO"):
         summary = run(tmp_path / "run", flagfile, "--seeds=2")
     assert [path.stat().st_mtime_ns for path in done] == before
-    assert "Training lr, seed 1." in caplog.text
+    assert "Run 3 of 4: lr, seed 1." in caplog.text
+    assert re.search(r"Run 4 of 4: small, seed 1\. About \d+ s left\.", caplog.text)
     assert "Going on from step" in caplog.text
     assert without_time(summary) == without_time(whole[1])
 
@@ -206,20 +208,20 @@ def test_what_stands_in_the_way_is_told_before_anything_is_trained(
     )
     with pytest.raises(InputError, match=told), caplog.at_level("INFO"):
         run(tmp_path / "run", flagfile, "--seeds=2")
-    assert "Training" not in caplog.text
+    assert "Run " not in caplog.text
 
 
 def test_the_same_command_again_trains_nothing(whole, flagfile, caplog):
     with caplog.at_level("INFO"):
         again = run(whole[0], flagfile, "--seeds=2")
     assert again == whole[1]
-    assert "Training" not in caplog.text
+    assert "Run " not in caplog.text
 
 
 def test_a_smaller_comparison_uses_the_runs_that_are_there(whole, flagfile, caplog):
     with caplog.at_level("INFO"):
         found = run(whole[0], flagfile, "--seeds=1", "--reference=small", "--noplots")
-    assert "Training" not in caplog.text
+    assert "Run " not in caplog.text
     assert list(found["differences"]) == ["lr"]
     assert found["models"]["lr"]["auc"]["sd"] is None
 
@@ -246,7 +248,7 @@ def test_what_is_damaged_of_a_finished_run_is_made_again(
         path.write_bytes(content)
     with caplog.at_level("INFO"):
         again = run(tmp_path / "run", flagfile, "--seeds=2", "--noplots")
-    assert caplog.text.count("Training ") == 1
+    assert caplog.text.count("Run ") == 1
     assert "First step" not in caplog.text
     assert without_time(again) == without_time(whole[1])
     if path.suffix == ".npy":

@@ -1,7 +1,6 @@
 """The presets of the note compute and train as the note's code does."""
 
 import importlib.util
-import pathlib
 
 import jax
 import note_models
@@ -12,9 +11,9 @@ from flax import traverse_util
 from afm_jax.features import Batch, DenseColumn, Features, Field, Schema
 from afm_jax.training import state, steps
 from experiments import runs, train
-from experiments.cli import program
+from experiments.cli import flagfiles, program
 
-FOLDER = pathlib.Path(train.__file__).parent / "flagfiles"
+FOLDER = flagfiles.PRESETS / "note"
 NAMES = sorted(note_models.HIDDEN_DIMS)
 
 with_and_without_torch = pytest.mark.parametrize(

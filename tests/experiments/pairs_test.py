@@ -1,10 +1,10 @@
 """Which pairs a model attends to, and whether they are the planted ones."""
 
-import examples
 import jax.numpy as jnp
 import numpy as np
 import programs
 import pytest
+import samples
 
 from afm_jax import models
 from afm_jax.data.synthetic import planted
@@ -37,9 +37,9 @@ def test_strengths_stand_at_their_pairs():
 
 
 def test_statistics_are_over_all_rows_and_no_padding():
-    features = examples.random_features("plain", num_rows=7)
-    model = models.make("afm", **examples.data_hyperparameters("plain"))
-    variables = examples.random_variables(model, features)
+    features = samples.random_features("plain", num_rows=7)
+    model = models.make("afm", **samples.data_hyperparameters("plain"))
+    variables = samples.random_variables(model, features)
     batches = []
     for rows in ([0, 1, 2, 3], [4, 5, 6, 6]):
         part = features._replace(ids=features.ids[rows], dense=features.dense[rows])

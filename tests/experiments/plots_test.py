@@ -11,9 +11,14 @@ from experiments import plots, report
 
 
 @pytest.mark.parametrize(
-    ("seeds", "loss"), [(3, "sigmoid_cross_entropy"), (1, "squared_error")]
+    ("seeds", "loss", "metric"),
+    [
+        (3, "sigmoid_cross_entropy", "auc"),
+        (1, "squared_error", "auc"),
+        (2, "regression", "mae"),
+    ],
 )
-def test_three_pictures_are_drawn(tmp_path, seeds, loss):
+def test_three_pictures_are_drawn(tmp_path, seeds, loss, metric):
     compared, labels = programs.made_up_runs(
         {"one": 1.0, "two": 2.0}, seeds=seeds, loss=loss
     )
@@ -36,9 +41,9 @@ def test_three_pictures_are_drawn(tmp_path, seeds, loss):
     plots.draw(tmp_path, summary, moved)
     for name in ("metrics", "learning_curves", "cost"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-    epochs, aucs = plots._curve(moved["two"][0].workdir, "auc")
+    epochs, values = plots._curve(moved["two"][0].workdir, metric)
     assert epochs == [1, 2]
-    assert aucs == [moved["two"][0].result["test"]["auc"]] * 2
+    assert values == [moved["two"][0].result["test"][metric]] * 2
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch):

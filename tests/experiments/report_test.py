@@ -35,12 +35,12 @@ def test_a_model_is_better_by_a_higher_auc_and_a_lower_log_loss():
     found = summarize({"one": 1.0, "two": 2.5, "same": 1.0})["differences"]
     assert list(found) == ["two", "same"]
     assert found["two"]["auc"]["mean"] > 0 > found["two"]["log_loss"]["mean"]
-    assert {found["two"][m]["verdict"] for m in report.METRICS} == {"better"}
-    assert {found["same"][m]["verdict"] for m in report.METRICS} == {
+    assert {found["two"][m]["verdict"] for m in ("auc", "log_loss")} == {"better"}
+    assert {found["same"][m]["verdict"] for m in ("auc", "log_loss")} == {
         "no difference shown"
     }
     turned = summarize({"one": 1.0, "two": 2.5}, reference="two")["differences"]
-    assert {turned["one"][m]["verdict"] for m in report.METRICS} == {"worse"}
+    assert {turned["one"][m]["verdict"] for m in ("auc", "log_loss")} == {"worse"}
 
 
 def test_p_values_are_corrected_for_the_number_of_models():
@@ -121,6 +121,18 @@ def test_a_regression_has_no_log_loss_to_compare():
     assert found["differences"]["two"]["log_loss"] is None
     assert found["differences"]["two"]["auc"]["verdict"] == "better"
     assert "| - | " in report.table(found)
+
+
+def test_models_of_real_labels_are_told_apart_by_rmse_and_mae():
+    found = summarize({"one": 1.0, "two": 2.5}, loss="regression", seeds=3)
+    assert found["tested"] == ["rmse", "mae"]
+    assert {"rmse", "mae"} < set(found["models"]["one"])
+    assert "auc" not in found["models"]["one"]
+    for metric in found["tested"]:
+        assert found["differences"]["two"][metric]["verdict"] == "worse"
+    text = report.table(found)
+    assert "RMSE" in text
+    assert "AUC" not in text
 
 
 def test_the_table_says_which_split_it_reports_and_how_epochs_were_chosen():

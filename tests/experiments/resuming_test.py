@@ -1,6 +1,7 @@
 """What --resume takes from a run, and the command that goes on with it."""
 
 import json
+import logging
 import shlex
 
 import programs
@@ -57,10 +58,21 @@ def test_the_command_that_goes_on_does_so_as_printed(fm_run):
     assert longer["epochs"] == 3
 
 
-def test_where_there_is_no_run_one_starts(tmp_path):
+def test_where_there_is_no_run_one_starts_and_a_line_says_so(tmp_path, caplog):
     workdir = f"--workdir={tmp_path}/run"
     short = ("--model=lr", "--batch_size=256", "--epochs=1", "--resume", workdir)
-    assert programs.run(train, *short)["epochs"] == 1
+    started = f"--resume: there is no run in {tmp_path}/run yet; starting one."
+    with caplog.at_level(logging.INFO, "experiments"):
+        assert programs.run(train, *short)["epochs"] == 1
+        assert caplog.messages.count(started) == 1
+        assert programs.run(train, *short)["epochs"] == 1
+    assert caplog.messages.count(started) == 1
+
+
+def test_a_refusal_names_the_flag_and_both_values(fm_run):
+    told = r"was trained with --optimizer=adagrad, found --optimizer=adam\.$"
+    with pytest.raises(InputError, match=told):
+        taken(fm_run, "--optimizer=adam")
 
 
 def test_a_run_without_its_config_is_not_gone_on_with(fm_run, tmp_path):
@@ -75,7 +87,7 @@ def test_a_run_without_its_config_is_not_gone_on_with(fm_run, tmp_path):
         ("epochs", "many", "--epochs=many: expected a whole number, found 'many'"),
         ("epochs", 10**30, "expected at most"),
         ("epochs", -1, "--epochs=-1"),
-        ("loss", "BCE", "--loss=BCE: value should be one of"),
+        ("loss", "BCE", "Unknown loss 'BCE'; choose from"),
         ("learning_rate", [1], "--learning_rate"),
         ("workers", 3, None),
     ],

@@ -6,10 +6,10 @@ import re
 import subprocess
 import sys
 
-import examples
 import jax
 import numpy as np
 import pytest
+import samples
 
 from afm_jax.errors import InputError
 from experiments import startup
@@ -127,5 +127,5 @@ def test_the_sum_that_jaxlib_0_10_2_gets_wrong_is_right():
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(64, 4096)).astype(np.float32)
     values = rng.normal(size=(16, 64, 4096)).astype(np.float32)
-    found = examples.optimized_jit(lambda a, e: (a[None] * e).sum(1))(weights, values)
+    found = samples.optimized_jit(lambda a, e: (a[None] * e).sum(1))(weights, values)
     np.testing.assert_allclose(found, (weights * values).sum(1), atol=1e-4)

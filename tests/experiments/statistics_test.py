@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from afm_jax.ops import metrics
+from afm_jax.ops import losses, metrics
+from afm_jax.training import evaluation
 from experiments import statistics
 
 
@@ -15,6 +16,14 @@ def scored(rng, size, *, strength=1.0, levels=None):
     labels = (rng.random(size) < 0.4).astype(np.float32)
     scores = rng.normal(strength * labels, 1.0)
     return scores if levels is None else np.round(scores * levels) / levels, labels
+
+
+def bootstrap(logits, labels, *, weights=None, loss="sigmoid_cross_entropy", **options):
+    made = losses.make(loss)
+    runs = [evaluation.predicted(z, labels, weights, loss=made) for z in logits]
+    kind = made.label_kind(labels)
+    tested = [n for n, each in metrics.METRICS.items() if kind in each.tested_on]
+    return statistics.bootstrap(runs, tested, **options)
 
 
 @pytest.mark.parametrize("levels", [None, 3, 1])
@@ -41,7 +50,7 @@ def test_bootstrap_gives_the_metrics_of_the_rows_drawn(monkeypatch):
     rng = np.random.default_rng(1)
     (first, labels), second = scored(rng, 200, levels=4), rng.normal(size=200)
     monkeypatch.setattr(statistics, "_CHUNK", 3 * 200)  # several chunks, one ragged
-    draws = statistics.bootstrap([first, second], labels, resamples=8, seed=5)
+    draws = bootstrap([first, second], labels, resamples=8, seed=5)
     auc, log_loss = draws["auc"], draws["log_loss"]
     counts = np.concatenate(list(statistics._counts(labels.astype(float), 8, 5)))
     assert counts.shape == (8, 200)
@@ -59,15 +68,35 @@ def test_bootstrap_gives_the_metrics_of_the_rows_drawn(monkeypatch):
             )
 
 
+@pytest.mark.parametrize("loss", ["sigmoid_cross_entropy", "regression"])
+def test_bootstrap_gives_the_weighted_metrics_of_the_rows_drawn(loss):
+    rng = np.random.default_rng(3)
+    scores, labels = scored(rng, 200, levels=4)
+    labels = labels if loss != "regression" else 3 * labels + rng.normal(size=200)
+    weights = rng.gamma(1.0, size=200)
+    draws = bootstrap([scores], labels, weights=weights, loss=loss, resamples=5, seed=5)
+    counts = np.concatenate(list(statistics._counts(labels.astype(float), 5, 5)))
+    assert set(draws) == (
+        {"rmse", "mae"} if loss == "regression" else {"auc", "log_loss"}
+    )
+    for draw, count in enumerate(counts):
+        rows = np.repeat(np.arange(200), count)
+        expected = evaluation.metrics_of(
+            scores[rows], labels[rows], weights[rows], loss=loss
+        )
+        for name, values in draws.items():
+            np.testing.assert_allclose(values[0, draw], expected[name])
+
+
 def test_bootstrap_draws_again_where_a_label_is_missing():
     labels = np.array([1.0, 0, 0, 0])
-    draws = statistics.bootstrap([np.arange(4.0)], labels, resamples=50, seed=0)
+    draws = bootstrap([np.arange(4.0)], labels, resamples=50, seed=0)
     assert {"auc", "log_loss"} <= set(draws)
     for each in draws.values():
         assert each.shape == (1, 50)
         assert np.isfinite(each).all()
     with pytest.raises(ValueError, match="both labels"):
-        statistics.bootstrap([np.arange(4.0)], np.ones(4), resamples=2, seed=0)
+        bootstrap([np.arange(4.0)], np.ones(4), resamples=2, seed=0)
 
 
 def compare_planted(trial, *, strengths, spread, seeds, rows=250):
@@ -81,7 +110,7 @@ def compare_planted(trial, *, strengths, spread, seeds, rows=250):
         for strength in np.repeat(strengths, seeds)
     ]
     values = np.array([metrics.auc(scores, labels) for scores in logits])
-    draws = statistics.bootstrap(logits, labels, resamples=300, seed=trial)["auc"]
+    draws = bootstrap(logits, labels, resamples=300, seed=trial)["auc"]
     return statistics.difference(
         values[:seeds], values[seeds:], draws[:seeds], draws[seeds:], seed=trial
     )

@@ -15,6 +15,8 @@ import time
 
 import pytest
 
+from afm_jax.training.run.folder import Run
+from docs import clicks
 from experiments import train
 from experiments.cli import program
 
@@ -55,7 +57,10 @@ def result_of(process):
 def fm_run(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "fm"
     arguments = ("--epochs=2", f"--workdir={workdir}", *FM)
-    return workdir, result_of(start("experiments.train", *arguments))
+    code, out, err = finish(start("experiments.train", *arguments))
+    assert code == 0, err
+    (workdir.parent / "stderr").write_text(err)
+    return workdir, json.loads(out.splitlines()[-1])
 
 
 def test_the_result_stands_beside_the_best_possible(fm_run):
@@ -63,13 +68,36 @@ def test_the_result_stands_beside_the_best_possible(fm_run):
     assert set(result) == {
         *("model", "dataset", "validation", "test", "best_possible", "epochs"),
         *("steps", "examples_per_second", "params", "workdir"),
-        *("compilations", "compilations_cached", "compile_seconds"),
+        *("compilations", "compilations_cached", "compile_seconds", "seconds"),
+        *("best_step", "seed", "device", "versions", "git_commit"),
     }
+    assert 0 < result["best_step"] <= result["steps"]
+    assert result["seed"] == 0
+    assert result["seconds"] > 0
     best, found = result["best_possible"]["test"], result["test"]
     assert 0.5 < found["auc"] < best["auc"] < 1
     assert found["log_loss"] > best["log_loss"] > 0
     written = {path.name for path in workdir.iterdir()}
     assert {"config.json", "schema.json", "metrics.jsonl", "checkpoints"} <= written
+
+
+def test_a_run_says_what_it_trains_how_far_it_is_and_what_came_out(fm_run):
+    workdir, result = fm_run
+    err = (workdir.parent / "stderr").read_text()
+    said = [
+        "Data: synthetic, 26 fields and 13 dense columns; ",
+        "Train: 200,000 rows, ",
+        f"Model: fm, {result['params']:,} parameters.",
+        f"Folder: {workdir}",
+        r"First step after [\d.]+ s: loss 0\.\d{4}\.",
+        r"Epoch 1 of 2: training loss 0\.\d{4}, validation AUC 0\.\d{4} \(best so far\)",
+        "Best checkpoint: epoch ",
+        rf"Test: AUC {result['test']['auc']:.4f} \(best possible 0\.8",
+    ]
+    assert re.search(".*".join(said), err, re.DOTALL), err
+    steps = result["steps"] // result["epochs"]
+    losses = {line["step"] for line in Run(workdir).read_metrics() if "loss" in line}
+    assert {1, 10, 20, steps, 2 * steps} <= losses
 
 
 def test_evaluate_agrees_with_train(fm_run):
@@ -114,6 +142,25 @@ def test_what_asks_to_stop_saves_and_the_printed_command_goes_on(tmp_path):
     assert result["epochs"] == epochs
     config = json.loads((workdir / "config.json").read_text())
     assert (config["model"], config["log_every"], config["patience"]) == ("fm", 20, 0)
+
+
+def test_one_command_serves_a_job_that_is_killed_and_started_again(fm_run, tmp_path):
+    workdir = tmp_path / "run"
+    command = ("experiments.train", "--resume", f"--workdir={workdir}", "--epochs=4")
+    process = start(*command, *FM)
+    while process.poll() is None and not Run(workdir).steps():
+        time.sleep(0.02)
+    process.kill()
+    code, out, err = finish(process)
+    assert (code, out) == (-signal.SIGKILL, "")
+    assert f"--resume: there is no run in {workdir} yet; starting one." in err
+    code, out, err = finish(start(*command, *FM))
+    assert code == 0, err
+    assert "Going on from step" in err
+    assert "starting one" not in err
+    found, expected = json.loads(out.splitlines()[-1]), fm_run[1]
+    for name in ("validation", "test", "epochs", "steps"):
+        assert found[name] == expected[name]
 
 
 def told(capsys, *arguments):
@@ -174,10 +221,13 @@ def readme_blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def test_the_readme_library_example_runs(tmp_path, capsys):
+def test_the_readme_library_example_runs(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("polars", reason="needs the extra 'data'")
     (example,) = readme_blocks("python")
     path = tmp_path / "example.py"
     path.write_text(example)
+    monkeypatch.chdir(tmp_path)
+    clicks.main()
     runpy.run_path(str(path))
     assert capsys.readouterr().out
 
@@ -189,7 +239,7 @@ def test_the_readme_commands_run(real_data, tmp_path):
         with gzip.open(path) as whole:
             rows = b"".join(itertools.islice(whole, 5_000))
         (tmp_path / "raw/frappe" / path.name).write_bytes(gzip.compress(rows))
-    presets = pathlib.Path("experiments/flagfiles")
+    presets = pathlib.Path("experiments/presets")
     (tmp_path / presets.parent).mkdir()
     (tmp_path / presets).symlink_to(ROOT / presets)
     commands = [
@@ -198,7 +248,8 @@ def test_the_readme_commands_run(real_data, tmp_path):
         for line in block.splitlines()
         if line.startswith("python -m")
     ]
-    assert len(commands) == 7
+    commands = [line.partition("  #")[0] for line in commands]
+    assert len(commands) == 9
     shortened = {
         "experiments.train": ["--epochs=1"],
         "experiments.compare": ["--epochs=1", "--resamples=100"],
@@ -207,4 +258,7 @@ def test_the_readme_commands_run(real_data, tmp_path):
     for command in commands:
         _, _, *arguments = shlex.split(command)
         arguments += shortened.get(arguments[0], [])
-        result_of(start(*arguments, cwd=tmp_path))
+        code, out, err = finish(start(*arguments, cwd=tmp_path))
+        assert code == 0, err
+        if arguments[0] != "docs.clicks":
+            json.loads(out.splitlines()[-1])

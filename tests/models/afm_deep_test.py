@@ -1,8 +1,8 @@
-import examples
 import jax
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import models
 
@@ -11,17 +11,17 @@ NUM_PAIRS = 6
 
 def make(kind, **hyperparameters):
     """A small afm_deep with random parameters, and features."""
-    features = examples.random_features(kind)
+    features = samples.random_features(kind)
     model = models.make(
         "afm_deep",
-        **examples.data_hyperparameters(kind),
+        **samples.data_hyperparameters(kind),
         **{"embedding_dim": 3, "attention_dim": 5, "hidden_dims": (7, 4)}
         | hyperparameters,
     )
-    return model, examples.random_variables(model, features), features
+    return model, samples.random_variables(model, features), features
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 @pytest.mark.parametrize("pooling", ["sum", "mean"])
 @pytest.mark.parametrize("dense_in_deep", [True, False])
 def test_equals_the_formula(kind, pooling, dense_in_deep):
@@ -29,7 +29,7 @@ def test_equals_the_formula(kind, pooling, dense_in_deep):
         kind, pooling=pooling, dense_in_deep=dense_in_deep
     )
     params = variables["params"]
-    slot_fields = examples.slot_fields(kind)
+    slot_fields = samples.slot_fields(kind)
     vectors = references.embed_fields(
         params["embedding"]["table"], features.ids, features.values, slot_fields
     )
@@ -47,14 +47,14 @@ def test_equals_the_formula(kind, pooling, dense_in_deep):
     )
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 def test_without_hidden_layers_it_is_afm(kind):
     model, variables, features = make(
         kind, hidden_dims=(), pooling="mean", dense_in_deep=False
     )
     afm = models.make(
         "afm",
-        **examples.data_hyperparameters(kind),
+        **samples.data_hyperparameters(kind),
         embedding_dim=3,
         attention_dim=5,
     )
@@ -68,7 +68,7 @@ def test_at_uniform_attention_the_deep_part_sees_the_bi_interaction():
     params = variables["params"]
     params["attention"]["query"] = np.zeros_like(params["attention"]["query"])
     params["output"]["kernel"] = np.ones_like(params["output"]["kernel"])
-    fm = models.make("fm", **examples.data_hyperparameters("plain"), embedding_dim=3)
+    fm = models.make("fm", **samples.data_hyperparameters("plain"), embedding_dim=3)
     fm_params = {name: params[name] for name in ("embedding", "first_order")}
     np.testing.assert_allclose(
         model.apply({"params": params}, features),

@@ -1,9 +1,9 @@
-import examples
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import models
 
@@ -12,13 +12,13 @@ NUM_PAIRS = 6
 
 def make(kind, **hyperparameters):
     """A small afm with random parameters, and features."""
-    features = examples.random_features(kind)
+    features = samples.random_features(kind)
     model = models.make(
         "afm",
-        **examples.data_hyperparameters(kind),
+        **samples.data_hyperparameters(kind),
         **{"embedding_dim": 3, "attention_dim": 5} | hyperparameters,
     )
-    return model, examples.random_variables(model, features)["params"], features
+    return model, samples.random_variables(model, features)["params"], features
 
 
 def embed(params, features, kind):
@@ -26,11 +26,11 @@ def embed(params, features, kind):
         params["embedding"]["table"],
         features.ids,
         features.values,
-        examples.slot_fields(kind),
+        samples.slot_fields(kind),
     )
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 def test_equals_the_formula(kind):
     model, params, features = make(kind)
     pooled = references.attention_pooling(
@@ -39,7 +39,7 @@ def test_equals_the_formula(kind):
     np.testing.assert_allclose(
         model.apply({"params": params}, features),
         references.first_order(
-            params["first_order"], features, examples.slot_fields(kind)
+            params["first_order"], features, samples.slot_fields(kind)
         )
         + (pooled @ params["output"]["kernel"].astype(np.float64))[:, 0],
         rtol=1e-5,
@@ -52,9 +52,9 @@ def test_uniform_attention_and_projection_onto_ones_leave_fm_over_the_number_of_
     params["attention"]["query"] = np.zeros_like(params["attention"]["query"])
     params["output"]["kernel"] = np.ones_like(params["output"]["kernel"])
     first_order = references.first_order(
-        params["first_order"], features, examples.slot_fields("full")
+        params["first_order"], features, samples.slot_fields("full")
     )
-    fm = models.make("fm", **examples.data_hyperparameters("full"), embedding_dim=3)
+    fm = models.make("fm", **samples.data_hyperparameters("full"), embedding_dim=3)
     fm_params = {name: params[name] for name in ("embedding", "first_order")}
     pair_term = fm.apply({"params": fm_params}, features) - first_order
     np.testing.assert_allclose(
@@ -68,7 +68,7 @@ def test_uniform_attention_and_projection_onto_ones_leave_fm_over_the_number_of_
 @pytest.mark.parametrize("k", [1, 2, 7])
 def test_the_projection_starts_with_as_many_signs_of_each_kind(k):
     model, _, features = make("plain", embedding_dim=k)
-    kernel = examples.initial_variables(
+    kernel = samples.initial_variables(
         model, features, lambda variables: variables["params"]["output"]["kernel"]
     )
     assert kernel.shape == (k, 1)
@@ -78,7 +78,7 @@ def test_the_projection_starts_with_as_many_signs_of_each_kind(k):
 
 def test_the_projection_can_start_xavier_normal():
     model, _, features = make("plain", embedding_dim=2000, projection="xavier")
-    kernel = examples.initial_variables(
+    kernel = samples.initial_variables(
         model, features, lambda variables: variables["params"]["output"]["kernel"]
     )
     np.testing.assert_allclose(kernel.std(), np.sqrt(2 / 2001), rtol=0.05)
@@ -90,8 +90,8 @@ def test_the_sum_over_pairs_starts_as_fm_if_the_projection_is_onto_ones():
     model, _, features = make(
         "plain", pooling="sum", init_stddev=1e-3, projection="ones"
     )
-    params = examples.initial_variables(model, features)["params"]
-    fm = models.make("fm", **examples.data_hyperparameters("plain"), embedding_dim=3)
+    params = samples.initial_variables(model, features)["params"]
+    fm = models.make("fm", **samples.data_hyperparameters("plain"), embedding_dim=3)
     shared = {name: params[name] for name in ("embedding", "first_order")}
     table = shared["first_order"]["table"]
     shared["first_order"]["table"] = params["first_order"]["table"] = 0 * table
@@ -121,7 +121,7 @@ def test_attention_is_at_work():
 def test_attention_learns_from_the_initial_parameters():
     """No part of the attention network starts without gradient."""
     model, _, features = make("plain", init_stddev=1e-4)
-    params = examples.initial_variables(model, features)["params"]
+    params = samples.initial_variables(model, features)["params"]
 
     def objective(params):
         return jnp.square(model.apply({"params": params}, features) - 1).sum()
@@ -134,7 +134,7 @@ def test_attention_learns_from_the_initial_parameters():
 
 def test_has_as_many_parameters_as_published_for_frappe():
     model = models.make("afm", vocab_size=5389, embedding_dim=10, attention_dim=128)
-    assert examples.num_parameters(model, num_fields=10) == 60826
+    assert samples.num_parameters(model, num_fields=10) == 60826
 
 
 def test_derivatives_of_the_default_attention_are_differences():

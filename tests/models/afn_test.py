@@ -1,18 +1,18 @@
-import examples
 import jax
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import models
 
 
 def make(kind, **hyperparameters):
     """A small afn with random parameters, and features."""
-    features = examples.random_features(kind)
+    features = samples.random_features(kind)
     model = models.make(
         "afn",
-        **examples.data_hyperparameters(kind),
+        **samples.data_hyperparameters(kind),
         **{
             "embedding_dim": 3,
             "logarithmic_dim": 5,
@@ -22,7 +22,7 @@ def make(kind, **hyperparameters):
         }
         | hyperparameters,
     )
-    return model, examples.random_variables(model, features), features
+    return model, samples.random_variables(model, features), features
 
 
 def field_vectors(params, features, kind):
@@ -30,7 +30,7 @@ def field_vectors(params, features, kind):
         params["embedding"]["table"],
         features.ids,
         features.values,
-        examples.slot_fields(kind),
+        samples.slot_fields(kind),
     )
 
 
@@ -66,7 +66,7 @@ def flat(vectors, features):
     return np.concatenate([vectors.reshape(len(vectors), -1), features.dense], axis=1)
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 @pytest.mark.parametrize("deep_hidden_dims", [(6, 2), ()])
 def test_equals_the_formula(kind, deep_hidden_dims):
     model, variables, features = make(kind, deep_hidden_dims=deep_hidden_dims)
@@ -159,7 +159,7 @@ def test_number_of_parameters_of_the_default_form():
     """1,000 ids, 10 fields: all by hand."""
     model = models.make("afn", vocab_size=1000)
     hidden = 2 * 401 * 400 + 3 * 2 * 400
-    assert examples.num_parameters(model) == (
+    assert samples.num_parameters(model) == (
         1000 * 32
         + (10 + 1) * 600
         + 2 * 10

@@ -1,22 +1,22 @@
-import examples
 import jax
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import models
 
 
 def make(kind, **hyperparameters):
     """A small autoint with random parameters, and features."""
-    features = examples.random_features(kind)
+    features = samples.random_features(kind)
     model = models.make(
         "autoint",
-        **examples.data_hyperparameters(kind),
+        **samples.data_hyperparameters(kind),
         **{"embedding_dim": 3, "head_dims": (4, 3), "hidden_dims": (7, 4)}
         | hyperparameters,
     )
-    return model, examples.random_variables(model, features), features
+    return model, samples.random_variables(model, features), features
 
 
 def field_vectors(params, features, kind):
@@ -24,7 +24,7 @@ def field_vectors(params, features, kind):
         params["embedding"]["table"],
         features.ids,
         features.values,
-        examples.slot_fields(kind),
+        samples.slot_fields(kind),
     )
 
 
@@ -68,7 +68,7 @@ def output(params, parts):
     return inputs @ kernel[:, 0] + bias
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 @pytest.mark.parametrize("num_heads", [1, 3])
 @pytest.mark.parametrize("hidden_dims", [(7, 4), ()])
 def test_equals_the_formula(kind, num_heads, hidden_dims):
@@ -93,7 +93,7 @@ def test_equals_the_formula(kind, num_heads, hidden_dims):
     )
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 def test_without_layers_it_is_linear_in_the_vectors(kind):
     model, variables, features = make(kind, head_dims=(), hidden_dims=())
     params = variables["params"]
@@ -114,7 +114,7 @@ def test_without_values_no_field_sees_another():
     for i in range(2):
         layer = variables["params"][f"interacting_{i}"]
         layer["value"] = np.zeros_like(layer["value"])
-    other = examples.random_features("plain", seed=1)
+    other = samples.random_features("plain", seed=1)
 
     def logits(*changed):
         ids = features.ids.copy()
@@ -140,7 +140,7 @@ def test_weights_are_shown_and_vary():
 def test_number_of_parameters_of_the_default_form():
     """1,000 ids, 10 fields: all by hand."""
     model = models.make("autoint", vocab_size=1000)
-    assert examples.num_parameters(model) == (
+    assert samples.num_parameters(model) == (
         1000 * 16
         + 4 * 16 * 64
         + 2 * 4 * 64 * 64

@@ -9,12 +9,12 @@ import typing
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import examples
 import jax
 import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import samples
 from flax import linen as nn
 
 from afm_jax import models, testing
@@ -22,8 +22,8 @@ from afm_jax.errors import InputError
 from afm_jax.features import Features
 
 every_model = pytest.mark.parametrize("name", models.names())
-every_form = pytest.mark.parametrize("name", examples.FORMS)
-every_kind = pytest.mark.parametrize("kind", examples.KINDS)
+every_form = pytest.mark.parametrize("name", samples.FORMS)
+every_kind = pytest.mark.parametrize("kind", samples.KINDS)
 
 
 class Case(NamedTuple):
@@ -38,10 +38,10 @@ class Case(NamedTuple):
 
 @functools.cache
 def make_case(name, kind):
-    model = examples.make_form(name, **examples.data_hyperparameters(kind))
-    features = examples.random_features(kind)
-    variables = examples.random_variables(model, features)
-    apply = model.apply if kind == "plain" else examples.optimized_jit(model.apply)
+    model = samples.make_form(name, **samples.data_hyperparameters(kind))
+    features = samples.random_features(kind)
+    variables = samples.random_variables(model, features)
+    apply = model.apply if kind == "plain" else samples.optimized_jit(model.apply)
     return Case(model, apply, variables, features)
 
 
@@ -124,7 +124,7 @@ def test_one_exported_program_computes_batches_of_any_size(name):
 @every_form
 def test_a_row_does_not_depend_on_other_rows(name):
     case = make_case(name, "full")
-    others = examples.random_features("full", seed=1)
+    others = samples.random_features("full", seed=1)
     mixed = jax.tree.map(
         lambda ours, theirs: np.concatenate([ours[:2], theirs[2:]]),
         case.features,
@@ -153,7 +153,7 @@ def test_every_id_counts_where_its_value_is_not_zero(name, kind):
     for slot in range(case.features.ids.shape[1]):
         ids = case.features.ids.copy()
         # Some other row of the table, of whichever field.
-        ids[:, slot] = (ids[:, slot] + 5) % examples.VOCAB_SIZE
+        ids[:, slot] = (ids[:, slot] + 5) % samples.VOCAB_SIZE
         after = logits_of(case, case.features._replace(ids=ids))
         if case.features.values is None:
             used = np.ones(len(ids), bool)
@@ -212,7 +212,7 @@ def test_evaluation_is_not_random(name):
 @every_model
 def test_training_without_dropout_needs_no_key_and_changes_nothing(name):
     case = make_case(name, "full")
-    model = examples.without_batch_statistics(case.model)
+    model = samples.without_batch_statistics(case.model)
     model = model.clone(**dict.fromkeys(dropout_rates(model), 0.0))
     np.testing.assert_allclose(
         model.apply(case.variables, case.features, train=True),
@@ -231,7 +231,7 @@ def test_tables_start_normal_with_init_stddev(name):
         leaves = jax.tree.leaves_with_path(variables)
         return [leaf for path, leaf in leaves if is_table(path)]
 
-    tables = examples.initial_variables(model, case.features, tables_of)
+    tables = samples.initial_variables(model, case.features, tables_of)
     assert tables
     for table in map(np.asarray, tables):
         # The standard error of the deviation of 20,000 draws is 0.5%.
@@ -263,7 +263,7 @@ def test_first_order_inputs_choose_the_first_order_parameters(name, inputs, name
 
 @every_model
 def test_defaults_pass_the_checks_of_hyperparameters(name):
-    model = models.make(name, vocab_size=examples.VOCAB_SIZE)
+    model = models.make(name, vocab_size=samples.VOCAB_SIZE)
     hyperparameters = {
         field.name: getattr(model, field.name)
         for field in dataclasses.fields(model)

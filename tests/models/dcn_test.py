@@ -1,29 +1,29 @@
-import examples
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import models
 
 
 def make(kind, **hyperparameters):
     """A small dcn with random parameters, and features."""
-    features = examples.random_features(kind)
+    features = samples.random_features(kind)
     model = models.make(
         "dcn",
-        **examples.data_hyperparameters(kind),
+        **samples.data_hyperparameters(kind),
         **{"embedding_dim": 3, "num_cross_layers": 3, "hidden_dims": (7, 4)}
         | hyperparameters,
     )
-    return model, examples.random_variables(model, features)["params"], features
+    return model, samples.random_variables(model, features)["params"], features
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 @pytest.mark.parametrize("num_cross_layers", [1, 3])
 def test_equals_the_formula(kind, num_cross_layers):
     model, params, features = make(kind, num_cross_layers=num_cross_layers)
     x0 = references.flat_inputs(
-        params["embedding"]["table"], features, examples.slot_fields(kind)
+        params["embedding"]["table"], features, samples.slot_fields(kind)
     )
     crossed = x0
     for layer in range(num_cross_layers):
@@ -54,12 +54,12 @@ def test_without_cross_layers_it_is_dnn_plus_a_linear_term():
     }
     dnn = models.make(
         "dnn",
-        **examples.data_hyperparameters("full"),
+        **samples.data_hyperparameters("full"),
         embedding_dim=3,
         hidden_dims=(7, 4),
     )
     x0 = references.flat_inputs(
-        params["embedding"]["table"], features, examples.slot_fields("full")
+        params["embedding"]["table"], features, samples.slot_fields("full")
     )
     np.testing.assert_allclose(
         dcn.apply({"params": params}, features),
@@ -74,10 +74,10 @@ def test_has_as_many_parameters_as_published_for_frappe():
     """The published run had three cross layers."""
     model = models.make(
         "dcn",
-        vocab_size=examples.FRAPPE_VOCAB_SIZE,
+        vocab_size=samples.FRAPPE_VOCAB_SIZE,
         embedding_dim=10,
         num_cross_layers=3,
         hidden_dims=(400, 400, 400),
         normalization="batch",
     )
-    assert examples.num_parameters(model) == 418591
+    assert samples.num_parameters(model) == 418591

@@ -1,17 +1,17 @@
-import examples
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import models
 
 
 def make(kind, **hyperparameters):
     """A small dcnv2 with random parameters, and features."""
-    features = examples.random_features(kind)
+    features = samples.random_features(kind)
     model = models.make(
         "dcnv2",
-        **examples.data_hyperparameters(kind),
+        **samples.data_hyperparameters(kind),
         **{
             "embedding_dim": 3,
             "num_cross_layers": 2,
@@ -20,7 +20,7 @@ def make(kind, **hyperparameters):
         }
         | hyperparameters,
     )
-    variables = examples.random_variables(model, features, stddev=0.3)
+    variables = samples.random_variables(model, features, stddev=0.3)
     return model, variables["params"], features
 
 
@@ -51,13 +51,13 @@ def mixture_cross(params, x0, x):
     return np.array(result)
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 @pytest.mark.parametrize("structure", ["parallel", "stacked"])
 @pytest.mark.parametrize("low_rank_dim", [None, 2])
 def test_equals_the_formula(kind, structure, low_rank_dim):
     model, params, features = make(kind, structure=structure, low_rank_dim=low_rank_dim)
     x0 = references.flat_inputs(
-        params["embedding"]["table"], features, examples.slot_fields(kind)
+        params["embedding"]["table"], features, samples.slot_fields(kind)
     )
     layer = matrix_cross if low_rank_dim is None else mixture_cross
     crossed = layer(params["cross_1"], x0, layer(params["cross_0"], x0, x0))
@@ -78,7 +78,7 @@ def test_stacked_without_cross_layers_it_is_dnn():
     model, params, features = make("full", structure="stacked", num_cross_layers=0)
     dnn = models.make(
         "dnn",
-        **examples.data_hyperparameters("full"),
+        **samples.data_hyperparameters("full"),
         embedding_dim=3,
         hidden_dims=(7, 4),
     )
@@ -105,7 +105,7 @@ def test_matrices_of_equal_columns_leave_dcn():
     }
     dcn = models.make(
         "dcn",
-        **examples.data_hyperparameters("full"),
+        **samples.data_hyperparameters("full"),
         embedding_dim=3,
         num_cross_layers=2,
         hidden_dims=(7, 4),
@@ -133,11 +133,11 @@ def test_has_as_many_parameters_as_published_for_frappe():
     """The published run was parallel with four full cross layers."""
     model = models.make(
         "dcnv2",
-        vocab_size=examples.FRAPPE_VOCAB_SIZE,
+        vocab_size=samples.FRAPPE_VOCAB_SIZE,
         embedding_dim=10,
         structure="parallel",
         num_cross_layers=4,
         hidden_dims=(400, 400, 400),
         normalization="batch",
     )
-    assert examples.num_parameters(model) == 458391
+    assert samples.num_parameters(model) == 458391

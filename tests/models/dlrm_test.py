@@ -1,8 +1,8 @@
-import examples
 import jax
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import errors, models
 from afm_jax.features import Features
@@ -10,10 +10,10 @@ from afm_jax.features import Features
 
 def make(kind, **hyperparameters):
     """A small dlrm with random parameters, and features."""
-    features = examples.random_features(kind)
+    features = samples.random_features(kind)
     model = models.make(
         "dlrm",
-        **examples.data_hyperparameters(kind),
+        **samples.data_hyperparameters(kind),
         **{
             "embedding_dim": 3,
             "bottom_hidden_dims": (6, 5),
@@ -21,7 +21,7 @@ def make(kind, **hyperparameters):
         }
         | hyperparameters,
     )
-    return model, examples.random_variables(model, features)["params"], features
+    return model, samples.random_variables(model, features)["params"], features
 
 
 def embed(params, features, kind):
@@ -29,7 +29,7 @@ def embed(params, features, kind):
         params["embedding"]["table"],
         features.ids,
         features.values,
-        examples.slot_fields(kind),
+        samples.slot_fields(kind),
     )
 
 
@@ -98,7 +98,7 @@ def test_one_field_makes_a_pair_with_the_dense_columns_only():
 
 def test_has_as_many_parameters_as_counted_by_hand():
     """Frappe with the authors' widths; the published Frappe run is a DNN, see dnn."""
-    model = models.make("dlrm", vocab_size=examples.FRAPPE_VOCAB_SIZE)
-    table = examples.FRAPPE_VOCAB_SIZE * 16
+    model = models.make("dlrm", vocab_size=samples.FRAPPE_VOCAB_SIZE)
+    table = samples.FRAPPE_VOCAB_SIZE * 16
     top = 45 * 512 + 512 + 512 * 256 + 256
-    assert examples.num_parameters(model) == table + top + 256 + 1
+    assert samples.num_parameters(model) == table + top + 256 + 1

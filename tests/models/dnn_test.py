@@ -1,28 +1,28 @@
-import examples
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import models
 
 
 def make(kind, **hyperparameters):
     """A small dnn with random parameters, and features."""
-    features = examples.random_features(kind)
+    features = samples.random_features(kind)
     model = models.make(
         "dnn",
-        **examples.data_hyperparameters(kind),
+        **samples.data_hyperparameters(kind),
         **{"embedding_dim": 3, "hidden_dims": (7, 4)} | hyperparameters,
     )
-    return model, examples.random_variables(model, features)["params"], features
+    return model, samples.random_variables(model, features)["params"], features
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 @pytest.mark.parametrize("hidden_dims", [(), (5,), (7, 4)])
 def test_equals_the_formula(kind, hidden_dims):
     model, params, features = make(kind, hidden_dims=hidden_dims)
     inputs = references.flat_inputs(
-        params["embedding"]["table"], features, examples.slot_fields(kind)
+        params["embedding"]["table"], features, samples.slot_fields(kind)
     )
     hidden = references.mlp(params.get("mlp", {}), inputs)
     np.testing.assert_allclose(
@@ -41,11 +41,11 @@ def test_has_as_many_parameters_as_published_for_frappe():
     """
     model = models.make(
         "dnn",
-        vocab_size=examples.FRAPPE_VOCAB_SIZE,
+        vocab_size=samples.FRAPPE_VOCAB_SIZE,
         embedding_dim=10,
         hidden_dims=(400, 400, 400),
         normalization="batch",
     )
-    assert examples.num_parameters(model) == 417891
+    assert samples.num_parameters(model) == 417891
     stack = 400 * 101 + 2 * 400 * 401 + 3 * 800 + 401
-    assert examples.num_parameters(model) + stack == 781892
+    assert samples.num_parameters(model) + stack == 781892

@@ -1,8 +1,8 @@
-import examples
 import jax
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import models
 from afm_jax.models import eulernet
@@ -10,13 +10,13 @@ from afm_jax.models import eulernet
 
 def make(kind, **hyperparameters):
     """A small eulernet with random parameters, and features."""
-    features = examples.random_features(kind)
+    features = samples.random_features(kind)
     model = models.make(
         "eulernet",
-        **examples.data_hyperparameters(kind),
+        **samples.data_hyperparameters(kind),
         **{"embedding_dim": 3, "order_dims": (5, 2)} | hyperparameters,
     )
-    return model, examples.random_variables(model, features), features
+    return model, samples.random_variables(model, features), features
 
 
 def first_vectors(params, features, kind):
@@ -25,7 +25,7 @@ def first_vectors(params, features, kind):
         params["embedding"]["table"],
         features.ids,
         features.values,
-        examples.slot_fields(kind),
+        samples.slot_fields(kind),
     )
     if features.dense.shape[1]:
         kernel = np.asarray(params["dense_embedding"]["kernel"], np.float64)
@@ -72,7 +72,7 @@ def output(params, z):
     return (z.real + z.imag).reshape(len(z), -1) @ kernel[:, 0] + bias
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 @pytest.mark.parametrize("order_dims", [(5, 2), (3,), ()])
 @pytest.mark.parametrize("normalization", [None, "layer"])
 def test_equals_the_formula(kind, order_dims, normalization):
@@ -121,7 +121,7 @@ def test_orders_start_with_one_field_a_vector():
 def test_number_of_parameters_of_the_default_form():
     """1,000 ids, 10 fields: all by hand."""
     model = models.make("eulernet", vocab_size=1000)
-    assert examples.num_parameters(model) == (
+    assert samples.num_parameters(model) == (
         1000 * 16
         + 10
         + (10 * 32 + 2 * 32 * 16)

@@ -1,25 +1,25 @@
-import examples
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import models
 
-NUM_FIELDS = len(examples.FIELD_SIZES)
+NUM_FIELDS = len(samples.FIELD_SIZES)
 
 
 def make(kind):
     """A small ffm with random parameters, and features."""
-    features = examples.random_features(kind)
-    model = models.make("ffm", **examples.data_hyperparameters(kind), embedding_dim=3)
-    return model, examples.random_variables(model, features), features
+    features = samples.random_features(kind)
+    model = models.make("ffm", **samples.data_hyperparameters(kind), embedding_dim=3)
+    return model, samples.random_variables(model, features), features
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 def test_equals_the_formula(kind):
     model, variables, features = make(kind)
     params = variables["params"]
-    slot_fields = examples.slot_fields(kind)
+    slot_fields = samples.slot_fields(kind)
     # The vectors that all fields have for products with field j, k = 3 columns each.
     vectors_for = [
         references.embed_fields(
@@ -39,12 +39,12 @@ def test_equals_the_formula(kind):
     )
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 def test_one_vector_for_all_opposite_fields_is_fm(kind):
     model, variables, features = make(kind)
     params = variables["params"]
-    fm = models.make("fm", **examples.data_hyperparameters(kind), embedding_dim=3)
-    fm_params = examples.random_variables(fm, features)["params"]
+    fm = models.make("fm", **samples.data_hyperparameters(kind), embedding_dim=3)
+    fm_params = samples.random_variables(fm, features)["params"]
     table = np.tile(fm_params["embedding"]["table"], (1, NUM_FIELDS))
     params = {**fm_params, "embedding": {"table": table}}
     np.testing.assert_allclose(
@@ -57,4 +57,4 @@ def test_one_vector_for_all_opposite_fields_is_fm(kind):
 
 def test_has_a_vector_for_each_feature_and_field():
     model = models.make("ffm", vocab_size=5389)
-    assert examples.num_parameters(model) == 1 + 5389 + 5389 * 10 * 4
+    assert samples.num_parameters(model) == 1 + 5389 + 5389 * 10 * 4

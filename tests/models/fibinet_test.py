@@ -1,8 +1,8 @@
-import examples
 import jax
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import models
 
@@ -11,14 +11,14 @@ TYPES = ["all", "each", "interaction"]
 
 def make(kind, **hyperparameters):
     """A small fibinet with random parameters, and features."""
-    features = examples.random_features(kind)
+    features = samples.random_features(kind)
     model = models.make(
         "fibinet",
-        **examples.data_hyperparameters(kind),
+        **samples.data_hyperparameters(kind),
         **{"embedding_dim": 3, "hidden_dims": (7, 4), "reduction_ratio": 2}
         | hyperparameters,
     )
-    return model, examples.random_variables(model, features), features
+    return model, samples.random_variables(model, features), features
 
 
 def embeddings(params, features, kind):
@@ -26,7 +26,7 @@ def embeddings(params, features, kind):
         params["embedding"]["table"],
         features.ids,
         features.values,
-        examples.slot_fields(kind),
+        samples.slot_fields(kind),
     )
 
 
@@ -49,7 +49,7 @@ def bilinear(kernel, row, bilinear_type):
     return numbers
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 @pytest.mark.parametrize("bilinear_type", TYPES)
 def test_equals_the_formula(kind, bilinear_type):
     model, variables, features = make(kind, bilinear_type=bilinear_type)
@@ -70,7 +70,7 @@ def test_equals_the_formula(kind, bilinear_type):
     np.testing.assert_allclose(
         model.apply(variables, features),
         references.first_order(
-            params["first_order"], features, examples.slot_fields(kind)
+            params["first_order"], features, samples.slot_fields(kind)
         )
         + (hidden @ np.float64(params["output"]["kernel"]))[:, 0],
         rtol=1e-5,
@@ -88,7 +88,7 @@ def test_shallow_identity_without_excitation_is_fm(bilinear_type):
     params["bilinear_plain"] = np.broadcast_to(np.eye(3, dtype=np.float32), shape)
     params["excitation"] = np.zeros_like(params["excitation"])
     params["output"]["kernel"] = np.ones_like(params["output"]["kernel"])
-    fm = models.make("fm", **examples.data_hyperparameters("plain"), embedding_dim=3)
+    fm = models.make("fm", **samples.data_hyperparameters("plain"), embedding_dim=3)
     fm_params = {name: params[name] for name in ("embedding", "first_order")}
     np.testing.assert_allclose(
         model.apply({"params": params}, features),
@@ -113,7 +113,7 @@ def test_has_as_many_parameters_as_the_formula_says(bilinear_type, num_kernels):
     tables = 1 + 100 + 100 * 4
     interactions = 2 * 10 * 3 + 2 * num_kernels * 4 * 4
     deep = (2 * 45 * 4 + 1) * 7 + (7 + 1) * 5 + 5
-    assert examples.num_parameters(model) == tables + interactions + deep
+    assert samples.num_parameters(model) == tables + interactions + deep
 
 
 @pytest.mark.parametrize(("ratio", "width"), [(1, 4), (2, 2), (3, 1), (9, 1)])
@@ -127,7 +127,7 @@ def test_the_reduction_ratio_narrows_the_excitation(ratio, width):
 def test_each_matrix_starts_xavier_normal_by_itself(bilinear_type):
     model, _, features = make("plain", bilinear_type=bilinear_type, embedding_dim=64)
     names = "bilinear_plain", "bilinear_weighted"
-    params = examples.initial_variables(
+    params = samples.initial_variables(
         model,
         features,
         lambda variables: {name: variables["params"][name] for name in names},

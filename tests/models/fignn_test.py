@@ -1,20 +1,20 @@
-import examples
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import models
 
 
 def make(kind, **hyperparameters):
     """A small fignn with random parameters, and features."""
-    features = examples.random_features(kind)
+    features = samples.random_features(kind)
     model = models.make(
         "fignn",
-        **examples.data_hyperparameters(kind),
+        **samples.data_hyperparameters(kind),
         **{"embedding_dim": 3, "num_steps": 2} | hyperparameters,
     )
-    return model, examples.random_variables(model, features), features
+    return model, samples.random_variables(model, features), features
 
 
 def sigmoid(x):
@@ -66,7 +66,7 @@ def fields_of(params, features, kind):
         params["embedding"]["table"],
         features.ids,
         features.values,
-        examples.slot_fields(kind),
+        samples.slot_fields(kind),
     )
     if features.dense.shape[1] == 0:
         return vectors
@@ -85,7 +85,7 @@ def scored(params, h):
     )
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 @pytest.mark.parametrize("num_steps", [1, 3])
 def test_equals_the_formula(kind, num_steps):
     model, variables, features = make(kind, num_steps=num_steps)
@@ -117,7 +117,7 @@ def test_a_closed_update_gate_leaves_multiples_of_the_vectors():
 def test_number_of_parameters_of_the_default_form():
     """1,000 ids, 10 fields: all by hand."""
     model = models.make("fignn", vocab_size=1000)
-    assert examples.num_parameters(model) == (
+    assert samples.num_parameters(model) == (
         1000 * 16
         + (2 * 16 + 2 * 10 * 16 * 16 + 16)
         + (6 * 16 * 16 + 4 * 16)

@@ -1,18 +1,18 @@
-import examples
 import jax
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import errors, models
 
 
 def make(kind, **hyperparameters):
     """A small finalmlp with random parameters, and features."""
-    features = examples.random_features(kind)
+    features = samples.random_features(kind)
     model = models.make(
         "finalmlp",
-        **examples.data_hyperparameters(kind),
+        **samples.data_hyperparameters(kind),
         **{
             "embedding_dim": 3,
             "first_hidden_dims": (7, 4),
@@ -22,7 +22,7 @@ def make(kind, **hyperparameters):
         }
         | hyperparameters,
     )
-    return model, examples.random_variables(model, features)["params"], features
+    return model, samples.random_variables(model, features)["params"], features
 
 
 def gated(params, vectors, inputs, fields):
@@ -46,7 +46,7 @@ def fused(kernel, first, second):
     return logits
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 @pytest.mark.parametrize("num_heads", [1, 2])
 @pytest.mark.parametrize("fields", [((), ()), ((0,), (3, 1))])
 def test_equals_the_formula(kind, num_heads, fields):
@@ -56,7 +56,7 @@ def test_equals_the_formula(kind, num_heads, fields):
         first_gate_fields=fields[0],
         second_gate_fields=fields[1],
     )
-    table, slot_fields = params["embedding"]["table"], examples.slot_fields(kind)
+    table, slot_fields = params["embedding"]["table"], samples.slot_fields(kind)
     vectors = references.embed_fields(table, features.ids, features.values, slot_fields)
     inputs = references.flat_inputs(table, features, slot_fields)
     first, second = (
@@ -86,7 +86,7 @@ def test_open_gates_without_fusion_leave_two_dnns():
     for stream, hidden_dims in (("first", (7, 4)), ("second", (5, 6))):
         dnn = models.make(
             "dnn",
-            **examples.data_hyperparameters("full"),
+            **samples.data_hyperparameters("full"),
             embedding_dim=3,
             hidden_dims=hidden_dims,
         )
@@ -104,8 +104,8 @@ def test_open_gates_without_fusion_leave_two_dnns():
 
 def test_gates_start_near_the_identity_and_learn():
     model, _, features = make("plain", first_gate_fields=(0,))
-    params = examples.initial_variables(model, features)["params"]
-    params["embedding"]["table"] = examples.random_variables(model, features)["params"][
+    params = samples.initial_variables(model, features)["params"]
+    params["embedding"]["table"] = samples.random_variables(model, features)["params"][
         "embedding"
     ]["table"]
 
@@ -145,7 +145,7 @@ def test_has_as_many_parameters_as_published_for_frappe():
     """
     model = models.make(
         "finalmlp",
-        vocab_size=examples.FRAPPE_VOCAB_SIZE + 10,
+        vocab_size=samples.FRAPPE_VOCAB_SIZE + 10,
         embedding_dim=10,
         first_hidden_dims=(400,),
         second_hidden_dims=(100,),
@@ -155,4 +155,4 @@ def test_has_as_many_parameters_as_published_for_frappe():
         num_heads=5,
         normalization="batch",
     )
-    assert examples.num_parameters(model) == 253392 - (956 + 4084) * 10 - 1
+    assert samples.num_parameters(model) == 253392 - (956 + 4084) * 10 - 1

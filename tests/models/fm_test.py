@@ -1,17 +1,17 @@
-import examples
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import models
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 def test_equals_the_formula(kind):
-    features = examples.random_features(kind)
-    slot_fields = examples.slot_fields(kind)
-    model = models.make("fm", **examples.data_hyperparameters(kind), embedding_dim=3)
-    variables = examples.random_variables(model, features)
+    features = samples.random_features(kind)
+    slot_fields = samples.slot_fields(kind)
+    model = models.make("fm", **samples.data_hyperparameters(kind), embedding_dim=3)
+    variables = samples.random_variables(model, features)
     params = variables["params"]
     vectors = references.embed_fields(
         params["embedding"]["table"], features.ids, features.values, slot_fields
@@ -26,10 +26,10 @@ def test_equals_the_formula(kind):
 
 
 def test_zero_embeddings_leave_logistic_regression():
-    features = examples.random_features("full")
-    data = examples.data_hyperparameters("full")
+    features = samples.random_features("full")
+    data = samples.data_hyperparameters("full")
     model = models.make("fm", **data)
-    params = examples.random_variables(model, features)["params"]
+    params = samples.random_variables(model, features)["params"]
     params["embedding"]["table"] = np.zeros_like(params["embedding"]["table"])
     lr_params = {"first_order": params["first_order"]}
     np.testing.assert_array_equal(
@@ -40,4 +40,4 @@ def test_zero_embeddings_leave_logistic_regression():
 
 def test_has_as_many_parameters_as_published_for_frappe():
     model = models.make("fm", vocab_size=5389, embedding_dim=10)
-    assert examples.num_parameters(model) == 59280
+    assert samples.num_parameters(model) == 59280

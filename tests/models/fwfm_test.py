@@ -1,23 +1,23 @@
-import examples
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import models
 
 
 def make(kind):
     """A small fwfm with random parameters, and features."""
-    features = examples.random_features(kind)
-    model = models.make("fwfm", **examples.data_hyperparameters(kind), embedding_dim=3)
-    return model, examples.random_variables(model, features), features
+    features = samples.random_features(kind)
+    model = models.make("fwfm", **samples.data_hyperparameters(kind), embedding_dim=3)
+    return model, samples.random_variables(model, features), features
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 def test_equals_the_formula(kind):
     model, variables, features = make(kind)
     params = variables["params"]
-    slot_fields = examples.slot_fields(kind)
+    slot_fields = samples.slot_fields(kind)
     vectors = references.embed_fields(
         params["embedding"]["table"], features.ids, features.values, slot_fields
     )
@@ -31,15 +31,15 @@ def test_equals_the_formula(kind):
     )
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 def test_starts_at_pair_weights_of_one_which_are_fm(kind):
     model, variables, features = make(kind)
     params = variables["params"]
-    start = examples.initial_variables(
+    start = samples.initial_variables(
         model, features, lambda variables: variables["params"]["pair_weights"]
     )
     np.testing.assert_array_equal(start, np.ones(6))
-    fm = models.make("fm", **examples.data_hyperparameters(kind), embedding_dim=3)
+    fm = models.make("fm", **samples.data_hyperparameters(kind), embedding_dim=3)
     fm_params = {name: params[name] for name in ("embedding", "first_order")}
     np.testing.assert_allclose(
         model.apply({"params": {**params, "pair_weights": start}}, features),
@@ -51,5 +51,5 @@ def test_starts_at_pair_weights_of_one_which_are_fm(kind):
 
 def test_has_one_parameter_for_each_pair_beyond_fm():
     sizes = {"vocab_size": 5389, "embedding_dim": 10}
-    fm = examples.num_parameters(models.make("fm", **sizes))
-    assert examples.num_parameters(models.make("fwfm", **sizes)) == fm + 10 * 9 / 2
+    fm = samples.num_parameters(models.make("fm", **sizes))
+    assert samples.num_parameters(models.make("fwfm", **sizes)) == fm + 10 * 9 / 2

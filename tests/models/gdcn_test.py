@@ -1,21 +1,21 @@
-import examples
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import models
 
 
 def make(kind, **hyperparameters):
     """A small gdcn with random parameters, and features."""
-    features = examples.random_features(kind)
+    features = samples.random_features(kind)
     model = models.make(
         "gdcn",
-        **examples.data_hyperparameters(kind),
+        **samples.data_hyperparameters(kind),
         **{"embedding_dim": 3, "num_cross_layers": 2, "hidden_dims": (7, 4)}
         | hyperparameters,
     )
-    variables = examples.random_variables(model, features, stddev=0.3)
+    variables = samples.random_variables(model, features, stddev=0.3)
     return model, variables["params"], features
 
 
@@ -31,12 +31,12 @@ def gated_cross(params, c0, c):
     )
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 @pytest.mark.parametrize("structure", ["parallel", "stacked"])
 def test_equals_the_formula(kind, structure):
     model, params, features = make(kind, structure=structure)
     c0 = references.flat_inputs(
-        params["embedding"]["table"], features, examples.slot_fields(kind)
+        params["embedding"]["table"], features, samples.slot_fields(kind)
     )
     crossed = gated_cross(params["cross_1"], c0, gated_cross(params["cross_0"], c0, c0))
     if structure == "parallel":
@@ -61,7 +61,7 @@ def test_gates_of_zeros_leave_dcnv2_with_half_its_matrices(structure):
         half[name] = {key: params[name][key] / 2 for key in ("kernel", "bias")}
     dcnv2 = models.make(
         "dcnv2",
-        **examples.data_hyperparameters("full"),
+        **samples.data_hyperparameters("full"),
         embedding_dim=3,
         structure=structure,
         num_cross_layers=2,
@@ -76,8 +76,8 @@ def test_gates_of_zeros_leave_dcnv2_with_half_its_matrices(structure):
 
 
 def test_has_a_gate_matrix_a_layer_more_than_dcnv2():
-    sizes = {"vocab_size": examples.FRAPPE_VOCAB_SIZE, "embedding_dim": 10}
+    sizes = {"vocab_size": samples.FRAPPE_VOCAB_SIZE, "embedding_dim": 10}
     assert (
-        examples.num_parameters(models.make("gdcn", **sizes))
-        == examples.num_parameters(models.make("dcnv2", **sizes)) + 3 * 100 * 100
+        samples.num_parameters(models.make("gdcn", **sizes))
+        == samples.num_parameters(models.make("dcnv2", **sizes)) + 3 * 100 * 100
     )

@@ -1,25 +1,25 @@
 import itertools
 
-import examples
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import models
 
 
 def make(kind):
     """A small hofm with random parameters, and features."""
-    features = examples.random_features(kind)
-    model = models.make("hofm", **examples.data_hyperparameters(kind), embedding_dim=3)
-    return model, examples.random_variables(model, features), features
+    features = samples.random_features(kind)
+    model = models.make("hofm", **samples.data_hyperparameters(kind), embedding_dim=3)
+    return model, samples.random_variables(model, features), features
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 def test_equals_the_formula(kind):
     model, variables, features = make(kind)
     params = variables["params"]
-    slot_fields = examples.slot_fields(kind)
+    slot_fields = samples.slot_fields(kind)
     second, third = (
         references.embed_fields(
             params["embedding"]["table"][:, columns],
@@ -39,13 +39,13 @@ def test_equals_the_formula(kind):
     )
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 def test_zero_vectors_of_order_3_leave_fm(kind):
     model, variables, features = make(kind)
     params = variables["params"]
     table = params["embedding"]["table"]
     table[:, 3:] = 0
-    fm = models.make("fm", **examples.data_hyperparameters(kind), embedding_dim=3)
+    fm = models.make("fm", **samples.data_hyperparameters(kind), embedding_dim=3)
     fm_params = {**params, "embedding": {"table": table[:, :3]}}
     np.testing.assert_allclose(
         model.apply(variables, features),
@@ -61,4 +61,4 @@ def test_zero_vectors_of_order_3_leave_fm(kind):
 def test_has_as_many_parameters_as_in_the_table_of_the_afm_paper(vocab_size, published):
     """Frappe and MovieLens, 256 dimensions (Xiao et al. 2017, table 2)."""
     model = models.make("hofm", vocab_size=vocab_size, embedding_dim=256)
-    assert f"{examples.num_parameters(model) / 1e6:.2f}M" == published
+    assert f"{samples.num_parameters(model) / 1e6:.2f}M" == published

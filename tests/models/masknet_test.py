@@ -1,21 +1,21 @@
-import examples
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import errors, models
 
 
 def make(kind, **hyperparameters):
     """A small masknet with random parameters, and features."""
-    features = examples.random_features(kind)
+    features = samples.random_features(kind)
     model = models.make(
         "masknet",
-        **examples.data_hyperparameters(kind),
+        **samples.data_hyperparameters(kind),
         **{"embedding_dim": 3, "block_dims": (8, 6), "hidden_dims": (7, 4)}
         | hyperparameters,
     )
-    return model, examples.random_variables(model, features), features
+    return model, samples.random_variables(model, features), features
 
 
 def dense(params, x):
@@ -42,11 +42,11 @@ def embeddings(params, features, kind):
         params["embedding"]["table"],
         features.ids,
         features.values,
-        examples.slot_fields(kind),
+        samples.slot_fields(kind),
     )
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 @pytest.mark.parametrize("blocks", ["serial", "parallel"])
 @pytest.mark.parametrize("hidden_dims", [(), (7, 4)])
 def test_equals_the_formula(kind, blocks, hidden_dims):
@@ -132,11 +132,11 @@ def test_has_as_many_parameters_as_the_formula_says(blocks):
     block_0 = num_block_parameters(40, 40, 8)
     block_1 = num_block_parameters(40, second_inputs, 6)
     top = (merged + 1) * 7 + (7 + 1)
-    assert examples.num_parameters(model) == table + norm + block_0 + block_1 + top
+    assert samples.num_parameters(model) == table + norm + block_0 + block_1 + top
 
 
 def test_no_block_is_refused():
-    features = examples.random_features("plain")
+    features = samples.random_features("plain")
     model, variables, _ = make("plain")
     with pytest.raises(errors.InputError, match=r"masknet's block_dims is \(\)"):
         model.clone(block_dims=()).apply(variables, features)
@@ -152,11 +152,11 @@ def test_a_normalization_of_no_mlp_is_refused():
 
 def test_the_layer_norm_of_a_field_is_one_from_the_start():
     """At 1e-4 the variance of a vector would be far below the norm's epsilon."""
-    features = examples.random_features("plain")
+    features = samples.random_features("plain")
     model = models.make(
-        "masknet", **examples.data_hyperparameters("plain"), block_dims=(8,)
+        "masknet", **samples.data_hyperparameters("plain"), block_dims=(8,)
     )
-    variables = examples.initial_variables(model, features)
+    variables = samples.initial_variables(model, features)
     _, found = model.apply(
         variables, features, capture_intermediates=True, mutable=["intermediates"]
     )

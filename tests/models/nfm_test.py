@@ -1,21 +1,21 @@
-import examples
 import jax
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import models
 
 
 def make(kind, **hyperparameters):
     """A small nfm with random parameters, and features."""
-    features = examples.random_features(kind)
+    features = samples.random_features(kind)
     model = models.make(
         "nfm",
-        **examples.data_hyperparameters(kind),
+        **samples.data_hyperparameters(kind),
         **{"embedding_dim": 3, "hidden_dims": (7, 4)} | hyperparameters,
     )
-    return model, examples.random_variables(model, features), features
+    return model, samples.random_variables(model, features), features
 
 
 def bi_interaction(params, features, kind):
@@ -24,12 +24,12 @@ def bi_interaction(params, features, kind):
             params["embedding"]["table"],
             features.ids,
             features.values,
-            examples.slot_fields(kind),
+            samples.slot_fields(kind),
         )
     )
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 @pytest.mark.parametrize("dense_in_deep", [True, False])
 def test_equals_the_formula(kind, dense_in_deep):
     model, variables, features = make(kind, dense_in_deep=dense_in_deep)
@@ -41,7 +41,7 @@ def test_equals_the_formula(kind, dense_in_deep):
     np.testing.assert_allclose(
         model.apply(variables, features),
         references.first_order(
-            params["first_order"], features, examples.slot_fields(kind)
+            params["first_order"], features, samples.slot_fields(kind)
         )
         + references.linear(params["output"], hidden)[:, 0],
         rtol=1e-5,
@@ -49,12 +49,12 @@ def test_equals_the_formula(kind, dense_in_deep):
     )
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 def test_without_hidden_layers_and_with_an_output_of_ones_it_is_fm(kind):
     model, variables, features = make(kind, hidden_dims=(), dense_in_deep=False)
     params = variables["params"]
     params["output"]["kernel"] = np.ones_like(params["output"]["kernel"])
-    fm = models.make("fm", **examples.data_hyperparameters(kind), embedding_dim=3)
+    fm = models.make("fm", **samples.data_hyperparameters(kind), embedding_dim=3)
     fm_params = {name: params[name] for name in ("embedding", "first_order")}
     np.testing.assert_allclose(
         model.apply({"params": params}, features),
@@ -97,7 +97,7 @@ def test_dropout_of_the_pooled_vector_comes_before_the_dense_columns():
     possible = (pooled[:, None, :] * kept[None]) @ output[:3, 0]
     rest = (
         references.first_order(
-            params["first_order"], features, examples.slot_fields("full")
+            params["first_order"], features, samples.slot_fields("full")
         )
         + features.dense @ output[3:, 0]
     )
@@ -113,8 +113,8 @@ def test_has_as_many_parameters_as_published_for_frappe():
     """The published run had no batch normalization."""
     model = models.make(
         "nfm",
-        vocab_size=examples.FRAPPE_VOCAB_SIZE,
+        vocab_size=samples.FRAPPE_VOCAB_SIZE,
         embedding_dim=10,
         hidden_dims=(400, 400, 400),
     )
-    assert examples.num_parameters(model) == 384880
+    assert samples.num_parameters(model) == 384880

@@ -2,11 +2,11 @@
 
 import dataclasses
 
-import examples
 import jax
 import numpy as np
 import optax
 import pytest
+import samples
 from jax.flatten_util import ravel_pytree
 
 from afm_jax import models
@@ -70,7 +70,7 @@ def trained_log_loss(name, *, num_steps=120):
 
     One vector holds all parameters: compiling takes most of the time.
     """
-    model = examples.narrow(models.make(name, vocab_size=sum(FIELD_SIZES)))
+    model = samples.narrow(models.make(name, vocab_size=sum(FIELD_SIZES)))
     fields = [field.name for field in dataclasses.fields(model)]
     rates = [field for field in fields if field.endswith("dropout_rate")]
     model = model.clone(**dict.fromkeys(rates, 0.0))

@@ -1,20 +1,20 @@
-import examples
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import models
 
 
 def make(kind, **hyperparameters):
     """A small pnn with random parameters, and features."""
-    features = examples.random_features(kind)
+    features = samples.random_features(kind)
     model = models.make(
         "pnn",
-        **examples.data_hyperparameters(kind),
+        **samples.data_hyperparameters(kind),
         **{"embedding_dim": 3, "hidden_dims": (7, 4)} | hyperparameters,
     )
-    return model, examples.random_variables(model, features), features
+    return model, samples.random_variables(model, features), features
 
 
 def embeddings(params, features, kind):
@@ -22,11 +22,11 @@ def embeddings(params, features, kind):
         params["embedding"]["table"],
         features.ids,
         features.values,
-        examples.slot_fields(kind),
+        samples.slot_fields(kind),
     )
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 @pytest.mark.parametrize("products", ["inner", "outer", "both"])
 def test_equals_the_formula(kind, products):
     model, variables, features = make(kind, products=products)
@@ -97,7 +97,7 @@ def test_without_products_it_is_dnn():
     first["kernel"][4 * 3 : 4 * 3 + num_products] = 0
     dnn = models.make(
         "dnn",
-        **examples.data_hyperparameters("full"),
+        **samples.data_hyperparameters("full"),
         embedding_dim=3,
         hidden_dims=(7, 4),
     )
@@ -119,4 +119,4 @@ def test_has_as_many_parameters_as_the_formula_says(products, inputs):
         "pnn", vocab_size=100, embedding_dim=4, products=products, hidden_dims=(7, 5)
     )
     expected = 100 * 4 + (inputs + 1) * 7 + (7 + 1) * 5 + (5 + 1)
-    assert examples.num_parameters(model) == expected
+    assert samples.num_parameters(model) == expected

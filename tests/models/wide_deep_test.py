@@ -1,26 +1,26 @@
-import examples
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import models
 
 
 def make(kind, **hyperparameters):
     """A small wide_deep with random parameters, and features."""
-    features = examples.random_features(kind)
+    features = samples.random_features(kind)
     model = models.make(
         "wide_deep",
-        **examples.data_hyperparameters(kind),
+        **samples.data_hyperparameters(kind),
         **{"embedding_dim": 3, "hidden_dims": (7, 4)} | hyperparameters,
     )
-    return model, examples.random_variables(model, features)["params"], features
+    return model, samples.random_variables(model, features)["params"], features
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 def test_equals_the_formula(kind):
     model, params, features = make(kind)
-    slot_fields = examples.slot_fields(kind)
+    slot_fields = samples.slot_fields(kind)
     inputs = references.flat_inputs(params["embedding"]["table"], features, slot_fields)
     hidden = references.mlp(params["mlp"], inputs)
     np.testing.assert_allclose(
@@ -34,7 +34,7 @@ def test_equals_the_formula(kind):
 
 def test_is_logistic_regression_plus_dnn():
     wide_deep, params, features = make("full")
-    data = examples.data_hyperparameters("full")
+    data = samples.data_hyperparameters("full")
     wide = models.make("lr", **data)
     deep = models.make("dnn", **data, embedding_dim=3, hidden_dims=(7, 4))
     bias = np.full(1, 0.25, np.float32)
@@ -58,9 +58,9 @@ def test_is_logistic_regression_plus_dnn():
 def test_has_as_many_parameters_as_published_for_frappe():
     model = models.make(
         "wide_deep",
-        vocab_size=examples.FRAPPE_VOCAB_SIZE,
+        vocab_size=samples.FRAPPE_VOCAB_SIZE,
         embedding_dim=10,
         hidden_dims=(400, 400, 400),
         normalization="batch",
     )
-    assert examples.num_parameters(model) == 423280
+    assert samples.num_parameters(model) == 423280

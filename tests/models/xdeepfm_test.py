@@ -1,22 +1,22 @@
-import examples
 import jax
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import errors, models
 
 
 def make(kind, **hyperparameters):
     """A small xdeepfm with random parameters, and features."""
-    features = examples.random_features(kind)
+    features = samples.random_features(kind)
     model = models.make(
         "xdeepfm",
-        **examples.data_hyperparameters(kind),
+        **samples.data_hyperparameters(kind),
         **{"embedding_dim": 3, "cin_dims": (5, 2), "hidden_dims": (7, 4)}
         | hyperparameters,
     )
-    return model, examples.random_variables(model, features), features
+    return model, samples.random_variables(model, features), features
 
 
 def field_vectors(params, features, kind):
@@ -24,7 +24,7 @@ def field_vectors(params, features, kind):
         params["embedding"]["table"],
         features.ids,
         features.values,
-        examples.slot_fields(kind),
+        samples.slot_fields(kind),
     )
 
 
@@ -48,7 +48,7 @@ def compressed_interactions(params, vectors, num_layers):
     return np.array(rows)
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 @pytest.mark.parametrize(
     ("cin_dims", "hidden_dims"), [((5, 2), (7, 4)), ((3,), ()), ((), (7, 4))]
 )
@@ -67,7 +67,7 @@ def test_equals_the_formula(kind, cin_dims, hidden_dims):
     np.testing.assert_allclose(
         model.apply(variables, features),
         references.first_order(
-            params["first_order"], features, examples.slot_fields(kind)
+            params["first_order"], features, samples.slot_fields(kind)
         )
         + (np.concatenate(parts, axis=1) @ kernel)[:, 0],
         rtol=1e-5,
@@ -75,14 +75,14 @@ def test_equals_the_formula(kind, cin_dims, hidden_dims):
     )
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 def test_one_layer_of_half_the_pairs_is_fm(kind):
     model, variables, features = make(kind, cin_dims=(1,), hidden_dims=())
     params = variables["params"]
     # Weight 1 for f < h, 0 for the squares and for the pairs the other way round.
     params["cin_0"] = np.triu(np.ones((4, 4), np.float32), k=1)[:, :, None]
     params["output"]["kernel"] = np.ones((1, 1), np.float32)
-    fm = models.make("fm", **examples.data_hyperparameters(kind), embedding_dim=3)
+    fm = models.make("fm", **samples.data_hyperparameters(kind), embedding_dim=3)
     fm_params = {name: params[name] for name in ("embedding", "first_order")}
     np.testing.assert_allclose(
         model.apply(variables, features),
@@ -120,7 +120,7 @@ def test_layers_rise_by_one_order_in_the_embeddings():
 def test_number_of_parameters_of_the_default_form():
     """1,000 ids, 10 fields: all by hand."""
     model = models.make("xdeepfm", vocab_size=1000)
-    assert examples.num_parameters(model) == (
+    assert samples.num_parameters(model) == (
         1
         + 1000 * (1 + 16)
         + 200 * (10 * 10 + 2 * 10 * 200)
@@ -135,13 +135,13 @@ def test_has_as_many_parameters_as_published_for_frappe():
     """Less a bias of each of 64 compressed interactions and one of two of the output."""
     model = models.make(
         "xdeepfm",
-        vocab_size=examples.FRAPPE_VOCAB_SIZE,
+        vocab_size=samples.FRAPPE_VOCAB_SIZE,
         embedding_dim=10,
         cin_dims=(64,),
         hidden_dims=(400, 400, 400),
         normalization="batch",
     )
-    assert examples.num_parameters(model) == 429809 - 64 - 1
+    assert samples.num_parameters(model) == 429809 - 64 - 1
 
 
 def test_the_first_order_part_alone_is_refused():

@@ -1,9 +1,9 @@
 import functools
 
-import examples
 import jax
 import numpy as np
 import references
+import samples
 
 from afm_jax.modules import attention
 from afm_jax.ops import interactions
@@ -13,7 +13,7 @@ EMBEDDINGS = np.random.default_rng(0).normal(size=(6, 5, 4)).astype(np.float32)
 
 def test_equals_the_double_loop():
     module = attention.AttentionPooling(3)
-    variables = examples.random_variables(module, EMBEDDINGS)
+    variables = samples.random_variables(module, EMBEDDINGS)
     params = variables["params"]
     assert set(params) == {"kernel", "bias", "query"}
     np.testing.assert_allclose(
@@ -26,7 +26,7 @@ def test_equals_the_double_loop():
 
 def test_weights_are_sown_on_request():
     module = attention.AttentionPooling(3, dropout_rate=0.5)
-    variables = examples.random_variables(module, EMBEDDINGS)
+    variables = samples.random_variables(module, EMBEDDINGS)
     assert set(variables) == {"params"}
     pooled, sown = module.apply(variables, EMBEDDINGS, mutable=["intermediates"])
     (weights,) = sown["intermediates"]["weights"]
@@ -41,7 +41,7 @@ def test_weights_are_sown_on_request():
 
 def test_dropout_acts_in_training_only():
     module = attention.AttentionPooling(3, dropout_rate=0.5)
-    variables = examples.random_variables(module, EMBEDDINGS)
+    variables = samples.random_variables(module, EMBEDDINGS)
 
     def pooled(seed):
         rngs = {"dropout": jax.random.key(seed)}
@@ -64,7 +64,7 @@ def test_starts_xavier_normal_with_zero_bias():
 
 def test_sum_is_mean_times_the_number_of_pairs():
     module = attention.AttentionPooling(3)
-    variables = examples.random_variables(module, EMBEDDINGS)
+    variables = samples.random_variables(module, EMBEDDINGS)
     np.testing.assert_allclose(
         module.clone(pooling="sum").apply(variables, EMBEDDINGS),
         10 * module.apply(variables, EMBEDDINGS),
@@ -93,7 +93,7 @@ def test_uniform_weights_are_equal_and_have_no_network():
 
 def test_frozen_weights_are_those_of_the_network():
     module = attention.AttentionPooling(3)
-    variables = examples.random_variables(module, EMBEDDINGS)
+    variables = samples.random_variables(module, EMBEDDINGS)
     network = {"frozen": variables["params"]}
     np.testing.assert_array_equal(
         module.clone(weights="frozen").apply(network, EMBEDDINGS),

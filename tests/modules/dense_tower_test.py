@@ -1,8 +1,8 @@
-import examples
 import jax
 import numpy as np
 import pytest
 import references
+import samples
 from flax import linen as nn
 
 from afm_jax import models
@@ -28,12 +28,12 @@ class Owner(nn.Module):
 
 
 def make(kind, inputs):
-    features = examples.random_features(kind)
-    model = Owner(**examples.data_hyperparameters(kind), first_order_inputs=inputs)
-    return model, examples.random_variables(model, features)["params"], features
+    features = samples.random_features(kind)
+    model = Owner(**samples.data_hyperparameters(kind), first_order_inputs=inputs)
+    return model, samples.random_variables(model, features)["params"], features
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 def test_the_tower_is_added_before_the_output_layer(kind):
     model, params, features = make(kind, "dense_tower")
     tower = {"bias": (5,)} | ({"kernel": (3, 5)} if kind == "full" else {})
@@ -79,7 +79,7 @@ def test_starts_xavier_normal_with_zero_bias():
 @pytest.mark.parametrize("name", WITH_TOWER)
 def test_a_model_with_the_tower_has_no_first_order_weight(name):
     model = models.make(name, vocab_size=30, first_order_inputs="dense_tower")
-    features = examples.random_features("full")
+    features = samples.random_features("full")
     params = jax.eval_shape(model.init, jax.random.key(0), features)["params"]
     assert "first_order" not in params
     assert params["dense_tower"]["kernel"].shape == (

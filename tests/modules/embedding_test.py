@@ -1,19 +1,19 @@
-import examples
 import jax
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax.modules import embedding
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 def test_equals_the_double_loop(kind):
-    features = examples.random_features(kind)
+    features = samples.random_features(kind)
     module = embedding.FieldEmbedding(
-        **examples.data_hyperparameters(kind), embedding_dim=3
+        **samples.data_hyperparameters(kind), embedding_dim=3
     )
-    variables = examples.random_variables(module, features)
+    variables = samples.random_variables(module, features)
     assert list(variables["params"]) == ["table"]
     np.testing.assert_allclose(
         module.apply(variables, features),
@@ -21,7 +21,7 @@ def test_equals_the_double_loop(kind):
             variables["params"]["table"],
             features.ids,
             features.values,
-            examples.slot_fields(kind),
+            samples.slot_fields(kind),
         ),
         rtol=1e-5,
         atol=1e-6,
@@ -29,7 +29,7 @@ def test_equals_the_double_loop(kind):
 
 
 def test_table_starts_normal_with_the_given_deviation():
-    features = examples.random_features("plain")
+    features = samples.random_features("plain")
     module = embedding.FieldEmbedding(20_000, 5, init_stddev=0.03)
     table = module.init(jax.random.key(0), features)["params"]["table"]
     assert table.shape == (20_000, 5)

@@ -1,8 +1,8 @@
-import examples
 import jax
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax.modules import first_order
 
@@ -19,18 +19,16 @@ from afm_jax.modules import first_order
     ],
 )
 def test_sums_its_inputs_only(kind, inputs, names):
-    features = examples.random_features(kind)
-    module = first_order.FirstOrder(
-        **examples.data_hyperparameters(kind), inputs=inputs
-    )
-    variables = examples.random_variables(module, features)
+    features = samples.random_features(kind)
+    module = first_order.FirstOrder(**samples.data_hyperparameters(kind), inputs=inputs)
+    variables = samples.random_variables(module, features)
     assert set(variables["params"]) == names
     logits = module.apply(variables, features)
     assert logits.shape == (6,)
     np.testing.assert_allclose(
         logits,
         references.first_order(
-            variables["params"], features, examples.slot_fields(kind)
+            variables["params"], features, samples.slot_fields(kind)
         ),
         rtol=1e-5,
         atol=1e-6,
@@ -38,8 +36,8 @@ def test_sums_its_inputs_only(kind, inputs, names):
 
 
 def test_starts_with_bias_zero_and_a_table_of_the_given_deviation():
-    features = examples.random_features("full")
-    module = first_order.FirstOrder(50_000, examples.slot_fields("full"), "all", 0.02)
+    features = samples.random_features("full")
+    module = first_order.FirstOrder(50_000, samples.slot_fields("full"), "all", 0.02)
     params = module.init(jax.random.key(0), features)["params"]
     assert params["table"].shape == (50_000, 1)
     np.testing.assert_allclose(params["table"].std(), 0.02, rtol=0.02)

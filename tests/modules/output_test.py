@@ -1,7 +1,7 @@
-import examples
 import jax
 import numpy as np
 import pytest
+import samples
 from flax import linen as nn
 
 from afm_jax.modules import output
@@ -12,7 +12,7 @@ INPUTS = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
 @pytest.mark.parametrize("use_bias", [True, False])
 def test_is_a_projection_and_a_bias(use_bias):
     module = output.Output(use_bias=use_bias)
-    variables = examples.random_variables(module, INPUTS)
+    variables = samples.random_variables(module, INPUTS)
     params = variables["params"]
     assert set(params) == ({"kernel", "bias"} if use_bias else {"kernel"})
     expected = INPUTS.astype(np.float64) @ params["kernel"].astype(np.float64)

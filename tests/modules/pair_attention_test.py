@@ -2,11 +2,11 @@
 
 import copy
 
-import examples
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import samples
 
 from afm_jax import models
 from afm_jax.errors import InputError
@@ -15,10 +15,10 @@ from afm_jax.ops import attention
 
 
 def make(name, kind="full", **hyperparameters):
-    features = examples.random_features(kind)
-    settings = {"embedding_dim": 3, **examples.data_hyperparameters(kind)}
+    features = samples.random_features(kind)
+    settings = {"embedding_dim": 3, **samples.data_hyperparameters(kind)}
     model = models.make(name, **settings, **hyperparameters)
-    return model, examples.random_variables(model, features), features
+    return model, samples.random_variables(model, features), features
 
 
 def without_pairs(model, variables, features):
@@ -28,7 +28,7 @@ def without_pairs(model, variables, features):
     return model.apply({"params": params | {"output": output}}, features)
 
 
-@pytest.mark.parametrize("kind", examples.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 @pytest.mark.parametrize("pooling", ["mean", "sum"])
 def test_contributions_add_up_to_the_pair_term_of_afm(kind, pooling):
     model, variables, features = make("afm", kind, pooling=pooling)

@@ -1,9 +1,9 @@
 import itertools
 
-import examples
 import jax
 import numpy as np
 import pytest
+import samples
 
 from afm_jax.ops import anova, interactions
 
@@ -41,15 +41,15 @@ def test_equals_the_loop_over_sets_of_fields(shape, order):
 
 def test_order_2_is_the_bi_interaction_at_real_size():
     v = random_normal(4096, 26, 8)
-    found = examples.optimized_jit(anova.anova_kernel, static_argnums=1)(v, 2)
-    expected = examples.optimized_jit(interactions.bi_interaction)(v)
+    found = samples.optimized_jit(anova.anova_kernel, static_argnums=1)(v, 2)
+    expected = samples.optimized_jit(interactions.bi_interaction)(v)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_order_3_equals_the_recursion_at_real_size():
     """Products of three fields of which j is the last: v_j times all pairs before j."""
     v = random_normal(4096, 26, 8)
-    found = examples.optimized_jit(anova.anova_kernel, static_argnums=1)(v, 3)
+    found = samples.optimized_jit(anova.anova_kernel, static_argnums=1)(v, 3)
     exact = v.astype(np.float64)
     ending_at = exact
     for _ in range(2):

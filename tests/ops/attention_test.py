@@ -4,13 +4,13 @@ import subprocess
 import sys
 import types
 
-import examples
 import jax
 import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import references
+import samples
 from jax.sharding import AbstractDevice, AbstractMesh, AxisType
 
 from afm_jax import errors
@@ -76,7 +76,7 @@ def test_equals_the_formula_at_real_size(attend):
     weights = np.exp(np.maximum(pairs @ kernel + bias, 0) @ query)
     weights /= weights.sum(axis=1, keepdims=True)
     expected = (weights[:, :, None] * pairs).sum(axis=1)
-    found = examples.optimized_jit(attend.attention_pooling)(*inputs)
+    found = samples.optimized_jit(attend.attention_pooling)(*inputs)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 

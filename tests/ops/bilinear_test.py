@@ -1,9 +1,9 @@
-import examples
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import errors
 from afm_jax.ops import bilinear, interactions
@@ -105,7 +105,7 @@ def test_the_identity_gives_pair_products(kind):
 
 def test_equal_matrices_are_one_matrix_at_real_size():
     v, kernel = random_normal(4096, 12, 8), random_kernel("all", 12, 8)
-    op = examples.optimized_jit(bilinear.bilinear_interaction)
+    op = samples.optimized_jit(bilinear.bilinear_interaction)
     expected = op(v, kernel)
     for count in (11, 66):
         found = op(v, np.repeat(kernel[None], count, axis=0))

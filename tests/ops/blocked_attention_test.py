@@ -1,10 +1,10 @@
 import functools
 
-import examples
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import samples
 
 from afm_jax.ops import attention, blocked_attention
 
@@ -148,7 +148,7 @@ def test_value_and_gradients_equal_the_reference_at_real_size():
 
     found, expected = (
         value_and_gradients(
-            pooling(name), embeddings, network, jit=examples.optimized_jit
+            pooling(name), embeddings, network, jit=samples.optimized_jit
         )
         for name in ("blocked", "reference")
     )
@@ -171,7 +171,7 @@ def test_memory_of_the_gradient_is_a_twentieth_of_the_references():
             ).sum()
 
         compiled = (
-            examples.optimized_jit(jax.grad(objective, argnums=(0, 1)))
+            samples.optimized_jit(jax.grad(objective, argnums=(0, 1)))
             .lower(*shapes)
             .compile()
         )

@@ -1,9 +1,9 @@
-import examples
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import errors
 from afm_jax.ops import field_pairs, interactions
@@ -76,10 +76,10 @@ def test_field_aware_pair_term_equals_the_double_loop(shape):
 
 def test_weights_of_one_give_the_fm_pair_term_at_real_size():
     v = random_normal(4096, 26, 8)
-    found = examples.optimized_jit(field_pairs.weighted_pair_term)(
+    found = samples.optimized_jit(field_pairs.weighted_pair_term)(
         v, np.ones(325, np.float32)
     )
-    expected = examples.optimized_jit(interactions.fm_pair_term)(v)
+    expected = samples.optimized_jit(interactions.fm_pair_term)(v)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
 
 

@@ -1,9 +1,9 @@
-import examples
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import errors
 from afm_jax.ops import interactions
@@ -42,10 +42,10 @@ def test_equals_the_double_loop(name, shape):
 
 def test_bi_interaction_is_the_sum_of_pair_products_at_real_size():
     v = random_embeddings((4096, 26, 8))
-    expected = examples.optimized_jit(
+    expected = samples.optimized_jit(
         lambda v: interactions.pair_products(v).sum(axis=-2)
     )(v)
-    found = examples.optimized_jit(interactions.bi_interaction)(v)
+    found = samples.optimized_jit(interactions.bi_interaction)(v)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=5e-5)
 
 

@@ -131,6 +131,31 @@ def test_the_best_constant_by_hand():
     assert found == pytest.approx(-np.log(3))
 
 
+def test_regression_takes_outputs_and_labels_as_they_are():
+    loss = losses.make("regression")
+    outputs, labels = np.array([1.5, -2.0, 7.0]), np.array([3.0, -2.5, 7.0])
+    np.testing.assert_allclose(
+        loss(jnp.array(outputs), jnp.array(labels)), [2.25, 0.25, 0]
+    )
+    np.testing.assert_array_equal(loss.predict(outputs), outputs)
+    np.testing.assert_array_equal(loss.target(labels), labels)
+    assert loss.best_constant(labels.mean(), 3) == 2.5
+
+
+@pytest.mark.parametrize(
+    ("labels", "kinds"),
+    [
+        ([0, 1], ("binary", "binary", "real")),
+        ([0, 0.5], ("probability", "binary", "real")),
+        ([0, 2], ("probability", "binary", "real")),
+    ],
+)
+def test_the_kind_of_labels_is_one_that_the_loss_is_for(labels, kinds):
+    names = ("sigmoid_cross_entropy", "squared_error", "regression")
+    found = [losses.make(name).label_kind(np.array(labels)) for name in names]
+    assert tuple(found) == kinds
+
+
 @pytest.mark.parametrize(("label", "sign"), [(0.0, -1), (1.0, 1)])
 def test_labels_of_one_class_count_half_a_row_of_the_other(label, sign):
     found = losses.make("sigmoid_cross_entropy").best_constant(label, 50)

@@ -1,8 +1,8 @@
-import examples
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import references
+import samples
 
 from afm_jax import errors
 from afm_jax.ops import interactions, products
@@ -53,10 +53,10 @@ def test_equals_the_double_loop(name, shape):
 
 def test_inner_products_are_the_sums_of_pair_products_at_real_size():
     v = random_normal(4096, 26, 8)
-    expected = examples.optimized_jit(
+    expected = samples.optimized_jit(
         lambda v: interactions.pair_products(v).sum(axis=-1)
     )(v)
-    found = examples.optimized_jit(products.inner_products)(v)
+    found = samples.optimized_jit(products.inner_products)(v)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=5e-5)
 
 

@@ -9,6 +9,7 @@ from afm_jax.training.actions import (
     CheckLosses,
     Clock,
     Interrupted,
+    LogLoss,
     Moment,
     SaveCheckpoint,
     Stop,
@@ -22,6 +23,19 @@ class Divergence:
 
 def checking():
     return CheckLosses(Divergence())
+
+
+def test_the_loss_is_told_after_the_first_steps_and_at_every_end_of_an_epoch():
+    def steps(every, epoch_steps, last):
+        action = LogLoss(None, None, None, every=every, epoch_steps=epoch_steps)
+        found = [0]
+        while found[-1] < last:
+            found.append(action.next_due(found[-1]))
+        return found[1:]
+
+    assert steps(100, 250, 500) == [1, 10, 100, 200, 250, 300, 400, 500]
+    assert steps(100, 7, 21) == [1, 7, 10, 14, 21]
+    assert steps(2, 5, 6) == [1, 2, 4, 5, 6]
 
 
 @pytest.mark.parametrize(

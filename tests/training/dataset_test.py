@@ -18,8 +18,8 @@ def loader(labels, weights=None):
     return Loader(Rows(ids, None, dense, np.asarray(labels, np.float32), weights), 2)
 
 
-def data_of(**splits):
-    return Dataset(Schema("toy", ()), splits, None)
+def data_of(label_kind="binary", **splits):
+    return Dataset(Schema("toy", (), label_kind=label_kind), splits, None)
 
 
 def test_the_best_constant_is_that_of_the_weighted_training_labels(monkeypatch):
@@ -48,3 +48,29 @@ def test_labels_other_than_0_and_1_are_refused(monkeypatch, label, split, loss):
     told = f"Row 3 \\(from 0\\) of the {split} split has the label {label:g}; .*{loss}"
     with pytest.raises(InputError, match=told):
         data_of(**splits).check_labels(losses.make(loss))
+
+
+ACCEPTED = {
+    "binary": ("sigmoid_cross_entropy", "squared_error", "focal"),
+    "probability": ("sigmoid_cross_entropy",),
+    "real": ("regression",),
+}
+
+
+@pytest.mark.parametrize("kind", ACCEPTED)
+@pytest.mark.parametrize("loss", losses.names())
+def test_a_loss_takes_the_kinds_of_labels_that_it_is_for(kind, loss):
+    data = data_of(kind, train=loader([0, 1, 1, 0]))
+    if loss in ACCEPTED[kind]:
+        data.check_labels(losses.make(loss))
+        return
+    told = f"the loss {loss} is for .*; choose --loss from {', '.join(ACCEPTED[kind])},"
+    with pytest.raises(InputError, match=told):
+        data.check_labels(losses.make(loss))
+
+
+@pytest.mark.parametrize(("kind", "label"), [("probability", 1.5), ("real", np.inf)])
+def test_labels_that_are_not_what_the_schema_says_are_refused(kind, label):
+    data = data_of(kind, train=loader([0, 0.5, label]))
+    with pytest.raises(InputError, match=r"Row 2 .*expected"):
+        data.check_labels(losses.make(ACCEPTED[kind][0]))

@@ -6,10 +6,10 @@ import itertools
 import re
 from typing import Any, NamedTuple
 
-import examples
 import jax
 import numpy as np
 import pytest
+import samples
 
 from afm_jax import models
 from afm_jax.errors import InputError
@@ -34,7 +34,7 @@ ON_EVERY_LAYOUT = ("fm", "afm_deep")
 
 
 def random_batch(seed, *, padding=0):
-    features = examples.random_features("full", seed=seed, num_rows=16)
+    features = samples.random_features("full", seed=seed, num_rows=16)
     labels = np.random.default_rng(seed).integers(0, 2, 16).astype(np.float32)
     weights = np.ones(16, np.float32)
     weights[16 - padding :] = 0
@@ -44,15 +44,15 @@ def random_batch(seed, *, padding=0):
 BATCHES = [random_batch(0), random_batch(1), random_batch(2, padding=5)]
 
 
-def make_devices(layout, vocab_size=examples.VOCAB_SIZE):
+def make_devices(layout, vocab_size=samples.VOCAB_SIZE):
     settings = dict(LAYOUTS[layout])
     count = settings.pop("count", 4)
     return Devices(vocab_size, devices=jax.devices()[:count], **settings)
 
 
 def make_model(name):
-    settings = {"init_stddev": 0.3, **examples.data_hyperparameters("full")}
-    return examples.make_form(name, **settings)
+    settings = {"init_stddev": 0.3, **samples.data_hyperparameters("full")}
+    return samples.make_form(name, **settings)
 
 
 @functools.cache
@@ -63,7 +63,7 @@ def initial_state(model, rounding=None):
     """
     if rounding is None:
         features = BATCHES[0].features
-        return examples.random_state(model, TX, features, stddev=0.3)
+        return samples.random_state(model, TX, features, stddev=0.3)
     start, rng = initial_state(model), np.random.default_rng(rounding)
 
     def moved(leaf):
@@ -98,7 +98,7 @@ def train(name, layout, table_update, rounding=None):
     are trained on every layout."""
     # Under pmap batch statistics are each device's own, and a bias that they cancel moves
     # by rounding errors alone.
-    model = examples.without_batch_statistics(make_model(name))
+    model = samples.without_batch_statistics(make_model(name))
     devices = make_devices(layout)
     run = devices.place_state(initial_state(model, rounding))
     step = compiled_step(model, layout, table_update)
@@ -160,7 +160,7 @@ def update_on_one_device(name, rounding=None):
     return found
 
 
-@pytest.mark.parametrize("name", examples.FORMS)
+@pytest.mark.parametrize("name", samples.FORMS)
 def test_row_updates_equal_dense_updates(name):
     """No parameter but the tables may depend on vocab_size, and no id be used raw."""
     before = jax.tree.leaves(initial_state(make_model(name)).params)
@@ -245,7 +245,7 @@ def test_rows_on_the_device_are_for_one_program():
 def train_on_one_device(name, table_update, rounding=None):
     """As `train`, whose results are at hand where no logits are wanted."""
     model = make_model(name)
-    if name in ON_EVERY_LAYOUT or model != examples.without_batch_statistics(model):
+    if name in ON_EVERY_LAYOUT or model != samples.without_batch_statistics(model):
         return train(name, "one device", table_update, rounding)
     updates = [each.by_rows["adagrad"] for each in update_on_one_device(name, rounding)]
     values = [float(metrics["loss"]) for _, metrics in updates]
@@ -275,7 +275,7 @@ def float32_errors(name, table_update):
 
 CASES = [
     (name, layout, table_update)
-    for name in examples.FORMS
+    for name in samples.FORMS
     for layout in LAYOUTS
     for table_update in TABLE_UPDATES
     if layout != "one device"
@@ -299,7 +299,7 @@ def test_every_layout_computes_what_one_device_computes(name, layout, table_upda
 @pytest.mark.parametrize("device_map", DEVICE_MAPS)
 def test_a_frozen_network_stays_to_the_bit_on_three_devices(device_map):
     devices = Devices(
-        examples.VOCAB_SIZE, device_map=device_map, devices=jax.devices()[:3]
+        samples.VOCAB_SIZE, device_map=device_map, devices=jax.devices()[:3]
     )
     model = make_model("afm").clone(attention_weights="frozen")
     tx = optimizers.make("adam", 0.1, l2=0.1)
@@ -322,7 +322,7 @@ def test_a_frozen_network_stays_to_the_bit_on_three_devices(device_map):
 @pytest.mark.parametrize("table_update", TABLE_UPDATES)
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_an_id_outside_the_tables_is_seen_on_every_device(layout, table_update):
-    devices, num_ids = make_devices(layout), examples.VOCAB_SIZE
+    devices, num_ids = make_devices(layout), samples.VOCAB_SIZE
     assert devices.num_table_rows == num_ids + (layout == "rows")
     model = make_model("fm")
     run = devices.place_state(initial_state(model))
@@ -348,11 +348,11 @@ def test_an_id_outside_the_tables_is_seen_on_every_device(layout, table_update):
 
 @pytest.mark.parametrize("layout", ["one device", "mesh", "pmap"])
 def test_batch_statistics_follow_a_batch_by_its_share_of_rows(layout):
-    settings = examples.data_hyperparameters("full")
+    settings = samples.data_hyperparameters("full")
     model = models.make("dnn", normalization="batch", hidden_dims=(8,), **settings)
     devices, batch = make_devices(layout), BATCHES[0]
     num_rows = len(batch.labels)
-    start = examples.random_state(model, TX, batch.features, stddev=0.3)
+    start = samples.random_state(model, TX, batch.features, stddev=0.3)
 
     def statistics(full_batch, *absent_rows):
         """After a step with each of these numbers of absent rows."""

@@ -53,9 +53,9 @@ def test_evaluate_takes_every_real_row_once():
     result = evaluation.evaluate(predict, iter(batches), groups=groups)
     probabilities = 1 / (1 + np.exp(-logits.astype(np.float64)))
     assert list(result)[:4] == ["auc", "log_loss", "rmse", "calibration"]
-    apart = {name for name, m in metrics.METRICS.items() if m.needs_groups}
+    measured = {n: m for n, m in metrics.METRICS.items() if "binary" in m.label_kinds}
     assert list(result) == [
-        *(name for name in metrics.METRICS if name not in apart),
+        *(name for name, metric in measured.items() if not metric.needs_groups),
         *("rows", "gauc", "gauc_groups", "gauc_rows"),
     ]
     coverage = result["gauc_groups"], result["gauc_rows"]
@@ -148,6 +148,23 @@ def test_squared_error_takes_outputs_as_they_are():
     assert evaluation.evaluate(
         predict, batches, loss="squared_error"
     ) == evaluation.metrics_of(*real_rows(batches)[:2], loss="squared_error")
+
+
+def test_real_labels_are_measured_by_distances_alone():
+    outputs, labels = np.array([2.0, 0.5, -3.0]), np.array([1.0, 0.5, -1.0])
+    found = evaluation.metrics_of(
+        outputs, labels, np.array([1, 1, 2]), np.zeros(3, int), loss="regression"
+    )
+    assert found == {"rmse": np.sqrt((1 + 2 * 4) / 4), "mae": 5 / 4, "rows": 3}
+
+
+def test_labels_that_are_probabilities_have_no_ranking():
+    batches = make_batches()
+    batches = [each._replace(labels=each.labels * 0.5 + 0.25) for each in batches]
+    found = evaluation.evaluate(predict, batches, groups=np.zeros(69, int))
+    assert list(found) == ["log_loss", "rmse", "calibration", "rows"]
+    logits, labels, _ = real_rows(batches)
+    assert found["log_loss"] == metrics.log_loss(logits, labels)
 
 
 def test_row_weights_enter_every_metric():

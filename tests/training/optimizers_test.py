@@ -2,12 +2,12 @@
 
 import functools
 
-import examples
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import samples
 
 from afm_jax import models
 from afm_jax.errors import InputError
@@ -51,8 +51,8 @@ def test_the_penalty_on_the_attention_kernel_is_on_nothing_else():
 
 @pytest.mark.parametrize("name", models.names())
 def test_only_models_that_learn_attention_over_pairs_have_a_penalty_on_it(name):
-    model = models.make(name, **examples.data_hyperparameters("plain"))
-    features = examples.random_features("plain")
+    model = models.make(name, **samples.data_hyperparameters("plain"))
+    features = samples.random_features("plain")
     tx = optimizers.make("adam", 0.1, attention_l2=0.3)
 
     def init(model):

@@ -3,6 +3,7 @@
 import pytest
 
 from afm_jax.errors import InputError
+from afm_jax.label_kinds import LABEL_KINDS
 from afm_jax.ops import losses
 from afm_jax.training.progress import Options, Progress
 
@@ -44,6 +45,26 @@ def test_a_metric_that_is_not_measured_cannot_be_monitored():
     Options(epochs=1, monitor="gauc").check_monitor(SQUARED, groups=True)
     with pytest.raises(InputError, match="monitor must be one of"):
         Options(epochs=1, monitor="calibration")
+
+
+@pytest.mark.parametrize(
+    ("kind", "loss", "monitor", "others"),
+    [
+        ("real", "regression", "auc", "rmse, mae"),
+        ("probability", "sigmoid_cross_entropy", "auc", "log_loss, rmse"),
+        ("binary", "sigmoid_cross_entropy", "mae", "auc, "),
+    ],
+)
+def test_the_monitored_metric_is_one_of_such_labels(kind, loss, monitor, others):
+    made = losses.make(loss)
+    told = (
+        f"monitor='{monitor}' .* {LABEL_KINDS[kind]}; choose --monitor from .*{others}"
+    )
+    with pytest.raises(InputError, match=told):
+        Options(epochs=1, monitor=monitor).check_monitor(
+            made, groups=False, label_kind=kind
+        )
+    Options(epochs=1, monitor="rmse").check_monitor(made, groups=False, label_kind=kind)
 
 
 def test_without_patience_only_epochs_count():

@@ -1,9 +1,9 @@
 """Tables are told by their name, and can be replaced by it."""
 
-import examples
 import jax
 import numpy as np
 import pytest
+import samples
 
 from afm_jax import models
 from afm_jax.training import optimizers, state
@@ -52,8 +52,8 @@ def test_put_tables_refuses_what_is_no_table_of_the_parameters(name, shape):
 
 
 def make_state(name):
-    model = models.make(name, **examples.data_hyperparameters("full"))
-    features = examples.random_features("full", seed=0, num_rows=4)
+    model = models.make(name, **samples.data_hyperparameters("full"))
+    features = samples.random_features("full", seed=0, num_rows=4)
     tx = optimizers.make("adam", 0.1)
     return state.create(model, tx, features, jax.random.key(0))
 
@@ -64,13 +64,13 @@ def test_scalar_tables_lie_side_by_side_and_come_back():
     first_order = whole.params["first_order"]["table"]
     np.testing.assert_array_equal(joined.scalar_tables[:, :1], first_order)
     assert joined.params["first_order"]["table"].size == 0
-    assert joined.scalar_tables.shape == (examples.VOCAB_SIZE, 3)  # and two moments
+    assert joined.scalar_tables.shape == (samples.VOCAB_SIZE, 3)  # and two moments
     tables = [
         leaf.shape[0]
         for path, leaf in jax.tree_util.tree_leaves_with_path(joined)
         if state.is_table(path)
     ]
-    assert tables == 7 * [examples.VOCAB_SIZE]
+    assert tables == 7 * [samples.VOCAB_SIZE]
     back = state.split_scalar_tables(joined)
     assert jax.tree.structure(back) == jax.tree.structure(whole)
     jax.tree.map(np.testing.assert_array_equal, back, whole)

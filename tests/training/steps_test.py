@@ -2,12 +2,12 @@
 
 import functools
 
-import examples
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import samples
 
 from afm_jax import models
 from afm_jax.errors import InputError
@@ -18,7 +18,7 @@ from afm_jax.training.task import COMPUTE_DTYPES, TABLE_UPDATES, Task
 
 
 def random_batch(kind="full", *, seed=0, num_rows=8, padding=0):
-    features = examples.random_features(kind, seed=seed, num_rows=num_rows)
+    features = samples.random_features(kind, seed=seed, num_rows=num_rows)
     rng = np.random.default_rng(seed + 100)
     weights = np.ones(num_rows, np.float32)
     weights[num_rows - padding :] = 0
@@ -27,7 +27,7 @@ def random_batch(kind="full", *, seed=0, num_rows=8, padding=0):
 
 @functools.cache
 def make_model(name="fm", kind="full"):
-    settings = {"init_stddev": 0.3, **examples.data_hyperparameters(kind)}
+    settings = {"init_stddev": 0.3, **samples.data_hyperparameters(kind)}
     return models.make(name, **settings)
 
 
@@ -36,7 +36,7 @@ make_tx = functools.cache(optimizers.make)
 
 def random_state(tx, model=None):
     features = BATCHES[0].features
-    return examples.random_state(model or make_model(), tx, features, stddev=0.3)
+    return samples.random_state(model or make_model(), tx, features, stddev=0.3)
 
 
 @functools.cache
@@ -68,7 +68,7 @@ BATCHES = [random_batch(seed=s, padding=s % 3) for s in range(6)]
 
 
 def test_in_bfloat16_parameters_stay_float32_and_the_loss_hardly_moves():
-    model, tx = examples.narrow(make_model("deepfm")), optimizers.make("adam", 0.01)
+    model, tx = samples.narrow(make_model("deepfm")), optimizers.make("adam", 0.01)
     batch = BATCHES[0]
     create = jax.jit(functools.partial(state.create, model, tx))
     before = create(batch.features, jax.random.key(0))
@@ -100,7 +100,7 @@ def test_joined_scalar_tables_are_updated_as_they_are_apart(table_update):
     how = {"tx": tx, "table_update": table_update}
     apart, _ = train(BATCHES, **how)
     joined, _ = train(BATCHES, **how, lay_out=state.join_scalar_tables)
-    assert joined.scalar_tables.shape == (examples.VOCAB_SIZE, 3)
+    assert joined.scalar_tables.shape == (samples.VOCAB_SIZE, 3)
     for ours, theirs in (
         (state.split_scalar_tables(joined), apart),
         (joined.variables, apart.variables),
@@ -137,7 +137,7 @@ def test_adam_with_row_updates_leaves_other_rows_alone():
     before, _ = train([first], tx=tx, table_update="rows")
     ids = then.features.ids
     touched = np.unique(ids[then.features.values > 0])
-    untouched = np.setdiff1d(np.arange(examples.VOCAB_SIZE), ids)
+    untouched = np.setdiff1d(np.arange(samples.VOCAB_SIZE), ids)
     assert np.isin(untouched, first.features.ids).any()
     table, old = (s.params["embedding"]["table"] for s in (run, before))
     np.testing.assert_array_equal(table[untouched], old[untouched])
@@ -179,7 +179,7 @@ def test_dropout_differs_from_step_to_step_and_is_repeatable():
         "afm",
         init_stddev=0.5,
         pooling_dropout_rate=0.5,
-        **examples.data_hyperparameters("full"),
+        **samples.data_hyperparameters("full"),
     )
     tx = optax.set_to_zero()
     run, step = random_state(tx, model), compiled_step(tx, model=model)
@@ -196,7 +196,7 @@ def test_dropout_differs_from_step_to_step_and_is_repeatable():
 def test_batch_statistics_are_part_of_the_state():
     batch = random_batch()
     model = models.make(
-        "afm_deep", normalization="batch", **examples.data_hyperparameters("full")
+        "afm_deep", normalization="batch", **samples.data_hyperparameters("full")
     )
     tx = make_tx("adam", 1e-2)
     run = random_state(tx, model)
@@ -281,7 +281,7 @@ def test_the_base_logit_is_added_to_every_logit_and_never_moves(table_update):
 
 def test_predict_is_the_model_without_dropout():
     batch, model = random_batch(), make_model("afm")
-    variables = examples.initial_variables(model, batch.features)
+    variables = samples.initial_variables(model, batch.features)
     features = Features(*batch.features)
     np.testing.assert_array_equal(
         steps.make_predict(model)(variables, features), model.apply(variables, features)
@@ -293,7 +293,7 @@ def test_predict_is_the_model_without_dropout():
     [("dense", lambda b: b), ("rows", lambda b: b), ("rows", table_rows.deduplicate)],
     ids=["dense", "rows_on_device", "rows_on_host"],
 )
-@pytest.mark.parametrize("wrong", [-1, examples.VOCAB_SIZE, 1 << 30])
+@pytest.mark.parametrize("wrong", [-1, samples.VOCAB_SIZE, 1 << 30])
 def test_an_id_outside_the_tables_makes_the_loss_nan(table_update, prepare, wrong):
     batch = random_batch()
     tx = make_tx("sgd", 0.1)
@@ -308,9 +308,9 @@ def test_an_id_outside_the_tables_makes_the_loss_nan(table_update, prepare, wron
 
 def test_predictions_of_rows_with_an_id_outside_the_tables_are_nan():
     model, features = make_model(), random_batch().features
-    variables = examples.random_variables(model, features)
+    variables = samples.random_variables(model, features)
     ids = features.ids.copy()
-    ids[2, 0], ids[3, 1], ids[5, 0] = 2**31 - 1, -1, examples.VOCAB_SIZE
+    ids[2, 0], ids[3, 1], ids[5, 0] = 2**31 - 1, -1, samples.VOCAB_SIZE
     predict = steps.make_predict(model)
     found = predict(variables, features._replace(ids=ids))
     np.testing.assert_array_equal(np.flatnonzero(np.isnan(found)), [2, 3, 5])

@@ -2,10 +2,10 @@
 
 import functools
 
-import examples
 import jax
 import numpy as np
 import pytest
+import samples
 
 from afm_jax import models
 from afm_jax.features import Field, Schema
@@ -66,7 +66,7 @@ def make_devices(layout, vocab_size):
 def state_of(table):
     """A state of which nothing else matters."""
     model, tx = models.make("lr", vocab_size=2), optimizers.make("sgd", 0.1)
-    features = examples.random_features("plain")
+    features = samples.random_features("plain")
     run = jax.tree.map(np.asarray, state.create(model, tx, features, jax.random.key(0)))
     return run._replace(params={"embedding": {"table": table}})
 
@@ -75,10 +75,10 @@ def state_of(table):
 @pytest.mark.parametrize("name", ["fm", "ffm"])
 def test_untrained_rows_become_the_mean_of_their_field(name, layout):
     """ffm has a table of vectors for pairs of fields; 27 rows do not split in four."""
-    sizes = examples.FIELD_SIZES
-    model = models.make(name, **examples.data_hyperparameters("plain"))
-    features = examples.random_features("plain")
-    before = examples.random_state(model, optimizers.make("adam", 0.1), features)
+    sizes = samples.FIELD_SIZES
+    model = models.make(name, **samples.data_hyperparameters("plain"))
+    features = samples.random_features("plain")
+    before = samples.random_state(model, optimizers.make("adam", 0.1), features)
     devices, counts = make_devices(layout, sum(sizes)), counts_of(sizes)
     placed = devices.place_state(before)
     fill = devices.compile_fill(placed, untrained.find(schema_of(sizes), counts))
@@ -129,7 +129,7 @@ def test_tables_split_by_rows_are_whole_on_no_device():
     sizes = (4000, 96)
     model = models.make("fm", vocab_size=sum(sizes), embedding_dim=3)
     devices = make_devices("rows", sum(sizes))
-    features = examples.random_features("plain")
+    features = samples.random_features("plain")
     placed = devices.create_state(
         model, optimizers.make("sgd", 0.1), features, jax.random.key(0)
     )

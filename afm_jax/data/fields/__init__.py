@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from afm_jax.data.fields.codes import Block, Coder
-from afm_jax.data.formats import Layout
+from afm_jax.data.formats import Layout, Option
 from afm_jax.errors import InputError
 from afm_jax.features import Field
 
@@ -23,22 +23,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from afm_jax.data.fields.vocabulary import Vocabulary
-
-
-class Option(NamedTuple):
-    """An option of a preparation, as a flag and a key of the schema's options.
-
-    Attributes:
-        name: of the option.
-        default: a number, or () for a list of texts.
-        help: a sentence for those who choose.
-        least: the smallest number that is accepted.
-    """
-
-    name: str
-    default: Any
-    help: str
-    least: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

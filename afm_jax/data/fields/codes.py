@@ -60,6 +60,7 @@ class Block(NamedTuple):
     Attributes:
         times: int64 or float64 [N], or [0] if the rows are in time order.
         labels: float32 [N].
+        weights: float32 [N] >= 0, or [0] if all are 1.
         numbers: float64 [numeric columns, N], NaN where missing.
         codes: uint32 [categorical columns, N].
         values: float32 [categorical columns, N], or [0] if all are 1.
@@ -68,6 +69,7 @@ class Block(NamedTuple):
 
     times: np.ndarray
     labels: np.ndarray
+    weights: np.ndarray
     numbers: np.ndarray
     codes: np.ndarray
     values: np.ndarray

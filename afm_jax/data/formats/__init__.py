@@ -1,13 +1,15 @@
 """Readers: raw files of one format to frames of named columns.
 
 A reader is a module with `open_reader(paths, options) -> Reader` and the names of the
-options it has, `OPTIONS`. It looks at the beginning of the files at most; the rows come part by part, so that memory does not grow
-with the file, and the parts are parsed in parallel.
+options it has, `OPTIONS`. It looks at the beginning of the files, or through them where only
+all rows tell the columns. The rows come part by part, so that memory does not grow with the
+file, and the parts are parsed in parallel.
 """
 
 import dataclasses
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from afm_jax.errors import InputError
@@ -16,7 +18,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 LABEL = "\0label"
-"""Column of the labels in a frame: Float32, 0 or 1, without nulls."""
+"""Column of the labels in a frame: Float32, without nulls."""
+
+WEIGHT = "\0weight"
+"""Column of the rows' weights in a frame: Float32 >= 0; all 1 if not there."""
 
 TIME = "\0time"
 """Column of times, if `Layout.order` is TIME: Int64 or Float64, without nulls."""
@@ -24,8 +29,27 @@ TIME = "\0time"
 FILE = "\0file"
 """`Layout.order` of rows that are in time order in the files."""
 
+KEPT = "\0kept "
+"""Before the name of a column that is kept as it stands, beside what is made of it."""
+
 VALUES = "\0values "
 """Before a column's name: its values x_i, Float32 or lists of it; all 1 if not there."""
+
+
+class Option(NamedTuple):
+    """An option of a preparation, as a flag and a key of the schema's options.
+
+    Attributes:
+        name: of the option.
+        default: a number, a truth value, a text or None, or () for a list of texts.
+        help: a sentence for those who choose.
+        least: the smallest number that is accepted.
+    """
+
+    name: str
+    default: Any
+    help: str
+    least: int = 0
 
 
 class Column(NamedTuple):
@@ -49,11 +73,13 @@ class Layout:
         label: in words, which rows have label 1.
         columns: the feature columns, in order.
         order: TIME, FILE, or None if the order of the rows in time is not known.
+        label_kind: what labels are for sure, of `label_kinds.LABEL_KINDS`.
     """
 
     label: str
     columns: tuple[Column, ...]
     order: str | None = None
+    label_kind: str = "binary"
 
     def settings(self, kind: str, option: str, given: Sequence[str]) -> dict[str, str]:
         """What an option sets for the columns of a kind, by the names of the columns.
@@ -125,6 +151,7 @@ class Reader(NamedTuple):
         check: called once all rows are read, with the distinct texts of each column that is
             not numeric, by name; raises InputError if rows do not fit each other.
         names: gives the names of all columns of a file; None if files have no names.
+        resolved: options that the files decide, such as the names that '*' stands for.
     """
 
     layout: Layout
@@ -132,6 +159,7 @@ class Reader(NamedTuple):
     tables: tuple[pathlib.Path, ...] = ()
     check: Callable[[Mapping[str, "pl.Series"]], None] | None = None
     names: Callable[[pathlib.Path], Sequence[str]] | None = None
+    resolved: Mapping[str, Any] = MappingProxyType({})
 
 
 Options = Mapping[str, Any]

@@ -32,11 +32,12 @@ _CATEGORIES = (
     *_alone("truth", "text", "date", "datetime", "instant", "time of day"),
 )
 _GROUPS = {
-    "label": (_NUMBERS | {"truth"},),
+    "label": (_NUMBERS | {"truth"}, frozenset({"text"})),
+    "weight": (_NUMBERS,),
     "numeric": (_NUMBERS | {"truth"},),
     "time": (
         *(_NUMBERS, frozenset({"date", "datetime"})),
-        *_alone("truth", "instant", "time of day", "duration"),
+        *_alone("truth", "text", "instant", "time of day", "duration"),
     ),
     "categorical": _CATEGORIES,
     "multi_valued": _CATEGORIES,
@@ -45,7 +46,8 @@ _GROUPS = {
 files of one source."""
 
 _EXPECTED = {
-    "label": "numbers",
+    "label": "numbers, truth values or text",
+    "weight": "numbers",
     "numeric": "numbers",
     "time": "numbers or dates",
     "categorical": "text, numbers, truth values, dates or times",
@@ -108,6 +110,27 @@ class ColumnType:
         """A file whose values have another form than those of this type, if any has."""
         form = _form(_inner(kind))
         return next((path for of, path in self.forms.items() if of != form), None)
+
+    def clock(self, is_read: bool, name: str) -> str:
+        """What times are, 'numbers', 'dates', or 'others' from which no clock is read.
+
+        Args:
+            is_read: whether a clock is to be read from them.
+            name: of the column, for the error.
+
+        Raises:
+            InputError: it is to be read, and cannot be.
+        """
+        forms = {*self.forms}
+        if forms <= _NUMBERS:
+            return "numbers"
+        if forms <= {"date", "datetime", "instant", "text"}:
+            return "dates"
+        if is_read:
+            raise InputError(
+                f"--time_fields: column {name!r} holds values of the form {min(forms)}, which tell no day; expected dates, or numbers with --time_unit."
+            )
+        return "others"
 
     def time(self, values: pl.Expr, kind: pl.DataType) -> pl.Expr:
         """Int64 or Float64 numbers that rise with time, of one unit for all files.

@@ -1,19 +1,38 @@
-"""CSV files with a header: any columns, named by the user.
+"""CSV files: any columns, named by the user.
 
-Values are separated by commas, by tabs if the file's name contains '.tsv'; values with
-separators or line ends in them stand in double quotes.
+`dialect.OPTIONS` are the options that say how the files are written. If none is given,
+values are separated by commas, by tabs if the file's name contains '.tsv'; values with
+delimiters or line ends in them stand in double quotes; and the first record is the header.
 """
 
+import contextlib
+import dataclasses
 import functools
+import itertools
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
 from afm_jax.data import formats
-from afm_jax.data.formats import columns, delimited, text
+from afm_jax.data.formats import (
+    columns,
+    delimited,
+    dialect,
+    records,
+    refusals,
+    text,
+    times,
+)
+from afm_jax.data.formats.dialect import Dialect
+from afm_jax.errors import InputError
 
-OPTIONS: tuple[str, ...] = columns.OPTIONS
+OPTIONS: tuple[str, ...] = tuple(
+    dict.fromkeys([*columns.OPTIONS, *(option.name for option in dialect.OPTIONS)])
+)
+
+_DELIMITERS = ";\t|, "
+"""What is looked for in a header that lacks columns."""
 
 
 def open_reader(
@@ -21,19 +40,30 @@ def open_reader(
 ) -> formats.Reader:
     """The reader of the columns that the options name.
 
-    The options are those of `columns.Chosen`.
+    The options are those of `columns.Chosen` and of `Dialect.of_csv`. The headers of all
+    files are read, and the first row tells whether times are dates or numbers.
 
     Raises:
-        InputError: the options name no label or no columns, or one twice.
+        InputError: the options name no label or no columns, or one twice; they describe
+            no dialect; or a file has not the columns.
     """
-    chosen = columns.Chosen.of(options)
+    written = Dialect.of_csv(options)
+    chosen = columns.Chosen.of(options, lambda: _names(paths[0], written, ()))
+    names = {path: _names(path, written, chosen.names) for path in paths}
+    dated = chosen.time is not None and _is_dated(paths[0], written, chosen)
     return formats.Reader(
-        chosen.layout, functools.partial(_parts, chosen=chosen), names=_names
+        chosen.layout,
+        functools.partial(_parts, chosen=chosen, written=written, dated=dated),
+        check=lambda texts: chosen.labels.check(),
+        names=names.__getitem__,
+        resolved={"categorical": chosen.categorical},
     )
 
 
 def header_and_rows(
-    path: pathlib.Path, kinds: Mapping[str, str]
+    path: pathlib.Path,
+    kinds: Mapping[str, str],
+    written: Dialect = dialect.CSV,
 ) -> Iterator[tuple[dict[str, str], text.Chunk]]:
     """Chunks of a CSV file without its header, each with the kinds of the columns.
 
@@ -44,28 +74,53 @@ def header_and_rows(
         InputError: a column of `kinds` is not in the header, or is there twice.
     """
     header: dict[str, str] = {}
-    for chunk in text.chunks(path, csv_separator=separator_of(path)):
+    for chunk in text.chunks(path, written):
         if not header:
             header, chunk = _cut_header(chunk, kinds)
         if chunk.text:
             yield header, chunk
 
 
-def separator_of(path: pathlib.Path) -> str:
-    """A tab for files named .tsv, else a comma."""
-    return "\t" if ".tsv" in path.suffixes else ","
+def _names(path: pathlib.Path, written: Dialect, wanted: Sequence[str]) -> list[str]:
+    """The names of the columns of a file.
+
+    Raises:
+        InputError: the file has not those that are wanted; it tells which option may help.
+    """
+    chunk, names = next(text.chunks(path, written, chunk_bytes=1 << 16)), list[str]()
+    try:
+        first, names = _read_header(chunk)
+        columns.require(f"{path} line {first.line}", names, wanted)
+    except InputError as error:
+        raise InputError(f"{error}{_advice(chunk, names, wanted)}") from None
+    return names
 
 
-def _names(path: pathlib.Path) -> list[str]:
-    """The names of the columns of a file."""
-    chunks = text.chunks(path, csv_separator=separator_of(path), chunk_bytes=1 << 16)
-    return _read_header(next(chunks))[1]
+def _is_dated(path: pathlib.Path, written: Dialect, chosen: columns.Chosen) -> bool:
+    """Whether the times are dates, by the first row; numbers if there is none."""
+    chunk = next(text.chunks(path, written, chunk_bytes=1 << 16))
+    rows = [each.values for each in itertools.islice(records.of(chunk), 2)]
+    names = _read_header(chunk)[1]
+    first = (
+        dict(zip(names, rows[written.header :][0], strict=False))
+        if rows[written.header :]
+        else {}
+    )
+    dated = times.is_date(first.get(chosen.time or "", ""))
+    if dated and chosen.time in chosen.numeric:
+        raise InputError(
+            f"Column {chosen.time!r} holds dates, and a numeric column holds numbers; give --time_fields for what dates tell."
+        )
+    if first:
+        chosen.refuse_time_unit("dates" if dated else "numbers")
+    return dated
 
 
-def _read_header(chunk: text.Chunk) -> tuple[delimited.Record, list[str]]:
-    """The first record of a chunk, and its values as names."""
-    separator = separator_of(chunk.path)
-    first = next(delimited.records(chunk, separator=separator, quoted=True))
+def _read_header(chunk: text.Chunk) -> tuple[records.Record, list[str]]:
+    """The first record of a chunk, and the names of the columns."""
+    first = next(records.of(chunk))
+    if not chunk.dialect.header:
+        return first, [str(place) for place in range(len(first.values))]
     return first, [name.strip() for name in first.values]
 
 
@@ -78,28 +133,74 @@ def _cut_header(
         name if name in kinds else f"\0unused {index}": kinds.get(name, "unused")
         for index, name in enumerate(names)
     }
+    if not chunk.dialect.header:
+        return header, chunk
     start = first.stop + 1
     below = chunk._replace(first_line=chunk.line(start), text=chunk.text[start:])
     return header, below
 
 
-def _parts(path: pathlib.Path, *, chosen: columns.Chosen) -> Iterator[formats.Part]:
-    kinds = {
-        chosen.label: "signed_label",
-        **dict.fromkeys(chosen.numeric, "number"),
-        **({chosen.time: "time"} if chosen.time else {}),
-    }
-    kinds = {**dict.fromkeys(chosen.names, "text"), **kinds}
-    for header, chunk in header_and_rows(path, kinds):
+def _advice(chunk: text.Chunk, names: Sequence[str], wanted: Sequence[str]) -> str:
+    """Which option may help where columns that are wanted are not there, if any may.
+
+    No names are given if a quote is in a wrong place, as one is if the delimiter is wrong.
+    """
+    for delimiter in _DELIMITERS.replace(chunk.dialect.delimiter, ""):
+        other = dataclasses.replace(chunk.dialect, delimiter=delimiter)
+        with contextlib.suppress(InputError):  # a quote in the wrong place
+            found = _read_header(chunk._replace(dialect=other))[1]
+            split = len(names) <= 1 < len(found) and delimiter != " "
+            if split or {*wanted} <= {*found}:
+                told = dialect.shown(delimiter)
+                return f" The values seem to be separated by {told}: give --delimiter={told}."
+    if names and not chunk.dialect.header:
+        return " With --header=false, columns are named by their place, from 0 on."
+    if any(
+        not name or delimited.is_number(name, chunk.dialect.decimal) for name in names
+    ):
+        return " If the first line is a row of data, give --header=false; columns are then named by their place, from 0 on."
+    return ""
+
+
+def _parts(
+    path: pathlib.Path, *, chosen: columns.Chosen, written: Dialect, dated: bool
+) -> Iterator[formats.Part]:
+    kinds = dict.fromkeys(chosen.names, "text")
+    kinds |= dict.fromkeys(chosen.numeric, "number")
+    if chosen.weight:
+        kinds[chosen.weight] = "number"
+    if chosen.time and not dated:
+        kinds[chosen.time] = "time"
+    for header, chunk in header_and_rows(path, kinds, written):
         yield formats.Part(
-            functools.partial(_parse, chunk, header, chosen), chunk.taken
+            functools.partial(_parse, chunk, header, chosen, dated), chunk.taken
         )
 
 
 def _parse(
-    chunk: text.Chunk, header: dict[str, str], chosen: columns.Chosen
+    chunk: text.Chunk, header: dict[str, str], chosen: columns.Chosen, dated: bool
 ) -> pl.DataFrame:
-    frame = delimited.parse(
-        chunk, header, separator=separator_of(chunk.path), quoted=True
-    )
-    return chosen.select(frame)
+    written = chunk.dialect
+    in_quotes = f"a number with a {written.decimal!r} stands in quotes where that is the delimiter, too"
+    told = in_quotes if written.delimiter == written.decimal else ""
+    frame = delimited.parse(chunk, header, told=told)
+    kept = _kept(chunk, header, chosen.kept, frame)
+    refuse, wall = refusals.in_chunk(chunk, tuple(header)), None
+    if chosen.time and dated:
+        order, wall = times.of_text(frame[chosen.time], refuse)
+        frame = frame.with_columns(order.alias(chosen.time))
+    elif chosen.time and chosen.time_fields:
+        unit = chosen.time_unit or ""
+        wall = times.wall_of_numbers(frame[chosen.time], unit, refuse)
+    return chosen.select(frame, refuse, wall).with_columns(kept)
+
+
+def _kept(
+    chunk: text.Chunk, header: dict[str, str], names: Sequence[str], frame: pl.DataFrame
+) -> list[pl.Series]:
+    """The columns of these names as the text that stands in the file."""
+    other = [name for name in names if header[name] != "text"]
+    if other:
+        kinds = {name: "text" if name in other else "unused" for name in header}
+        frame = frame.with_columns(delimited.parse(chunk, kinds))
+    return [frame[name].alias(formats.KEPT + name) for name in names]

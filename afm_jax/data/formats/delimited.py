@@ -1,6 +1,6 @@
-"""Lines of values between separators to a frame, with errors that name the line.
+"""Lines of values between delimiters to a frame, with errors that name the line.
 
-The fast way parses a chunk with polars and only counts separators; a chunk that is not
+The fast way parses a chunk with polars and only counts delimiters; a chunk that is not
 as it should be is gone through line by line, to say what is wrong where.
 """
 
@@ -8,14 +8,15 @@ import contextlib
 import functools
 import math
 import re
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple, NoReturn
+from collections.abc import Mapping
+from typing import NoReturn
 
 import numpy as np
 import polars as pl
 
 from afm_jax.data import formats
-from afm_jax.data.formats import missing, quotes, text
+from afm_jax.data.formats import escapes, missing, quotes, records, text
+from afm_jax.data.formats.dialect import Dialect
 from afm_jax.errors import InputError
 
 KINDS = {
@@ -24,54 +25,33 @@ KINDS = {
     "time": pl.Float64,
     "whole": pl.Int64,
     "label": pl.Float64,
-    "signed_label": pl.Float64,
     "unused": pl.String,
 }
 """What a column may hold: a time is a number and not missing, a whole number is of 0 or more
-and not missing, a label is 0 or 1, a signed label may be -1 for 0.
+and not missing, a label is 0 or 1.
 
 Times of a chunk that are all whole become Int64, which tells nanoseconds apart. Others are
 Float64, and below 2^53, from where on it does not tell whole numbers apart."""
 
 _EXACT = 2**53
 
-_LABELS = {"label": (0.0, 1.0), "signed_label": (-1.0, 0.0, 1.0)}
-
 _NUMBER = re.compile(
     r"[ \t]*([-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|[-+]?nan)", re.IGNORECASE | re.ASCII
 )
+_NA_VALUES = ("NA", "N/A", "NULL", "Null", "null", "None", "\\N", "-", "?")
+"""What others write for missing numbers."""
+
 _WHOLE = re.compile(r"[ \t]*[-+]?0*\d{1,19}", re.ASCII)
 
 
-class Record(NamedTuple):
-    """One record of a chunk.
-
-    Attributes:
-        line: number of its first line.
-        stop: position of the line end that closes it.
-        values: its values, without the quotes around them.
-    """
-
-    line: int
-    stop: int
-    values: list[str]
-
-
 def parse(
-    chunk: text.Chunk,
-    columns: Mapping[str, str],
-    *,
-    separator: str,
-    quoted: bool = False,
-    told: str = "",
+    chunk: text.Chunk, columns: Mapping[str, str], *, told: str = ""
 ) -> pl.DataFrame:
-    """Parses a chunk.
+    """Parses a chunk, whose dialect says how.
 
     Args:
         chunk: lines without a header.
         columns: name and kind (a key of KINDS) of every column in the file, in order.
-        separator: one character.
-        quoted: whether values may stand in double quotes, as in CSV.
         told: the columns in words, for errors.
 
     Returns:
@@ -82,129 +62,52 @@ def parse(
         InputError: bytes that are not UTF-8, a quote in the wrong place, a line with another
             number of columns, text or infinity where a number belongs, or a label that is none.
     """
-    found = None
-    if quoted and b'"' in chunk.text:
-        found = quotes.find(chunk.text, separator)
+    data, dialect, found = chunk.text, chunk.dialect, None
+    if dialect.quoted and b'"' in data:
+        found = quotes.find(data, dialect.delimiter)
     problem = ""
-    if found is None or (found.fault is None and found.unclosed(chunk.text) is None):
-        records, separators = _count(chunk.text, separator, found)
-        if separators == records * (len(columns) - 1):
+    if found is None or (found.fault is None and found.unclosed(data) is None):
+        rows, delimiters = _count(data, dialect.delimiter, found)
+        if delimiters == rows * (len(columns) - 1):
             try:
-                frame = _read(chunk.text, columns, separator, found)
+                frame = _read(data, columns, dialect, found)
+                sound = frame.height == rows and _is_sound(frame, columns)
+                if sound and not _has_points(data, columns, dialect, found):
+                    return _finish(frame, columns, chunk)
             except (pl.exceptions.ComputeError, pl.exceptions.SchemaError) as error:
                 problem = str(error).split("\n")[0]
-            else:
-                if frame.height == records and _is_sound(frame, columns):
-                    return _finish(frame, columns, chunk.text)
-    _explain(chunk, columns, separator, quoted, told, problem)
+    _explain(chunk, columns, told, problem)
 
 
-def records(chunk: text.Chunk, *, separator: str, quoted: bool) -> Iterator[Record]:
-    """The records of a chunk one by one, slowly: for headers and errors.
-
-    Raises:
-        InputError: bytes that are not UTF-8, or, when it is reached, a quote in the wrong place.
-    """
-    decode(chunk)
-    data = chunk.text
-    found = quotes.find(data, separator) if quoted else None
-    line, start, values = chunk.first_line, 0, list[str]()
-    for limit in np.flatnonzero(_limits(data, separator, found)).tolist():
-        if found and found.fault is not None and found.fault < limit:
-            _refuse_quote(chunk, found, len(values) + 1)
-        values.append(_value(data[start:limit], quoted))
-        start = limit + 1
-        if data[limit] == ord("\n"):
-            yield Record(line, limit, values)
-            line, values = line + 1 + "".join(values).count("\n"), []
-    if found and start < len(data):
-        _refuse_quote(chunk, found, len(values) + 1)
-
-
-def where(chunk: text.Chunk, row: int, *, separator: str, quoted: bool = False) -> str:
-    """The file and the line of a row of the frame of a chunk, for errors."""
-    line = chunk.first_line + row
-    if quoted:
-        outside = quotes.find(chunk.text, separator).outside(chunk.text)
-        ends = outside & (np.frombuffer(chunk.text, np.uint8) == ord("\n"))
-        line = chunk.line(np.append(0, np.flatnonzero(ends) + 1)[row])
-    return f"{chunk.path} line {line}"
-
-
-def decode(chunk: text.Chunk) -> str:
-    """The text of a chunk.
-
-    Raises:
-        InputError: bytes that are not UTF-8.
-    """
-    try:
-        return chunk.text.decode()
-    except UnicodeDecodeError as error:
-        line = chunk.first_line + chunk.text.count(b"\n", 0, error.start)
-        raise InputError(
-            f"{chunk.path} line {line}: byte 0x{chunk.text[error.start]:02x} is not UTF-8; expected UTF-8 text."
-        ) from None
-
-
-def _limits(data: bytes, separator: str, found: quotes.Quotes | None) -> np.ndarray:
-    """bool [len(data)]: where values end."""
+def _count(data: bytes, delimiter: str, found: quotes.Quotes | None) -> tuple[int, int]:
+    """Number of records and of delimiters between values."""
     array = np.frombuffer(data, np.uint8)
-    limits = (array == ord(separator)) | (array == ord("\n"))
-    return limits & found.outside(data) if found else limits
-
-
-def _value(data: bytes, quoted: bool) -> str:
-    value = data.decode()
-    if quoted and value.startswith('"'):
-        return value[1:-1].replace('""', '"')
-    return value
-
-
-def _refuse_quote(chunk: text.Chunk, found: quotes.Quotes, column: int) -> NoReturn:
-    """Raises an InputError for the first quote in the wrong place."""
-    advice = 'a quote inside quotes must be doubled: "".'
-    if found.fault is None:
-        line = chunk.line(found.unclosed(chunk.text) or 0)
-        raise InputError(
-            f"{chunk.path} line {line}: a quote that nothing closes, in column {column}; {advice}"
-        )
-    line = chunk.line(found.fault)
-    value = int(np.searchsorted(found.opens, found.fault, side="right")) - 1
-    opened = chunk.line(int(found.opens[value]))
-    since = f" of the value that opens in line {opened}" if opened < line else ""
-    behind = chunk.text[found.fault + 1 :].split(b"\n", 1)[0].decode()
-    raise InputError(
-        f"{chunk.path} line {line}, column {column}: {text.shown(behind)} stands behind the closing quote{since}; {advice}"
-    )
-
-
-def _count(data: bytes, separator: str, found: quotes.Quotes | None) -> tuple[int, int]:
-    """Number of records and of separators between values."""
-    array = np.frombuffer(data, np.uint8)
-    ends, separators = array == ord("\n"), array == ord(separator)
+    ends, delimiters = array == ord("\n"), array == ord(delimiter)
     if found:
         outside = found.outside(data)
         ends &= outside
-        separators &= outside
-    return int(np.count_nonzero(ends)), int(np.count_nonzero(separators))
+        delimiters &= outside
+    return int(np.count_nonzero(ends)), int(np.count_nonzero(delimiters))
 
 
 def _read(
     data: bytes,
     columns: Mapping[str, str],
-    separator: str,
+    dialect: Dialect,
     found: quotes.Quotes | None,
 ) -> pl.DataFrame:
     if found and found.literals.size:  # which polars would take for mistakes
-        data = quotes.quote_literals(data, found, separator)
+        data = quotes.quote_literals(data, found, dialect.delimiter)
     kinds = {name: KINDS[kind] for name, kind in columns.items()}
     times = [name for name, kind in columns.items() if kind == "time"]
     read = functools.partial(
         pl.read_csv,
         data,
         has_header=False,
-        separator=separator,
+        separator=dialect.delimiter,
         quote_char='"' if found else None,
+        decimal_comma=dialect.decimal == ",",
+        null_values=list(dialect.na_values) or None,
     )
     if times:
         with contextlib.suppress(pl.exceptions.ComputeError):
@@ -212,11 +115,26 @@ def _read(
     return read(schema=kinds)
 
 
+def _has_points(
+    data: bytes,
+    columns: Mapping[str, str],
+    dialect: Dialect,
+    found: quotes.Quotes | None,
+) -> bool:
+    """Whether a number has a point where commas are decimal: 1.500 may be 1500."""
+    numbers = [name for name, kind in columns.items() if KINDS[kind] == pl.Float64]
+    if dialect.decimal == "." or b"." not in data or not numbers:
+        return False
+    texts = _read(data, dict.fromkeys(columns, "text"), dialect, found)
+    pointed = pl.col(numbers).str.contains(".", literal=True).any()
+    return bool(texts.select(pl.any_horizontal(pointed)).item())
+
+
 def _is_sound(frame: pl.DataFrame, columns: Mapping[str, str]) -> bool:
     tests = []
     for name, kind in columns.items():
-        if kind in _LABELS:
-            tests.append(pl.col(name).is_in(_LABELS[kind]).fill_null(False).all())
+        if kind == "label":
+            tests.append(pl.col(name).is_in([0.0, 1.0]).fill_null(False).all())
         elif kind == "number":
             tests.append(~pl.col(name).is_infinite().any())
         elif kind == "time":
@@ -230,43 +148,46 @@ def _is_sound(frame: pl.DataFrame, columns: Mapping[str, str]) -> bool:
 
 
 def _finish(
-    frame: pl.DataFrame, columns: Mapping[str, str], data: bytes
+    frame: pl.DataFrame, columns: Mapping[str, str], chunk: text.Chunk
 ) -> pl.DataFrame:
-    # Of text without an n or a quote, polars has made all that is missing null.
-    whole_text = not any(sign in data for sign in (b"n", b"N", b'"'))
-    finished = []
+    # Of text without such signs, polars has made all that is missing null.
+    plain = not any(sign in chunk.text for sign in (b"n", b"N", b'"', b"\0"))
+    dialect, finished = chunk.dialect, []
     for name, kind in columns.items():
         column = pl.col(name)
-        if kind in _LABELS:
+        if kind == "label":
             column = (column > 0).cast(pl.Float32)
-        elif kind == "text" and not whole_text:
-            column = missing.without_missing(column)
+        elif kind == "text" and not plain:
+            if dialect.escape:
+                column = escapes.show_all(column, dialect.delimiter)
+            column = missing.without_missing(column, dialect.na_values)
         if kind != "unused":
             finished.append(column)
     return frame.select(finished)
 
 
 def _explain(
-    chunk: text.Chunk,
-    columns: Mapping[str, str],
-    separator: str,
-    quoted: bool,
-    told: str,
-    problem: str,
+    chunk: text.Chunk, columns: Mapping[str, str], told: str, problem: str
 ) -> NoReturn:
     """Raises an InputError that names the first bad line of the chunk."""
     expected = f"expected {len(columns)}" + (f" ({told})" if told else "")
     last = chunk.first_line
-    for record in records(chunk, separator=separator, quoted=quoted):
+    for record in records.of(chunk):
         last, values = record.line, record.values
         place = f"{chunk.path} line {last}"
         if len(values) != len(columns):
             count = f"{len(values)} column" + "s" * (len(values) != 1)
             raise InputError(f"{place}: {count}, {expected}.")
         for (name, kind), value in zip(columns.items(), values, strict=True):
-            _check(place, name, kind, value)
+            wanted = _expected(kind, value, chunk.dialect)
+            if wanted:
+                named = "the label" if name == formats.LABEL else name
+                raise InputError(
+                    f"{place}: {named} is {text.shown(value)}, expected {wanted}.{_advice(kind, value, record.line, chunk.dialect)}"
+                )
     if "time" in columns.values():
         problem = problem or "a time of 2^53 or more beside one with a fraction"
+    problem = escapes.show(problem, chunk.dialect.delimiter)
     problem = problem or f"no lines of {len(columns)} columns"
     raise InputError(f"{chunk.path}, lines {chunk.first_line} to {last}: {problem}.")
 
@@ -276,19 +197,44 @@ def _is_int64(value: str) -> bool:
     return whole is not None and -(2**63) <= int(whole[1]) < 2**63
 
 
-def _check(place: str, name: str, kind: str, value: str) -> None:
-    number = float(value) if _NUMBER.fullmatch(value) else math.inf
-    expected = ""
-    if kind in _LABELS and number not in _LABELS[kind]:
-        expected = " or ".join(f"{label:.0f}" for label in _LABELS[kind])
+def _expected(kind: str, value: str, dialect: Dialect) -> str:
+    """What a column of this kind holds, in words, '' if the value is that."""
+    value = "" if value in dialect.na_values else value
+    number = _number(value, dialect.decimal)
+    if kind == "label" and number not in (0.0, 1.0):
+        return "0 or 1"
     if kind == "time" and not (abs(number) < _EXACT or _is_int64(value)):
-        expected = "a time, a number"
+        return "a time, a number, or in all rows a date such as 2024-01-31"
     if kind == "number" and value.strip(" \t") and math.isinf(number):
-        expected = "a finite number"
+        comma = " with a decimal comma and no points" if dialect.decimal == "," else ""
+        return f"a finite number{comma}"
     if kind == "whole" and not (_WHOLE.fullmatch(value) and 0 <= int(value) < 1 << 63):
-        expected = "a whole number of 0 or more"
-    if expected:
-        named = "the label" if name == formats.LABEL else name
-        raise InputError(
-            f"{place}: {named} is {text.shown(value)}, expected {expected}."
-        )
+        return "a whole number of 0 or more"
+    return ""
+
+
+def is_number(value: str, decimal: str) -> bool:
+    """Whether a text is a finite number."""
+    return math.isfinite(_number(value, decimal))
+
+
+def _number(value: str, decimal: str) -> float:
+    """The number that a text is, infinity if it is none."""
+    if decimal == ",":  # and a point is no sign of a number
+        value = value.translate({ord("."): "x", ord(","): "."})
+    return float(value) if _NUMBER.fullmatch(value) else math.inf
+
+
+def _advice(kind: str, value: str, line: int, dialect: Dialect) -> str:
+    """Which option may help with a value of a CSV file that is not as expected, if any."""
+    if value in dialect.na_values:
+        return " --na_values makes it missing."
+    if line == 1 and not dialect.header:
+        return " If line 1 holds names, leave out --header=false."
+    if not dialect.quoted or kind not in ("number", "time"):
+        return ""
+    if value in _NA_VALUES and kind == "number":
+        return f" --na_values={value} makes it missing."
+    if dialect.decimal == "." and is_number(value, ","):
+        return " --decimal=, reads it."
+    return ""

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from afm_jax.data import formats
 from afm_jax.data.formats import column_types, columns, parquet
 from afm_jax.errors import InputError
 
@@ -43,29 +42,11 @@ def select(
     }
 
 
-def of_layout(layout: formats.Layout, options: formats.Options) -> columns.Chosen:
-    """The columns of a layout, without a label: for rows that are to be predicted.
-
-    Args:
-        layout: the columns.
-        options: of the preparation, for the separators.
-    """
-    named: dict[str, list[str]] = {"categorical": [], "numeric": [], "multi_valued": []}
-    for column in layout.columns:
-        named[column.kind].append(column.name)
-    return columns.Chosen(
-        label="",
-        **{kind: tuple(names) for kind, names in named.items()},
-        separators=columns.separators(named["multi_valued"], options),
-        time=None,
-    )
-
-
 def _polars(frame: Any, chosen: columns.Chosen, where: str) -> pl.DataFrame:
     """The chosen columns of a frame of any library."""
     if isinstance(frame, pl.LazyFrame):
         frame = frame.collect()
-    names = _names(frame, where)
+    names = names_of(frame, where)
     columns.require(where, names, chosen.names)
     found = {}
     for name in chosen.names:
@@ -88,7 +69,12 @@ def _polars(frame: Any, chosen: columns.Chosen, where: str) -> pl.DataFrame:
     return pl.DataFrame(found)
 
 
-def _names(frame: Any, where: str) -> Sequence[str]:
+def names_of(frame: Any, where: str) -> Sequence[str]:
+    """The names of the columns of a frame of any library.
+
+    Raises:
+        InputError: it is none.
+    """
     if isinstance(frame, Mapping):
         return [str(name) for name in frame]
     # pyarrow says column_names, polars and pandas say columns.

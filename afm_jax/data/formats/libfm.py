@@ -1,4 +1,4 @@
-"""LibFM's format: a label, -1 or 0 or 1, then `id:value` for each feature of a row.
+"""LibFM's format: a label, then `id:value` for each feature of a row.
 
 Which field a feature belongs to is told by its position, if all rows have the same
 number of features, or by its id: `field_sizes` a, b, ... means that ids 0 to a - 1 are
@@ -11,22 +11,23 @@ positions is an error, the sign of rows whose features stand in another order. T
 import functools
 import itertools
 import pathlib
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NoReturn
 
 import numpy as np
 import polars as pl
 
 from afm_jax.data import formats
-from afm_jax.data.formats import columns, delimited, joins, text
+from afm_jax.data.formats import columns, delimited, labels, refusals, text, tokens
+from afm_jax.data.formats.dialect import Dialect, encoding_of
+from afm_jax.data.formats.labels import Labels
 from afm_jax.errors import InputError
 
-_LABEL = "1 is 1; -1 and 0 are 0"
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
-_ID = re.compile(r"\+?\d+", re.ASCII)
+_FORM = "id:value, two numbers"
 
-OPTIONS: tuple[str, ...] = ("field_sizes", "field_names")
+OPTIONS: tuple[str, ...] = (
+    *("field_sizes", "field_names", "encoding"),
+    *labels.OPTIONS,
+)
 
 
 def open_reader(
@@ -34,13 +35,15 @@ def open_reader(
 ) -> formats.Reader:
     """The reader; without `field_sizes`, the first row tells the number of fields.
 
-    Options: field_sizes (numbers of ids), field_names (tuple, or None for field_0, ...).
+    Options: field_sizes (numbers of ids), field_names (tuple, or None for field_0, ...),
+    encoding (of the files), and the rule for labels.
 
     Raises:
         InputError: a first row without features, other names than fields, or a name that polars takes for a pattern.
     """
     sizes = tuple(options["field_sizes"])
-    count = len(sizes) or _features_of_first_row(paths[0])
+    written = Dialect(" ", encoding=encoding_of(options))
+    count = len(sizes) or _features_of_first_row(paths[0], written)
     names = options["field_names"] or tuple(f"field_{i}" for i in range(count))
     if len(set(names)) < len(names) or min(sizes, default=1) < 1:
         raise InputError(
@@ -53,19 +56,22 @@ def open_reader(
     columns.refuse_patterns(names)
     kind = "multi_valued" if sizes else "categorical"
     fields = tuple(formats.Column(name, kind) for name in names)
-    layout = formats.Layout(_LABEL, fields)
+    rule = Labels.of(options)
+    parse = functools.partial(_by_position, rule=rule, names=names)
     if sizes:
-        parse = functools.partial(_by_range, names=names, sizes=sizes)
-        return formats.Reader(layout, functools.partial(_parts, parse=parse))
-    return formats.Reader(
-        layout,
-        functools.partial(_parts, parse=functools.partial(_by_position, names=names)),
-        check=functools.partial(_check_positions, paths=paths),
-    )
+        parse = functools.partial(_by_range, rule=rule, names=names, sizes=sizes)
+
+    def check(texts: Mapping[str, pl.Series]) -> None:
+        rule.check()
+        if not sizes:
+            _check_positions(texts, paths=paths, written=written)
+
+    parts = functools.partial(_parts, written=written, parse=parse)
+    return formats.Reader(tokens.layout(fields, rule), parts, check=check)
 
 
-def _features_of_first_row(path: pathlib.Path) -> int:
-    first = next(text.chunks(path, chunk_bytes=1 << 16))
+def _features_of_first_row(path: pathlib.Path, written: Dialect) -> int:
+    first = next(text.chunks(path, written, chunk_bytes=1 << 16))
     count = len(first.text[: first.text.index(b"\n")].split()) - 1
     if count < 1:
         raise InputError(f"{path} line 1: no features, expected label id:value ...")
@@ -73,26 +79,20 @@ def _features_of_first_row(path: pathlib.Path) -> int:
 
 
 def _parts(
-    path: pathlib.Path, *, parse: Callable[[text.Chunk], pl.DataFrame]
+    path: pathlib.Path, *, written: Dialect, parse: Callable[[text.Chunk], pl.DataFrame]
 ) -> Iterator[formats.Part]:
-    for chunk in text.chunks(path):
+    for chunk in text.chunks(path, written):
         yield formats.Part(functools.partial(parse, chunk), chunk.taken)
 
 
-def _single_blanks(chunk: text.Chunk) -> text.Chunk:
-    """The chunk with one space between values and none at the end of a line."""
-    if any(blanks in chunk.text for blanks in (b"  ", b"\t", b" \n")):
-        plain = re.sub(rb"[ \t]+", b" ", chunk.text).replace(b" \n", b"\n")
-        return chunk._replace(text=plain)
-    return chunk
-
-
-def _by_position(chunk: text.Chunk, names: Sequence[str]) -> pl.DataFrame:
-    chunk = _single_blanks(chunk)
+def _by_position(
+    chunk: text.Chunk, names: Sequence[str], rule: Labels | None = None
+) -> pl.DataFrame:
+    """The rows of a chunk, with labels if there is a rule for them."""
+    chunk = tokens.single_blanks(chunk)
     frame = delimited.parse(
         chunk,
-        {formats.LABEL: "signed_label", **dict.fromkeys(names, "text")},
-        separator=" ",
+        dict.fromkeys((formats.LABEL, *names), "text"),
         told=f"label and {len(names)} features; where rows differ in length, --field_sizes tells the fields",
     )
     pairs = frame.select(pl.col(name).str.splitn(":", 2) for name in names)
@@ -103,14 +103,16 @@ def _by_position(chunk: text.Chunk, names: Sequence[str]) -> pl.DataFrame:
     )
     finite = values.select(pl.all_horizontal(pl.all().is_finite().fill_null(False)))
     if any(numbers.null_count().row(0)) or not finite.to_series().all():
-        _explain(chunk)
+        tokens.explain(chunk, form=_FORM)
     other_forms = (pl.all() < "1") & (pl.all() != "0")  # 07 and +7, to be read as 7
     if ids.select(pl.any_horizontal(other_forms.any())).item():
         ids = numbers.cast(pl.String)
-    frame = ids.insert_column(0, frame[formats.LABEL])
+    if rule is not None:
+        refuse = refusals.in_chunk(chunk, frame.columns)
+        ids.insert_column(0, rule.read(frame[formats.LABEL], refuse))
     if values.select(pl.all_horizontal((pl.all() == 1).all())).item():
-        return frame
-    return frame.hstack([values[name].alias(formats.VALUES + name) for name in names])
+        return ids
+    return ids.hstack([values[name].alias(formats.VALUES + name) for name in names])
 
 
 def _part(name: str, part: str) -> pl.Expr:
@@ -118,7 +120,7 @@ def _part(name: str, part: str) -> pl.Expr:
 
 
 def _check_positions(
-    texts: Mapping[str, pl.Series], *, paths: Sequence[pathlib.Path]
+    texts: Mapping[str, pl.Series], *, paths: Sequence[pathlib.Path], written: Dialect
 ) -> None:
     """Raises an InputError, of the first such line, if an id stands in two positions."""
     ids = pl.concat(texts.values())
@@ -127,8 +129,8 @@ def _check_positions(
         return
     seen: dict[str, tuple[str, str]] = {}
     for path in paths:
-        for chunk in text.chunks(path):
-            tokens = (
+        for chunk in text.chunks(path, written):
+            found = (
                 _by_position(chunk, list(texts))
                 .select(*texts)
                 .with_row_index("row")
@@ -137,7 +139,7 @@ def _check_positions(
                 .unique(["id", "field"], keep="first", maintain_order=True)
                 .sort("row", maintain_order=True)
             )
-            for row, field, token in tokens.iter_rows():
+            for row, field, token in found.iter_rows():
                 where = f"{path} line {chunk.first_line + row}"
                 other, there = seen.setdefault(token, (field, where))
                 if other != field:
@@ -147,91 +149,13 @@ def _check_positions(
 
 
 def _by_range(
-    chunk: text.Chunk, names: Sequence[str], sizes: Sequence[int]
+    chunk: text.Chunk, names: Sequence[str], sizes: Sequence[int], rule: Labels
 ) -> pl.DataFrame:
-    chunk = _single_blanks(chunk)
-    lines = pl.Series(delimited.decode(chunk).removesuffix("\n").split("\n"))
-    rows = lines.to_frame("line").select(
-        pl.col("line").str.splitn(" ", 2).struct.rename_fields(["label", "features"])
-    )
-    rows = rows.unnest("line").with_row_index("row")
-    tokens = (
-        rows.lazy()
-        .drop_nulls("features")
-        .select("row", pl.col("features").str.split(" "))
-        .explode("features")
-        .select("row", pl.col("features").str.splitn(":", 2))
-        .unnest("features")
-        .select(
-            "row",
-            pl.col("field_0").cast(pl.UInt64, strict=False).alias("number"),
-            pl.col("field_1").cast(pl.Float32, strict=False).alias("value"),
+    chunk, ends = tokens.single_blanks(chunk), list(itertools.accumulate(sizes))
+    label, found = tokens.split(chunk, ["number"], rule)
+    if found is None or (found["number"] >= ends[-1]).any():
+        tokens.explain(
+            chunk, form=_FORM, limit=ends[-1], most="the sum of the field sizes"
         )
-        .collect()
-    )
-    labels = rows["label"].cast(pl.Float32, strict=False)
-    ends = list(itertools.accumulate(sizes))
-    if (
-        tokens["number"].has_nulls()
-        or not tokens["value"].is_finite().fill_null(False).all()
-        or not labels.is_in([-1.0, 0.0, 1.0]).fill_null(False).all()
-        or (tokens["number"] >= ends[-1]).any()
-        or _holds_twice(tokens)
-    ):
-        _explain(chunk, ends[-1])
-    field = np.searchsorted(ends, tokens["number"].to_numpy(), side="right")
-    tokens = tokens.with_columns(pl.Series("field", field))
-    frame = rows.select("row", (labels > 0).cast(pl.Float32).alias(formats.LABEL))
-    plain = (tokens["value"] == 1).all()
-    for index, name in enumerate(names):
-        lists = (
-            tokens.filter(pl.col("field") == index)
-            .group_by("row", maintain_order=True)
-            .agg(
-                pl.col("number").cast(pl.String).alias(name),
-                pl.col("value").alias(formats.VALUES + name),
-            )
-        )
-        lists = lists.drop(formats.VALUES + name) if plain else lists
-        frame = joins.add_columns(frame, lists, on="row")
-    return frame.drop("row")
-
-
-def _holds_twice(tokens: pl.DataFrame) -> bool:
-    """Whether a row holds an id twice."""
-    rows, numbers = tokens["row"].to_numpy(), tokens["number"].to_numpy()
-    ascending = (rows[1:] > rows[:-1]) | (numbers[1:] > numbers[:-1])
-    return not ascending.all() and tokens.n_unique(["row", "number"]) < tokens.height
-
-
-def _explain(chunk: text.Chunk, limit: int = 1 << 64) -> NoReturn:
-    """Raises an InputError that names the first bad label or feature."""
-    lines = chunk.text.decode().removesuffix("\n").split("\n")
-    for line, row in enumerate(lines, chunk.first_line):
-        label, *tokens = row.split(" ")
-        where = f"{chunk.path} line {line}"
-        if not _NUMBER.fullmatch(label) or float(label) not in (-1, 0, 1):
-            raise InputError(
-                f"{where}: the label is {text.shown(label)}, expected -1, 0 or 1."
-            )
-        seen = set()
-        for token in tokens:
-            number, _, value = token.partition(":")
-            if not (_ID.fullmatch(number) and _NUMBER.fullmatch(value)):
-                raise InputError(
-                    f"{where}: {text.shown(token)}, expected id:value, two numbers."
-                )
-            number = number.lstrip("+0") or "0"
-            if len(number) > 20 or int(number) >= limit:
-                most = "the sum of the field sizes" if limit < 1 << 64 else "2^64"
-                raise InputError(
-                    f"{where}: id {number:.30}, expected less than {limit}, {most}."
-                )
-            if abs(float(value)) > float(np.finfo(np.float32).max):
-                raise InputError(
-                    f"{where}: {text.shown(token)}, expected a value of at most 3.4e38."
-                )
-            if number in seen:
-                raise InputError(f"{where}: id {number} is there twice.")
-            seen.add(number)
-    raise InputError(f"{chunk.path}, from line {chunk.first_line}: no libFM format.")
+    field = np.searchsorted(ends, found["number"].to_numpy(), side="right")
+    return tokens.frame(label, found, field, names)

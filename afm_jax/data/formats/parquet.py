@@ -1,26 +1,26 @@
 """Parquet files: any columns, named by the user.
 
-A multi-valued column is a list, of any or a fixed size, or text cut at the separator; a
-label is 0 or 1 (or -1 for 0) or a truth value; NaN and null are missing. A column has one
+A multi-valued column is a list, of any or a fixed size, or text cut at the separator; NaN
+and null are missing, and so are categories that the option `na_values` names. A column has one
 type in all files of a source, see `column_types`.
 """
 
 import contextlib
 import functools
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
 from afm_jax.data import formats
-from afm_jax.data.formats import column_types, columns
+from afm_jax.data.formats import column_types, columns, times
+from afm_jax.data.formats.refusals import Refuse
 from afm_jax.errors import InputError
 
 _BATCH_ROWS = 65536
 
 _Types = Mapping[str, column_types.ColumnType]
-_Refuse = Callable[[pl.Series, pl.Series, str], None]
 
 OPTIONS: tuple[str, ...] = columns.OPTIONS
 
@@ -37,8 +37,8 @@ def open_reader(
             parquet file or lacks a column; or a column has a type, or types in two
             files, that cannot be read.
     """
-    chosen = columns.Chosen.of(options)
     schemas = {path: _schema(path) for path in paths}
+    chosen = columns.Chosen.of(options, schemas[paths[0]].names)
     for path, schema in schemas.items():
         columns.require(str(path), schema.names(), chosen.names)
     types = {
@@ -50,7 +50,9 @@ def open_reader(
     return formats.Reader(
         chosen.layout,
         functools.partial(_parts, chosen=chosen, types=types),
+        check=lambda texts: chosen.labels.check(),
         names=lambda path: schemas[path].names(),
+        resolved={"categorical": chosen.categorical},
     )
 
 
@@ -125,22 +127,50 @@ def typed(
     refuse = functools.partial(_refuse, where, start)
     told: list[pl.Series] = []
     if chosen.label:
-        label = frame[chosen.label].cast(pl.Float64)
-        wrong = ~label.is_in([-1.0, 0.0, 1.0]).fill_null(False)
-        refuse(frame[chosen.label], wrong, "0 or 1")
-        told.append((label > 0).alias(chosen.label))
+        label = frame[chosen.label]
+        if not (label.dtype.is_numeric() or label.dtype == pl.Boolean):
+            told.append(_text(label, types[chosen.label], refuse))
     for name in chosen.numeric:
         infinite = frame[name].cast(pl.Float64).is_infinite().fill_null(False)
         refuse(frame[name], infinite, "a finite number")
+    wall = None
     if chosen.time:
-        told.append(_time(frame[chosen.time], types[chosen.time], refuse))
+        order, wall = _times(frame[chosen.time], chosen, types[chosen.time], refuse)
+        told.append(order.alias(chosen.time))
     for name in (*chosen.categorical, *chosen.multi_valued):
         told.append(_text(frame[name], types[name], refuse))
-    return chosen.select(frame.with_columns(told))
+    kept = [frame[name].alias(formats.KEPT + name) for name in chosen.kept]
+    return chosen.select(frame.with_columns(told), refuse, wall).with_columns(kept)
+
+
+def _times(
+    values: pl.Series,
+    chosen: columns.Chosen,
+    column: column_types.ColumnType,
+    refuse: Refuse,
+) -> times.Times:
+    chosen.refuse_time_unit(column.clock(bool(chosen.time_fields), values.name))
+    if "text" in column.forms:
+        return times.of_text(_text(values, column, refuse), refuse)
+    order = _time(values, column, refuse)
+    if not chosen.time_fields:
+        return times.Times(order, None)
+    return times.Times(order, _wall(values, order, chosen.time_unit, refuse))
+
+
+def _wall(
+    values: pl.Series, order: pl.Series, unit: str | None, refuse: Refuse
+) -> pl.Series:
+    """What the clock of the column's own zone shows, Datetime without a zone."""
+    if unit is not None:
+        return times.wall_of_numbers(order, unit, refuse)
+    if getattr(values.dtype, "time_zone", None) is not None:
+        return values.dt.replace_time_zone(None)
+    return values.cast(pl.Datetime("ms"))
 
 
 def _time(
-    values: pl.Series, column: column_types.ColumnType, refuse: _Refuse
+    values: pl.Series, column: column_types.ColumnType, refuse: Refuse
 ) -> pl.Series:
     none = values.is_null()
     if values.dtype.is_numeric():
@@ -157,7 +187,7 @@ def _time(
 
 
 def _text(
-    values: pl.Series, column: column_types.ColumnType, refuse: _Refuse
+    values: pl.Series, column: column_types.ColumnType, refuse: Refuse
 ) -> pl.Series:
     frame, whole = values.to_frame(), pl.col(values.name)
     if column.another(values.dtype) is not None:

@@ -10,19 +10,14 @@ from typing import BinaryIO, NamedTuple, NoReturn
 
 import numpy as np
 
-from afm_jax.data.formats import quotes
+from afm_jax.data.formats import encodings, escapes, quotes
+from afm_jax.data.formats.dialect import LINES, Dialect
 from afm_jax.errors import InputError
 
 CHUNK_BYTES = 8 << 20
 
 _LONGEST_RECORD = 64 << 20
 _GZIP_MAGIC = b"\x1f\x8b"
-_OTHER_ENCODINGS = {
-    b"\xff\xfe\0\0": "UTF-32",
-    b"\0\0\xfe\xff": "UTF-32",
-    codecs.BOM_UTF16_LE: "UTF-16",
-    codecs.BOM_UTF16_BE: "UTF-16",
-}
 _OTHER_FORMATS = {
     b"PAR1\x15": ("a Parquet file", "use --dataset=parquet"),
     b"ARROW1\0\0": ("an Arrow (Feather) file", "convert it to Parquet"),
@@ -44,14 +39,17 @@ class Chunk(NamedTuple):
     Attributes:
         path: the file.
         first_line: number of the first line, counted from 1.
-        text: the lines, ending in a line end, which is b'\\n'.
+        text: the lines in UTF-8, ending in a line end, which is b'\\n'. If the dialect
+            has escapes, they are hidden (`escapes.hide`).
         taken: bytes of the file, as it is on disk, read so far.
+        dialect: how the lines are written.
     """
 
     path: pathlib.Path
     first_line: int
     text: bytes
     taken: int
+    dialect: Dialect = LINES
 
     def line(self, position: int) -> int:
         """The number of the line that holds the byte at this position of the text."""
@@ -60,8 +58,8 @@ class Chunk(NamedTuple):
 
 def chunks(
     path: pathlib.Path,
+    dialect: Dialect = LINES,
     *,
-    csv_separator: str | None = None,
     chunk_bytes: int = CHUNK_BYTES,
 ) -> Iterator[Chunk]:
     """Cuts a file into chunks of whole lines.
@@ -69,35 +67,44 @@ def chunks(
     Empty lines, or lines of blanks, at the end of the file are no rows: they are left out.
 
     Args:
-        path: a text file in UTF-8 or another encoding that has ASCII's bytes for ASCII's
-            characters; gzipped or not (its first bytes tell).
-        csv_separator: what separates the values of a CSV file, in which line ends in
-            double quotes are part of a value; None for other files.
+        path: a text file, gzipped or not (its first bytes tell).
+        dialect: how it is written. If values may be quoted, line ends in double quotes
+            are part of a value.
         chunk_bytes: how many bytes to read at once.
 
     Raises:
-        InputError: no such file, empty, a file of another format, a truncated or corrupt gzip, a record (usually: an
-            open quote) of more than 64 MiB, or bytes that are not lines of text: UTF-16,
-            a zero byte, a carriage return that ends a line alone, a byte order mark at the
-            start of a later line.
+        InputError: no such file, empty, a file of another format or encoding, a truncated
+            or corrupt gzip, a record (usually: an open quote) of more than 64 MiB, or
+            bytes that are not lines of text: a zero byte, a carriage return that ends a
+            line alone, a byte order mark at the start of a later line.
     """
-    line, more = 1, True
+    dialect = dialect.of_file(path)
+    recode = encodings.recoder(path, dialect.encoding)
+    line, rest, more = 1, b"", True
     with _opened(path) as (stream, raw):
-        rest = _without_mark(_read(stream, 10, path, line), path)
+        head = _read(stream, 10, path, line)
+        _refuse_other_formats(head, path)
+        encodings.refuse_other_mark(head, path, dialect.encoding)
+        fresh = recode(head).removeprefix(codecs.BOM_UTF8)
         while more:
             block = _read(stream, chunk_bytes, path, line)
             more = bool(block)
-            block = rest + (block or b"\n")
-            end = _end_of_rows(block, csv_separator)
+            fresh += recode(block) + b"\n" * (not more)
+            block = rest + fresh
+            if b"\0" in fresh:
+                _refuse_zero(Chunk(path, line, block, 0), len(rest))
+            if dialect.escape:
+                block = escapes.hide(block, dialect.delimiter)
+            end = _end_of_rows(block, dialect)
             if not more and block[end:].strip():
                 end = len(block)  # the lines of a value that nothing closes
-            text, rest = block[:end], block[end:]
+            text, rest, fresh = block[:end], block[end:], b""
             if text:
-                chunk = _lines(Chunk(path, line, text, raw.tell()), csv_separator)
+                chunk = _lines(Chunk(path, line, text, raw.tell(), dialect))
                 yield chunk
                 line = chunk.line(len(chunk.text))
             if len(rest) > _LONGEST_RECORD:
-                _refuse_long(Chunk(path, line, rest, raw.tell()), csv_separator)
+                _refuse_long(Chunk(path, line, rest, raw.tell(), dialect))
     if line == 1:
         raise InputError(f"{path} is empty; expected rows of data.")
 
@@ -140,23 +147,24 @@ def _read(stream: BinaryIO, size: int, path: pathlib.Path, line: int) -> bytes:
     raise InputError(f"{path}: this gzip file {broken}{place}; get it again.")
 
 
-def _without_mark(head: bytes, path: pathlib.Path) -> bytes:
-    """The beginning of a text file without the byte order mark of UTF-8."""
+def _refuse_other_formats(head: bytes, path: pathlib.Path) -> None:
     for start, (what, advice) in _OTHER_FORMATS.items():
         if head.startswith(start):
             raise InputError(f"{path} is {what}; expected lines of text: {advice}.")
-    for mark, encoding in _OTHER_ENCODINGS.items():
-        if head.startswith(mark):
-            raise InputError(
-                f"{path} line 1: the text is in {encoding}; expected UTF-8. Convert it: iconv -f {encoding} -t UTF-8."
-            )
-    return head.removeprefix(codecs.BOM_UTF8)
 
 
-def _end_of_rows(block: bytes, csv_separator: str | None) -> int:
+def _refuse_zero(chunk: Chunk, start: int) -> NoReturn:
+    """Raises an InputError for the first zero byte from this position on."""
+    line = chunk.line(chunk.text.index(0, start))
+    raise InputError(
+        f"{chunk.path} line {line}: a zero byte; expected text. UTF-16 has such bytes (--encoding=utf-16), and binary files have."
+    )
+
+
+def _end_of_rows(block: bytes, dialect: Dialect) -> int:
     """Where the last whole line ends that is not blank, 0 if there is none."""
-    if csv_separator and b'"' in block:
-        found = quotes.find(block, csv_separator)
+    if dialect.quoted and b'"' in block:
+        found = quotes.find(block, dialect.delimiter)
         end = quotes.last_line_end(block, found) + 1
     else:
         end = block.rfind(b"\n") + 1
@@ -166,19 +174,15 @@ def _end_of_rows(block: bytes, csv_separator: str | None) -> int:
     return end
 
 
-def _lines(chunk: Chunk, csv_separator: str | None) -> Chunk:
+def _lines(chunk: Chunk) -> Chunk:
     """The chunk with the line ends of Unix; refuses what is no text."""
     if b"\r" in chunk.text:
         chunk = chunk._replace(text=chunk.text.replace(b"\r\n", b"\n"))
-        lone = _lone_carriage_return(chunk.text, csv_separator)
+        lone = _lone_carriage_return(chunk)
         if lone >= 0:
             raise InputError(
                 f"{chunk.path} line {chunk.line(lone)}: a carriage return without a line feed; expected lines that end in \\n or \\r\\n. Convert it: tr '\\r' '\\n'."
             )
-    if b"\0" in chunk.text:
-        raise InputError(
-            f"{chunk.path} line {chunk.line(chunk.text.index(0))}: a zero byte; expected UTF-8 text (UTF-16 and binary files have such bytes)."
-        )
     lines = b"" if chunk.text.isascii() else b"\n" + chunk.text
     if (place := lines.find(b"\n" + codecs.BOM_UTF8)) >= 0:
         raise InputError(
@@ -187,20 +191,22 @@ def _lines(chunk: Chunk, csv_separator: str | None) -> Chunk:
     return chunk
 
 
-def _lone_carriage_return(text: bytes, csv_separator: str | None) -> int:
+def _lone_carriage_return(chunk: Chunk) -> int:
     """Position of the first carriage return that is not part of a quoted value, or -1."""
-    if csv_separator is None or b"\r" not in text:
+    text, dialect = chunk.text, chunk.dialect
+    if not dialect.quoted or b"\r" not in text:
         return text.find(b"\r")
-    outside = quotes.find(text, csv_separator).outside(text)
+    outside = quotes.find(text, dialect.delimiter).outside(text)
     lone = outside & (np.frombuffer(text, np.uint8) == ord("\r"))
     return int(lone.argmax()) if lone.any() else -1
 
 
-def _refuse_long(rest: Chunk, csv_separator: str | None) -> NoReturn:
+def _refuse_long(rest: Chunk) -> NoReturn:
     """Raises an InputError for a record that is longer than any that is read."""
     line, what = rest.first_line, "no line end"
-    if csv_separator:
-        opened = quotes.find(rest.text, csv_separator).unclosed(rest.text)
+    if rest.dialect.quoted:
+        found = quotes.find(rest.text, rest.dialect.delimiter)
+        opened = found.unclosed(rest.text)
         if opened is not None:
             line, what = rest.line(opened), "a quote that nothing closes"
     raise InputError(

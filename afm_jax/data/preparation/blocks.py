@@ -51,6 +51,9 @@ def block_of(
         labels=frame[formats.LABEL].to_numpy()
         if formats.LABEL in frame.columns
         else np.zeros(rows, np.float32),
+        weights=frame[formats.WEIGHT].to_numpy()
+        if formats.WEIGHT in frame.columns
+        else np.zeros(0, np.float32),
         numbers=prepare_numbers(numbers),
         codes=codes,
         values=values,

@@ -12,6 +12,7 @@ from afm_jax.data.fields import Fitted
 from afm_jax.data.fields.codes import Block, Coder, KnownCoder
 from afm_jax.data.fields.dense import FittedDense
 from afm_jax.data.fields.vocabulary import Vocabulary
+from afm_jax.data.formats.columns import Chosen
 from afm_jax.data.preparation.blocks import block_of
 from afm_jax.data.store.vocabularies import Vocabularies
 from afm_jax.errors import InputError
@@ -56,7 +57,8 @@ class Encoding:
                 block, ids[:, part], None if values is None else values[:, part]
             )
             start += fitted.field.slots
-        return Rows(ids, values, self.dense.encode(block), block.labels)
+        weights = block.weights if block.weights.size else None
+        return Rows(ids, values, self.dense.encode(block), block.labels, weights)
 
     def unseen(self, block: Block) -> dict[int, np.ndarray]:
         """The values of a block without an id (`store.reader.UnseenValues`)."""
@@ -76,12 +78,14 @@ class FrameEncoder:
         encoding: how blocks become rows.
         coders: of the columns that are not numeric, by name.
         chosen: what each column becomes.
+        columns: the columns as a reader of frames looks for them.
     """
 
     layout: formats.Layout
     encoding: Encoding
     coders: Mapping[str, Coder]
     chosen: Mapping[str, fields.Choice]
+    columns: Chosen
 
     @classmethod
     def load(cls, schema: Schema, vocabularies: Vocabularies) -> "FrameEncoder":
@@ -110,7 +114,9 @@ class FrameEncoder:
         numbers = [column for column in schema.dense if column.transform != "missing"]
         dense = FittedDense(schema.dense, tuple(places[each.name] for each in numbers))
         weighted = any(field.slots > 1 for field in schema.fields)
-        return cls(layout, Encoding(tuple(by_field), dense, weighted), coders, chosen)
+        encoding = Encoding(tuple(by_field), dense, weighted)
+        columns = Chosen.of_layout(layout, schema.options)
+        return cls(layout, encoding, coders, chosen, columns)
 
     def rows(self, frame: pl.DataFrame) -> Rows:
         """The rows of a frame with the columns of `layout`; without labels they are 0."""

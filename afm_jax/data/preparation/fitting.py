@@ -3,6 +3,7 @@
 Vocabularies, scales, buckets and numbers of slots come from the training rows only.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +22,8 @@ from afm_jax.data.store import writer
 from afm_jax.data.store.reader import SPLITS, UnseenValues
 from afm_jax.errors import InputError
 from afm_jax.features import Rows, Schema
+
+_log = logging.getLogger(__name__)
 
 
 class Prepared(NamedTuple):
@@ -60,12 +63,15 @@ def prepare(
     assigned = splits.assign(
         spill, options["split"], options["fractions"], options["seed"]
     )
+    if spill.rows_of_weight_0:
+        _log.info("%d rows have weight 0: left out.", spill.rows_of_weight_0)
     encoding = fit(spill, assigned, chosen, options)
     schema = Schema(
         dataset=dataset,
         fields=encoding.fields,
         dense=encoding.dense.columns,
         label=spill.layout.label,
+        label_kind=spill.layout.label_kind,
         sources=spill.checksums,
         options=options,
         source_rows=spill.source_rows,

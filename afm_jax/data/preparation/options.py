@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from afm_jax.data import fields
+from afm_jax.data.formats import dialect
 from afm_jax.data.preparation import splits
 from afm_jax.errors import InputError
 
@@ -14,11 +15,18 @@ DEFAULTS: Mapping[str, Any] = {
     "fractions": None,
     "seed": 0,
     "label": None,
+    "positive": None,
+    "positive_from": None,
+    "real_labels": False,
+    "weight": None,
     "categorical": (),
     "numeric": (),
     "multi_valued": (),
     "separator": "|",
     "time": None,
+    "time_fields": (),
+    "time_unit": None,
+    **{option.name: option.default for option in dialect.OPTIONS},
     "field_sizes": (),
     "field_names": None,
 }

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from afm_jax.data import fields
-from afm_jax.data.formats import csv, libfm, parquet, sources
-from afm_jax.data.preparation import fitting
+from afm_jax.data.formats import csv, libffm, libfm, parquet, sources
+from afm_jax.data.preparation import fitting, unused
 from afm_jax.data.preparation.builder import BlockBuilder, Encoded
 from afm_jax.data.preparation.options import (
     FOR_ALL,
@@ -52,6 +52,7 @@ class RawBuilder(BlockBuilder):
         reader = self.reader.open_reader([file.path for file in files], options)
         if reader.names is not None:
             sources.require_one_table(files, reader.names)
+        options.update(reader.resolved)
         chosen = fields.choose(reader.layout, options)
         refuse_idle(self.options, {choice.kind for choice in chosen.values()})
         options.update(how_to_split([file.split for file in files], options))
@@ -63,6 +64,8 @@ class RawBuilder(BlockBuilder):
             coders=fields.coders(chosen),
             advance=self.advance,
         )
+        if reader.names is not None:
+            unused.tell(reader.names(files[0].path), reader.layout, options)
         prepared = fitting.prepare(
             spilled,
             chosen,
@@ -81,8 +84,15 @@ class LibfmBuilder(RawBuilder):
     reader = libfm
 
 
+class LibffmBuilder(RawBuilder):
+    """Any files in libFFM's format."""
+
+    name = "libffm"
+    reader = libffm
+
+
 class CsvBuilder(RawBuilder):
-    """Any CSV files with a header."""
+    """Any CSV files."""
 
     name = "csv"
     reader = csv

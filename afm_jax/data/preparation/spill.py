@@ -73,11 +73,12 @@ class Stored(NamedTuple):
     def load(self) -> Block:
         """The block."""
         with self.path.open("rb") as file:
-            times, labels, numbers, codes, values = (np.load(file) for _ in range(5))
+            times, labels, weights, *others = (np.load(file) for _ in range(6))
             many = []
             while file.read(1):
                 many.append(Many(*(np.load(file) for _ in range(3))))
-        return Block(times, labels, numbers, codes, values, tuple(many))
+        numbers, codes, values = others
+        return Block(times, labels, weights, numbers, codes, values, tuple(many))
 
     def load_times(self) -> np.ndarray:
         """The times of the block only."""
@@ -120,6 +121,7 @@ class Spill(NamedTuple):
         checksums: checksum of each file, by its path below the folder of all files.
         source_rows: rows of each file, by the same path, in the order of the rows.
         weighted: whether any value is not 1.
+        rows_of_weight_0: how many rows count for nothing.
     """
 
     layout: formats.Layout
@@ -128,6 +130,7 @@ class Spill(NamedTuple):
     checksums: Mapping[str, str]
     source_rows: Mapping[str, int]
     weighted: bool
+    rows_of_weight_0: int = 0
 
 
 def spill(
@@ -161,13 +164,13 @@ def spill(
 
     def store(
         task: tuple[pathlib.Path, sources.SourceFile, formats.Part],
-    ) -> tuple[Stored, bool]:
+    ) -> tuple[Stored, bool, int]:
         path, file, part = task
         block = block_of(part.parse(), reader.layout, dictionaries, prepare_numbers)
         _save(block, path)
         weighted = block.values.size > 0 or any(m.values.size > 0 for m in block.many)
         stored = Stored(path, len(block.labels), file.split, file.path)
-        return stored, weighted
+        return stored, weighted, int(np.count_nonzero(block.weights == 0))
 
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         paths = [*(file.path for file in files), *reader.tables]
@@ -178,15 +181,16 @@ def spill(
         if reader.check:
             reader.check({name: of.strings() for name, of in dictionaries.items()})
         rows = dict.fromkeys(paths[: len(files)], 0)
-        for block, _ in stored:
+        for block, *_ in stored:
             rows[block.source] += block.rows
         return Spill(
             layout=reader.layout,
-            blocks=[block for block, _ in stored],
+            blocks=[block for block, *_ in stored],
             dictionaries=dictionaries,
             checksums=dict(zip(names, checksums, strict=True)),
             source_rows=dict(zip(names, rows.values(), strict=False)),
-            weighted=any(weighted for _, weighted in stored),
+            weighted=any(weighted for _, weighted, _ in stored),
+            rows_of_weight_0=sum(zeros for *_, zeros in stored),
         )
 
 

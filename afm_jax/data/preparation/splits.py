@@ -110,7 +110,7 @@ def assign(
     """The split of each row of each block, int8 indices into SPLITS: a byte a row.
 
     Blocks of given splits keep them; the rows of all others are split as if they were
-    all rows.
+    all rows. Rows of weight 0 count for nothing and are in no split, which is -1.
 
     Args:
         spill: the rows.
@@ -140,12 +140,29 @@ def assign(
             "--split=time: the order of these rows in time is not known; for csv and parquet give --time=COLUMN."
         )
     counts = sizes(rows, fractions or ()) if how else ()
-    return [
+    assigned = [
         by_position(next(positions), counts)
         if block.split is None
         else np.full(block.rows, SPLITS.index(block.split), np.int8)
         for block in spill.blocks
     ]
+    if spill.rows_of_weight_0:
+        _leave_out_weight_0(spill, assigned)
+    return assigned
+
+
+def _leave_out_weight_0(spill: Spill, assigned: Sequence[np.ndarray]) -> None:
+    """Gives rows of weight 0 the split -1, which is none; see `assign`."""
+    before, after = np.zeros((2, len(SPLITS)), np.int64)
+    for block, part in zip(spill.blocks, assigned, strict=True):
+        before += np.bincount(part, minlength=len(SPLITS))
+        part[block.load().weights == 0] = -1
+        after += np.bincount(part[part >= 0], minlength=len(SPLITS))
+    for split, there, left in zip(SPLITS, before, after, strict=True):
+        if there and not left:
+            raise InputError(
+                f"All {there} rows of the {split} split have weight 0; expected some rows that --weight counts."
+            )
 
 
 def _time_positions(blocks: Sequence[Stored | Held]) -> Iterator[np.ndarray]:

@@ -11,6 +11,7 @@ from afm_jax.data.store.vocabularies import Vocabularies
 from afm_jax.data.store.writer import Block, check_rows
 from afm_jax.errors import InputError
 from afm_jax.features import Rows, Schema
+from afm_jax.label_kinds import narrowest_kind
 
 
 def collect(
@@ -19,7 +20,8 @@ def collect(
     """The store of some blocks.
 
     Args:
-        schema: how columns became features; row counts and label mean are filled in.
+        schema: how columns became features; row counts, label mean and the kind of
+            the labels are filled in.
         blocks: the rows, those of a split in their order.
         vocabularies: the values that have ids of their own.
 
@@ -29,11 +31,13 @@ def collect(
     parts: dict[str, list[Rows]] = {}
     unseen: dict[str, dict[int, list[np.ndarray]]] = {}
     lengths: dict[str, int] = {}
+    kind = schema.label_kind
     for split, rows, others in blocks:
         start = lengths.get(split, 0)
         lengths[split] = start + len(rows.labels)
         rows = _typed(rows, schema)
         check_rows(rows, schema, f"{split} rows {start} to {lengths[split]}")
+        kind = narrowest_kind(rows.labels, least=kind)
         parts.setdefault(split, []).append(rows)
         for index, found in others.items():
             moved = unseen.setdefault(split, {}).setdefault(index, [])
@@ -52,6 +56,7 @@ def collect(
             schema,
             rows={name: lengths[name] for name in splits},
             label_mean=float(f"{mean:.12g}"),
+            label_kind=kind,
         ),
         splits,
         probabilities={},

@@ -15,6 +15,7 @@ from afm_jax.data.store.columns import columns
 from afm_jax.data.store.reader import SPLITS, UnseenValues
 from afm_jax.errors import InputError
 from afm_jax.features import MISSING, UNSEEN, Rows, Schema
+from afm_jax.label_kinds import narrowest_kind
 
 _CHECKED_ROWS = 1 << 16
 
@@ -56,7 +57,9 @@ def write(folder: pathlib.Path, schema: Schema, blocks: Iterable[Block]) -> Writ
 
     Args:
         folder: an existing folder.
-        schema: how columns became features; row counts and label mean are filled in.
+        schema: how columns became features; row counts and label mean are filled in,
+            and the kind of the labels: the narrowest that holds them, or the schema's
+            if that is wider.
         blocks: the rows, splits in any order and interleaved.
 
     Raises:
@@ -72,7 +75,9 @@ def write(folder: pathlib.Path, schema: Schema, blocks: Iterable[Block]) -> Writ
     rows = {
         split: writer.num_rows[split] for split in SPLITS if split in writer.num_rows
     }
-    schema = dataclasses.replace(schema, rows=rows, label_mean=writer.label_mean)
+    schema = dataclasses.replace(
+        schema, rows=rows, label_mean=writer.label_mean, label_kind=writer.label_kind
+    )
     (folder / reader.SCHEMA_FILE).write_text(schema.to_json(), encoding="utf-8")
     arrays.write_manifest(folder)
     return Written(schema, *writer.shares())
@@ -92,6 +97,7 @@ class _Writer:
         self._unseen: dict[str, arrays.ArrayFile] = {}
         self._label_sum = self._weight_sum = 0.0
         self._special: dict[str, np.ndarray] = {}
+        self.label_kind = schema.label_kind
         self.num_rows: dict[str, int] = {}
         self.counts = np.zeros(schema.vocab_size, np.int64)
 
@@ -117,6 +123,7 @@ class _Writer:
             file.append(getattr(rows, name))
         self._add_unseen(split, block.unseen, start)
         self.num_rows[split] = start + len(rows.labels)
+        self.label_kind = narrowest_kind(rows.labels, least=self.label_kind)
         special = self._special.setdefault(split, np.zeros((3, len(self._first)), int))
         special += _count_special(rows, self._first)
         if split == "train":

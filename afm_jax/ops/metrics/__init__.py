@@ -18,7 +18,7 @@ from afm_jax.ops.metrics.discrimination import (
     weighted_auc,
 )
 from afm_jax.ops.metrics.metric import Metric, Predicted
-from afm_jax.ops.metrics.probability import calibration, log_loss, rmse
+from afm_jax.ops.metrics.probability import calibration, log_loss, mae, rmse
 
 __all__ = [
     "DIRECTIONS",
@@ -30,6 +30,7 @@ __all__ = [
     "gauc",
     "gauc_coverage",
     "log_loss",
+    "mae",
     "rank",
     "rmse",
     "weighted_auc",

@@ -160,10 +160,8 @@ def weighted_auc(ranking: Ranking, weights: np.ndarray) -> np.ndarray:
     return wins / (positive.sum(axis=1, dtype=np.float64) * negative[:, -1])
 
 
-def _resampled_auc(
-    logits: Sequence[np.ndarray], labels: np.ndarray
-) -> Callable[[np.ndarray], np.ndarray]:
-    rankings = [rank(scores, labels) for scores in logits]
+def _resampled_auc(runs: Sequence[Predicted]) -> Callable[[np.ndarray], np.ndarray]:
+    rankings = [rank(run.logits, run.labels) for run in runs]
     return lambda weights: np.stack([weighted_auc(each, weights) for each in rankings])
 
 
@@ -217,6 +215,7 @@ METRICS = (
         direction=1,
         without="all of one class: no AUC",
         resampled=_resampled_auc,
+        tested_on=("binary",),
     ),
     Metric(
         "gauc",

@@ -12,7 +12,7 @@ class Predicted(NamedTuple):
 
     Attributes:
         logits: real [N].
-        labels: 0 or 1, [N].
+        labels: [N], of a kind of `label_kinds.LABEL_KINDS`.
         predictions: float64 [N], of the loss that the model was trained with: what it
             predicts of each row.
         targets: float64 [N], what the predictions should be.
@@ -29,9 +29,7 @@ class Predicted(NamedTuple):
     groups: Any
 
 
-Resampled = Callable[
-    [Sequence[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]
-]
+Resampled = Callable[[Sequence[Predicted]], Callable[[np.ndarray], np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,24 +42,29 @@ class Metric:
         measure: its value, None where it has none.
         direction: 1 if more is better, -1 if less is better; 0 if neither, so that it
             ranks no models.
+        label_kinds: the kinds of labels that it is measured on, of
+            `label_kinds.LABEL_KINDS`.
         needs_probabilities: whether it is measured of probabilities only.
         needs_groups: whether it is measured only where rows have groups.
         counts: numbers beside it that say what it is a mean over, by name.
         without: what rows are where it has no value, for a warning.
-        resampled: (logits [N] of several runs, labels [N]) -> (weights of the rows [R,
-            N] -> values [runs, R]): a fast way to measure it under many weightings,
+        resampled: predictions of several runs for the same rows -> (weights of the rows
+            [R, N] -> values [runs, R]): a fast way to measure it under many weightings,
             from which a comparison takes intervals; None if there is no such way.
+        tested_on: the kinds of labels on which a comparison tests it, by `resampled`.
     """
 
     name: str
     title: str
     measure: Callable[[Predicted], float | None]
     direction: int = 0
+    label_kinds: tuple[str, ...] = ("binary",)
     needs_probabilities: bool = False
     needs_groups: bool = False
     counts: Callable[[Predicted], Mapping[str, int]] = lambda predicted: {}
     without: str | None = None
     resampled: Resampled | None = None
+    tested_on: tuple[str, ...] = ()
 
 
 def checked(
@@ -91,6 +94,13 @@ def check_binary(labels: np.ndarray) -> None:
     bad = np.count_nonzero((labels != 0) & (labels != 1))
     if bad:
         raise ValueError(f"{bad} of {labels.size} labels are neither 0 nor 1")
+
+
+def check_probable(labels: np.ndarray) -> None:
+    """Raises ValueError if a label is neither 0 nor 1 nor between them."""
+    bad = np.count_nonzero(~((labels >= 0) & (labels <= 1)))
+    if bad:
+        raise ValueError(f"{bad} of {labels.size} labels are not in [0, 1]")
 
 
 def mean(values: np.ndarray, weights: np.ndarray) -> float:

@@ -1,10 +1,16 @@
-"""How far predictions are from what they should be: log loss, RMSE, calibration."""
+"""How far predictions are from what they should be: log loss, RMSE, MAE, calibration."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from afm_jax.ops.metrics.metric import Metric, check_binary, checked, mean
+from afm_jax.ops.metrics.metric import (
+    Metric,
+    Predicted,
+    check_probable,
+    checked,
+    mean,
+)
 
 
 def log_loss(
@@ -14,14 +20,16 @@ def log_loss(
 
     Args:
         logits: real [N].
-        labels: 0 or 1, [N].
+        labels: y in [0, 1], [N]. Of a probability y it is the mean over labels 0 and 1
+            drawn with it.
         weights: real [N] >= 0 or None.
 
     Raises:
-        ValueError: as `auc`; or the weights sum to 0.
+        ValueError: shapes differ, a logit is NaN or infinite, a label is not in [0, 1],
+            a weight is negative or not finite, or the weights sum to 0.
     """
     logits, labels, weights = checked(logits, labels, weights)
-    check_binary(labels)
+    check_probable(labels)
     return mean(np.logaddexp(0.0, logits) - labels * logits, weights)
 
 
@@ -38,6 +46,18 @@ def rmse(
     return float(np.sqrt(mean((predictions - targets) ** 2, weights)))
 
 
+def mae(
+    predictions: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None
+) -> float:
+    """Mean absolute difference of real predictions and targets, [N] each.
+
+    Raises:
+        ValueError: as `rmse`.
+    """
+    predictions, targets, weights = checked(predictions, targets, weights)
+    return mean(np.abs(predictions - targets), weights)
+
+
 def calibration(
     probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
 ) -> float | None:
@@ -45,31 +65,41 @@ def calibration(
 
     Args:
         probabilities: real [N] in [0, 1].
-        labels: 0 or 1, [N].
+        labels: in [0, 1], [N].
         weights: real [N] >= 0 or None.
 
     Returns:
-        The ratio, or None if no row of positive weight has label 1.
+        The ratio, or None if no row of positive weight has a label above 0.
 
     Raises:
-        ValueError: as `auc`.
+        ValueError: as `log_loss`, but for the sum of the weights.
     """
     probabilities, labels, weights = checked(probabilities, labels, weights)
-    check_binary(labels)
+    check_probable(labels)
     positive = weights @ labels
     return float(weights @ probabilities / positive) if positive > 0 else None
 
 
-def _resampled_log_loss(
-    logits: Sequence[np.ndarray], labels: np.ndarray
-) -> Callable[[np.ndarray], np.ndarray]:
-    losses = np.stack([np.logaddexp(0.0, z) - labels * z for z in logits], axis=1)
+def _resampled_mean(
+    each: Callable[[Predicted], np.ndarray],
+) -> Callable[[Sequence[Predicted]], Callable[[np.ndarray], np.ndarray]]:
+    """How the weighted mean of a number of each row is measured under many weightings."""
 
-    def measure(weights: np.ndarray) -> np.ndarray:
-        total = weights.sum(axis=1, dtype=np.float64)
-        return (weights.astype(np.float64) @ losses).T / total
+    def resampled(runs: Sequence[Predicted]) -> Callable[[np.ndarray], np.ndarray]:
+        values = np.stack([each(run) for run in runs], axis=1)
 
-    return measure
+        def measure(weights: np.ndarray) -> np.ndarray:
+            total = weights.sum(axis=1, dtype=np.float64)
+            return (weights.astype(np.float64) @ values).T / total
+
+        return measure
+
+    return resampled
+
+
+def _resampled_rmse(runs: Sequence[Predicted]) -> Callable[[np.ndarray], np.ndarray]:
+    measure = _resampled_mean(lambda p: (p.predictions - p.targets) ** 2)(runs)
+    return lambda weights: np.sqrt(measure(weights))
 
 
 METRICS = (
@@ -78,19 +108,36 @@ METRICS = (
         "log loss",
         lambda p: log_loss(p.logits, p.labels, p.weights),
         direction=-1,
+        label_kinds=("binary", "probability"),
         needs_probabilities=True,
-        resampled=_resampled_log_loss,
+        resampled=_resampled_mean(
+            lambda p: np.logaddexp(0.0, p.logits) - p.labels * p.logits
+        ),
+        tested_on=("binary", "probability"),
     ),
     Metric(
         "rmse",
         "RMSE",
         lambda p: rmse(p.predictions, p.targets, p.weights),
         direction=-1,
+        label_kinds=("binary", "probability", "real"),
+        resampled=_resampled_rmse,
+        tested_on=("real",),
+    ),
+    Metric(
+        "mae",
+        "MAE",
+        lambda p: mae(p.predictions, p.targets, p.weights),
+        direction=-1,
+        label_kinds=("real",),
+        resampled=_resampled_mean(lambda p: np.abs(p.predictions - p.targets)),
+        tested_on=("real",),
     ),
     Metric(
         "calibration",
         "calibration",
         lambda p: calibration(p.predictions, p.labels, p.weights),
+        label_kinds=("binary", "probability"),
         needs_probabilities=True,
     ),
 )

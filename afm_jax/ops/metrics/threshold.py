@@ -49,7 +49,7 @@ def recall_at_precision(
 METRICS = (
     Metric(
         "recall_at_precision",
-        f"recall at precision {PRECISION}",
+        f"recall at {PRECISION:.0%} precision",
         lambda p: recall_at_precision(p.logits, p.labels, p.weights),
         direction=1,
     ),

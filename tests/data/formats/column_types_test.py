@@ -7,7 +7,7 @@ pytest.importorskip("polars", reason="needs the extra 'data'")
 import polars as pl
 
 from afm_jax.data import formats
-from afm_jax.data.formats import columns, parquet
+from afm_jax.data.formats import parquet
 from afm_jax.errors import InputError
 
 
@@ -17,9 +17,9 @@ def frames(folder, *given, role="categorical"):
     for path, column in zip(paths, given, strict=True):
         data = {"y": pl.repeat(1, len(column), eager=True), "k": [0.0] * len(column)}
         pl.DataFrame({**data, "c": column}).write_parquet(path)
-    options = {**dict.fromkeys(columns.OPTIONS, ()), "separator": "|", "time": None}
-    options |= {"label": "y", "numeric": ("k",)}
-    options[role] = "c" if role in ("time", "label") else ("c",)
+    options = {**dict.fromkeys(("categorical", "multi_valued"), ()), "time": None}
+    options |= {"label": "y", "numeric": ("k",), "separator": "|"}
+    options[role] = "c" if role in ("time", "label", "weight") else ("c",)
     reader = parquet.open_reader(paths, options)
     name = {"time": formats.TIME, "label": formats.LABEL}.get(role, "c")
     return [
@@ -81,6 +81,8 @@ DAY = datetime.datetime(2024, 1, 2)
         ("multi_valued", pl.Series([["7"]]), pl.Series([[7]])),
         ("time", pl.Series([7]), pl.Series([DAY])),
         ("time", pl.Series([7]), pl.Series([True])),
+        ("time", pl.Series(["2024-01-02"]), pl.Series([DAY])),
+        ("label", pl.Series([1]), pl.Series(["yes"])),
         ("time", pl.Series([DAY]), pl.Series([DAY]).dt.replace_time_zone("UTC")),
     ],
 )
@@ -171,7 +173,9 @@ DURATION = pl.Series([datetime.timedelta(1)])
         ("numeric", pl.Series([DAY]), "Datetime.*, expected numbers"),
         ("numeric", pl.Series([[1.0]]), r"List\(Float64\), expected numbers"),
         ("label", pl.Series([DAY]), "Datetime.*, expected numbers"),
-        ("time", pl.Series(["2024-01-02"]), "String, expected numbers or dates"),
+        ("time", pl.Series([{"a": 1}]), "Struct.*, expected numbers or dates"),
+        ("weight", pl.Series(["1"]), "String, expected numbers"),
+        ("weight", pl.Series([True]), "Boolean, expected numbers"),
         ("time", pl.Series([[1]]), r"List\(Int64\), expected numbers or dates"),
     ],
 )

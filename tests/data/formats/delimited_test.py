@@ -8,20 +8,21 @@ pytest.importorskip("polars", reason="needs the extra 'data'")
 import polars as pl
 
 from afm_jax.data import formats
-from afm_jax.data.formats import delimited, text
+from afm_jax.data.formats import delimited, encodings, text
+from afm_jax.data.formats.dialect import CSV, Dialect
 from afm_jax.errors import InputError
 
+TABS = Dialect("\t")
+COMMAS = CSV.of_file(pathlib.Path("rows.csv"))
 COLUMNS = {formats.LABEL: "label", "n": "number", "c": "text", "t": "time"}
 
 
-def chunk(content, first_line=1):
-    return text.Chunk(pathlib.Path("rows.txt"), first_line, content, 0)
+def chunk(content, first_line=1, written=TABS):
+    return text.Chunk(pathlib.Path("rows.txt"), first_line, content, 0, written)
 
 
-def parse(content, separator="\t", first_line=1, **options):
-    return delimited.parse(
-        chunk(content, first_line), COLUMNS, separator=separator, **options
-    )
+def parse(content, written=TABS, first_line=1, **options):
+    return delimited.parse(chunk(content, first_line, written), COLUMNS, **options)
 
 
 def test_values_become_labels_numbers_and_text_and_empty_ones_null():
@@ -34,7 +35,7 @@ def test_values_become_labels_numbers_and_text_and_empty_ones_null():
 
 def test_quoted_values_may_hold_separators_line_ends_and_quotes():
     content = b'1,2,"a,\n""b""",3\n0,,"",4\n'
-    frame = parse(content, separator=",", quoted=True)
+    frame = parse(content, COMMAS)
     assert frame["c"].to_list() == ['a,\n"b"', None]
     assert frame["t"].to_list() == [3.0, 4.0]
 
@@ -55,8 +56,14 @@ def test_quotes_are_part_of_the_value_where_none_are_expected():
         (b"yes\t2\tx\t3", "the label is 'yes', expected 0 or 1."),
         (b"1\ttwo\tx\t3", "n is 'two', expected a finite number."),
         (b"1\tinf\tx\t3", "n is 'inf', expected a finite number."),
-        (b"1\t2\tx\t", "t is '', expected a time, a number."),
-        (b"1\t2\t\xff\t3", "byte 0xff is not UTF-8; expected UTF-8 text."),
+        (
+            b"1\t2\tx\t",
+            "t is '', expected a time, a number, or in all rows a date such as 2024-01-31.",
+        ),
+        (
+            b"1\t2\t\xff\t3",
+            "byte 0xff is not UTF-8; expected UTF-8 text. " + encodings.ADVICE,
+        ),
     ],
 )
 @pytest.mark.parametrize("place", [0, 1, 2, 500])
@@ -71,21 +78,10 @@ def test_a_bad_line_is_named(line, told, place):
 @pytest.mark.parametrize("text", ["1.5", "-1", "", "x", "1e3", "9" * 19, "9" * 5000])
 def test_a_whole_number_is_of_0_or_more_and_of_64_bits(text):
     columns = {"id": "whole", "c": "text"}
-    good = delimited.parse(chunk(b"+07\ta\n 3\tb\n"), columns, separator="\t")
+    good = delimited.parse(chunk(b"+07\ta\n 3\tb\n"), columns)
     assert good["id"].to_list() == [7, 3]
     with pytest.raises(InputError, match=r"line 2: id is '.*, expected a whole number"):
-        delimited.parse(
-            chunk(b"1\ta\n%s\tb\n" % text.encode()), columns, separator="\t"
-        )
-
-
-def test_the_lines_of_rows_are_those_of_the_file():
-    content = b'1,2,"a\n\n",3\n0,,7",4\n0,,"b\n",4\n0,,,4\n'
-    places = [
-        delimited.where(chunk(content, 10), row, separator=",", quoted=True)
-        for row in range(4)
-    ]
-    assert places == [f"rows.txt line {line}" for line in (10, 13, 14, 16)]
+        delimited.parse(chunk(b"1\ta\n%s\tb\n" % text.encode()), columns)
 
 
 def test_a_line_too_long_and_one_too_short_do_not_make_up_for_each_other():
@@ -98,11 +94,11 @@ def test_a_line_too_long_and_one_too_short_do_not_make_up_for_each_other():
 def test_a_bad_record_below_quoted_line_ends_is_named_by_its_line():
     content = b'1,2,"a\nb\nc",3\n0,x,"y",4\n'
     with pytest.raises(InputError, match="line 4: n is 'x'"):
-        parse(content, separator=",", quoted=True)
+        parse(content, COMMAS)
 
 
 def test_a_quote_that_nothing_closes_is_an_error():
     with pytest.raises(
         InputError, match="line 2: a quote that nothing closes, in column 3"
     ):
-        parse(b'1,2,x,3\n1,2,"x,3\n1,2,x,3\n', separator=",", quoted=True)
+        parse(b'1,2,x,3\n1,2,"x,3\n1,2,x,3\n', COMMAS)

@@ -18,7 +18,7 @@ import numpy as np
 import slow_readers
 from hypothesis import strategies as st
 
-from afm_jax.data.formats import csv, libfm, missing, quotes, text
+from afm_jax.data.formats import csv, dialect, libffm, libfm, missing, quotes, text
 from afm_jax.errors import InputError
 from data.avazu import avazu_reader
 from data.criteo import criteo_reader
@@ -28,7 +28,8 @@ CHOSEN = {
     **{"label": "y", "categorical": ("c",), "numeric": ("n",), "separator": "|"},
     **{"multi_valued": ("m",), "time": "t"},
 }
-LABELS = st.sampled_from(["0", "1", "1.0", "-1"])
+LABELS = st.sampled_from(["0", "1", "1.0", "-1", "True"])
+PROBABILITIES = st.sampled_from(["0", "1", "no", ".5", "0.025"])
 WORDS = st.sampled_from(
     ["", "a", "bb", "nan", "Nan", "null", "é", 'x"', "7", "3.0", " "]
 )
@@ -83,21 +84,80 @@ def checked(open_reader, slow, path, *, weighted=False, **options):
     return check
 
 
-def csv_check_and_files(folder, *, suffix="csv", separator=","):
-    slow = functools.partial(slow_readers.csv, separator=separator)
-    header = separator.join(["y", "u", "n", '"c"', " m ", "t"])
+def csv_check_and_files(folder, *, suffix="csv", delimiter=","):
+    names = ("y", "n", "c", "m", "t")
+    slow = functools.partial(slow_readers.csv, names=names, delimiter=delimiter)
+    header = delimiter.join(["y", "u", "n", '"c"', " m ", "t"])
     words = fuzzing.quoted(WORDS, "a\nb", "\n\n", ",\t", '"\n\r"')
     values = (LABELS, NUMBERS, LISTS, TIMES)
     label, number, items, time = map(fuzzing.quoted, values)
     columns = (label, words, number, words, items, time)
-    files = fuzzing.tables(*columns, separator=separator, header=header)
+    files = fuzzing.tables(*columns, separator=delimiter, header=header)
     check = checked(csv.open_reader, slow, folder / f"rows.{suffix}", **CHOSEN)
     return check, fuzzing.changed(files)
 
 
-@pytest.mark.parametrize(("suffix", "separator"), [("csv", ","), ("tsv", "\t")])
-def test_csv_files_are_read_as_by_pythons_csv_or_refused(tmp_path, suffix, separator):
-    fuzzing.run(*csv_check_and_files(tmp_path, suffix=suffix, separator=separator))
+@pytest.mark.parametrize(
+    ("suffix", "delimiter", "count"), [("csv", ",", 300), ("tsv", "\t", 50)]
+)
+def test_csv_files_are_read_as_by_pythons_csv_or_refused(
+    tmp_path, suffix, delimiter, count
+):
+    check, files = csv_check_and_files(tmp_path, suffix=suffix, delimiter=delimiter)
+    fuzzing.run(check, files, count=count)
+
+
+DIALECTS = st.fixed_dictionaries(
+    {
+        "delimiter": st.sampled_from([";", ",", "\t", "|", " ", "\x01"]),
+        "header": st.booleans(),
+        "decimal": st.sampled_from([".", ","]),
+        "encoding": st.sampled_from(
+            ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "latin-1", "cp1252"]
+        ),
+        "na_values": st.sampled_from([(), ("NA",), ("N", "-1", "a|b", "é", " ")]),
+    }
+)
+
+
+@st.composite
+def csv_files(draw):
+    """Options of a file, and its content, which may be damaged."""
+    written = draw(DIALECTS)
+    delimiter, decimal = written["delimiter"], written["decimal"]
+
+    def column(values, *more):
+        values = values.map(lambda value: value.replace(".", decimal))
+        return fuzzing.quoted(values, *more).map(
+            lambda value: (
+                fuzzing.in_quotes(value)
+                if delimiter in value and not value.startswith('"')
+                else value
+            )
+        )
+
+    words = column(WORDS | st.just("NA"), "a\nb", ",\t;")
+    numbers = column(NUMBERS | st.sampled_from(written["na_values"][:2] or ["1e2"]))
+    label, items, time = map(column, (LABELS, LISTS, TIMES))
+    columns = (label, words, numbers, words, items, time)
+    header = delimiter.join("yuncmt") if written["header"] else ""
+    files = fuzzing.tables(*columns, separator=delimiter, header=header, max_rows=4)
+    content = draw(files).decode().encode(written["encoding"])
+    return written, draw(st.just(content) | fuzzing.changed(st.just(content)))
+
+
+def test_csv_files_of_any_dialect_are_read_as_by_pythons_csv_or_refused(tmp_path):
+    path = tmp_path / "rows.csv"
+
+    def check(file, size):
+        written, content = file
+        y, n, c, m, t = names = tuple("yncmt" if written["header"] else "02345")
+        chosen = {"label": y, "numeric": n, "categorical": c, "multi_valued": m}
+        options = {**chosen, "time": t, "separator": "|", **written}
+        slow = functools.partial(slow_readers.csv, names=names, **written)
+        checked(csv.open_reader, slow, path, **options)(content, size)
+
+    fuzzing.run(check, csv_files(), count=120)
 
 
 def test_criteo_files_are_read_as_by_splitting_lines_or_refused(tmp_path):
@@ -136,11 +196,22 @@ def test_avazu_files_are_read_as_by_pythons_csv_or_refused(tmp_path):
 def test_libfm_files_are_read_as_by_splitting_lines_or_refused(tmp_path, sizes, slow):
     first = ["0:1", "1:1", "3:1", "02:1", "+3:1", "1:.5", "2:1e1"]
     second = ["4:1", "5:1 ", "9:1", "7:-2", "+8:1\t", "009:1"]
-    columns = (LABELS, st.sampled_from(first), st.sampled_from(second))
+    columns = (PROBABILITIES, st.sampled_from(first), st.sampled_from(second))
     options = {"field_sizes": sizes, "field_names": None}
     path = tmp_path / "rows.libfm"
     check = checked(libfm.open_reader, slow, path, weighted=True, **options)
     fuzzing.run(check, fuzzing.changed(fuzzing.tables(*columns, separator=" ")))
+
+
+def test_libffm_files_are_read_as_by_splitting_lines_or_refused(tmp_path):
+    tokens = ["0:1:1", "1:1:1", "+0:02:1", "2:7:.5", "2:7:1", "01:3:-2", "0:9:1 "]
+    columns = (LABELS, *[st.sampled_from(tokens)] * 2)
+    path, options = tmp_path / "rows.libffm", {"field_names": None}
+    check = checked(
+        libffm.open_reader, slow_readers.libffm, path, weighted=True, **options
+    )
+    files = fuzzing.changed(fuzzing.tables(*columns, separator=" "))
+    fuzzing.run(check, files, count=100)
 
 
 MOVIELENS = {
@@ -176,8 +247,8 @@ def test_movielens_files_are_read_as_by_splitting_lines_or_refused(tmp_path, nam
 # The fuzz must find faults that are put into the readers.
 
 
-def cut_in_quotes(block, csv_separator, end_of_rows=text._end_of_rows):
-    return end_of_rows(block, None)
+def cut_in_quotes(block, written, end_of_rows=text._end_of_rows):
+    return end_of_rows(block, dialect.LINES)
 
 
 def quotes_in_pairs(content, separator):
@@ -193,7 +264,7 @@ def quotes_in_pairs(content, separator):
     [
         (text, "_end_of_rows", cut_in_quotes),
         (quotes, "find", quotes_in_pairs),
-        (missing, "without_missing", lambda column: column),
+        (missing, "without_missing", lambda column, na_values: column),
     ],
 )
 def test_a_fault_in_the_reader_of_csv_is_found(

@@ -34,3 +34,10 @@ def test_items_of_lists_follow_the_same_rule():
         [],
         None,
     ]
+
+
+def test_na_values_are_missing_as_they_are_written_and_no_others():
+    words = ["NA", "na", "NA2", " NA", "", "nan", "-", "é", "NULL"]
+    column = missing.without_missing(pl.col("c"), ("NA", "-", "é"))
+    found = pl.DataFrame({"c": words}).select(column)["c"].to_list()
+    assert found == [None, "na", "NA2", " NA", None, None, None, None, "NULL"]

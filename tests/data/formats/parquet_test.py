@@ -49,6 +49,18 @@ def test_nan_is_no_category(tmp_path):
     assert found["m"].to_list() == [["1"], [], None]
 
 
+def test_na_values_are_missing_among_categories_and_no_numbers(tmp_path):
+    data = {"y": [0, 1, 1], "c": ["NA", "NA2", "7"], "n": [7.0, 1.0, -7.0]}
+    data["m"] = [["NA", "a"], ["NA"], None]
+    found = frame(tmp_path / "rows.parquet", data, na_values=("NA", "7"))
+    assert found["c"].to_list() == [None, "NA2", None]
+    assert found["m"].to_list() == [["a"], [], None]
+    assert found["n"].to_list() == [7.0, 1.0, -7.0]
+    data["m"] = ["NA|a", "NA", None]
+    found = frame(tmp_path / "rows.parquet", data, na_values=("NA",))
+    assert found["m"].to_list() == [["a"], [], None]
+
+
 def test_text_of_multi_valued_columns_is_cut_and_dates_are_times(tmp_path):
     data = {**COLUMNS, "m": ["a|b", None, ""], "y": [-1, 0, 1]}
     data["t"] = [datetime.date(2024, 1, day) for day in (3, 1, 2)]

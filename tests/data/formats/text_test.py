@@ -7,7 +7,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from afm_jax.data.formats import text
+from afm_jax.data.formats import escapes, text
+from afm_jax.data.formats.dialect import CSV, LINES, Dialect
 from afm_jax.errors import InputError
 
 
@@ -59,7 +60,7 @@ def test_line_ends_in_quotes_do_not_end_a_record(tmp_path, chunk_bytes):
     records = [b'1,"two\nlines"\n', b'2,"a ""quote""\n\n"\n', b"3,x\n", b'"\n\n",4\n']
     path = tmp_path / "rows.csv"
     path.write_bytes(b"".join(records))
-    chunks = list(text.chunks(path, csv_separator=",", chunk_bytes=chunk_bytes))
+    chunks = list(text.chunks(path, CSV, chunk_bytes=chunk_bytes))
     starts = np.cumsum([0, *(len(record) for record in records)]).tolist()
     ends = np.cumsum([len(chunk.text) for chunk in chunks]).tolist()
     assert set(ends) <= set(starts)
@@ -70,12 +71,12 @@ def test_line_ends_in_quotes_do_not_end_a_record(tmp_path, chunk_bytes):
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 5, 4096])
-@pytest.mark.parametrize("separator", [None, ","])
+@pytest.mark.parametrize("written", [LINES, CSV])
 @pytest.mark.parametrize("end", ["", "\n", "\n\n", "\n \n\t\n\n", "\r\n\r\n", "\n  "])
-def test_blank_lines_at_the_end_are_no_rows(tmp_path, chunk_bytes, separator, end):
+def test_blank_lines_at_the_end_are_no_rows(tmp_path, chunk_bytes, written, end):
     path = tmp_path / "rows.txt"
     path.write_bytes(b"a\n\n \nb" + end.encode())
-    chunks = text.chunks(path, csv_separator=separator, chunk_bytes=chunk_bytes)
+    chunks = text.chunks(path, written, chunk_bytes=chunk_bytes)
     assert b"".join(chunk.text for chunk in chunks) == b"a\n\n \nb\n"
 
 
@@ -108,29 +109,29 @@ def test_empty_values_at_the_end_of_a_row_stay(tmp_path, chunk_bytes, text_end):
         (b"a\r\r\nb\n", "line 1: a carriage return without a line feed"),
         (b"a\nb\n\0c\n", "line 3: a zero byte"),
         ("a\nb\n".encode("utf-16-le"), "line 1: a zero byte"),
-        ("a\nb\n".encode("utf-16"), "line 1: the text is in UTF-16; expected UTF-8"),
+        ("a\nb\n".encode("utf-16"), "line 1: the text is in UTF-16; expected utf-8"),
         (b"a\nb \xef\xbb\xbf\n\xef\xbb\xbfc\n", "line 3: a byte order mark inside"),
         (b"\xef\xbb\xbf\xef\xbb\xbfc\n", "line 1: a byte order mark inside"),
-        (b"\xfe\xff\0a\0\n", "line 1: the text is in UTF-16; expected UTF-8"),
-        ("a\nb\n".encode("utf-32"), "line 1: the text is in UTF-32; expected UTF-8"),
+        (b"\xfe\xff\0a\0\n", "line 1: the text is in UTF-16; expected utf-8"),
+        ("a\nb\n".encode("utf-32"), "line 1: the text is in UTF-32; expected utf-8"),
     ],
 )
 def test_what_is_not_lines_of_text_is_an_error(tmp_path, chunk_bytes, content, told):
     path = tmp_path / "rows.txt"
     path.write_bytes(content)
-    for separator in (None, ","):
+    for written in (LINES, CSV):
         with pytest.raises(InputError, match=told):
-            list(text.chunks(path, csv_separator=separator, chunk_bytes=chunk_bytes))
+            list(text.chunks(path, written, chunk_bytes=chunk_bytes))
 
 
 def test_a_carriage_return_in_quotes_is_part_of_the_value(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_bytes(b'a,"b\rc"\r\n')
-    (chunk,) = text.chunks(path, csv_separator=",")
+    (chunk,) = text.chunks(path, CSV)
     assert chunk.text == b'a,"b\rc"\n'
     path.write_bytes(b'7" a,"b\rc"\nx\ry\n')
     with pytest.raises(InputError, match="line 2: a carriage return"):
-        list(text.chunks(path, csv_separator=","))
+        list(text.chunks(path, CSV))
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 5, 11, 4096])
@@ -140,7 +141,7 @@ def test_a_quote_inside_an_unquoted_value_opens_nothing(tmp_path, chunk_bytes):
     path.write_bytes(b"".join(records))
     starts = np.cumsum([0, *map(len, records)]).tolist()
     ends = [0]
-    for chunk in text.chunks(path, csv_separator=",", chunk_bytes=chunk_bytes):
+    for chunk in text.chunks(path, CSV, chunk_bytes=chunk_bytes):
         ends.append(ends[-1] + len(chunk.text))
     assert set(ends) <= set(starts)
     assert ends[-1] == starts[-1]
@@ -162,7 +163,7 @@ def test_a_file_that_is_zipped_in_another_way_is_told(tmp_path, content, told):
     path = tmp_path / "rows.csv"
     path.write_bytes(content)
     with pytest.raises(InputError, match=rf"rows\.csv {told}"):
-        list(text.chunks(path, csv_separator=","))
+        list(text.chunks(path, CSV))
 
 
 def test_a_table_of_another_format_is_told(tmp_path):
@@ -186,7 +187,7 @@ def test_words_that_other_formats_begin_with_are_text(tmp_path):
     path = tmp_path / "rows.csv"
     for word in (b"PAR1", b"ARROW1", b"PK", b"BZh9"):
         path.write_bytes(word + b",y\n1,0\n")
-        (chunk,) = text.chunks(path, csv_separator=",")
+        (chunk,) = text.chunks(path, CSV)
         assert chunk.text == path.read_bytes()
 
 
@@ -225,7 +226,7 @@ def test_an_open_quote_does_not_fill_the_memory(tmp_path, monkeypatch):
     path = tmp_path / "rows.csv"
     path.write_bytes(b'1,x\n2,"open\n' + b"3,x\n" * 400000)
     with pytest.raises(InputError, match="line 2: a quote that nothing closes"):
-        list(text.chunks(path, csv_separator=",", chunk_bytes=1 << 16))
+        list(text.chunks(path, CSV, chunk_bytes=1 << 16))
 
 
 def test_a_checksum_is_that_of_zlib_and_tells_files_apart(tmp_path):
@@ -234,3 +235,46 @@ def test_a_checksum_is_that_of_zlib_and_tells_files_apart(tmp_path):
     two.write_bytes(b"123456780")
     assert text.checksum(one) == "crc32:cbf43926"  # the standard check value
     assert text.checksum(two) != text.checksum(one)
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 5, 4096])
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32", "cp1252"])
+def test_text_of_any_encoding_becomes_the_chunks_of_utf_8(
+    tmp_path, encoding, zipped, chunk_bytes
+):
+    content = 'é,"ü\n"\r\n€,\n\nñ'
+    path = tmp_path / "rows.csv"
+    data = content.encode(encoding)
+    path.write_bytes(gzip.compress(data) if zipped else data)
+    written = Dialect(",", quoted=True, encoding=encoding)
+    chunks = list(text.chunks(path, written, chunk_bytes=chunk_bytes))
+    expected = content.replace("\r", "") + "\n"
+    assert b"".join(chunk.text for chunk in chunks).decode() == expected
+    assert all(chunk.dialect == written for chunk in chunks)
+    for chunk in chunks:
+        above = "".join(each.text.decode() for each in chunks[: chunks.index(chunk)])
+        assert chunk.first_line == 1 + above.count("\n")
+    if not zipped:
+        assert chunks[-1].taken == len(data)
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 4096])
+def test_escaped_quotes_and_delimiters_end_no_value(tmp_path, chunk_bytes):
+    path = tmp_path / "rows.csv"
+    records = [b'1,"a\\"\n"\n', b'2,\\"\n', b'3,\\\\\\",b\\\n', b'4,"\\\\"\n']
+    path.write_bytes(b"".join(records))
+    written = Dialect(",", quoted=True, escape=True)
+    chunks = list(text.chunks(path, written, chunk_bytes=chunk_bytes))
+    found = b"".join(chunk.text for chunk in chunks)
+    assert found == b"".join(escapes.hide(record, ",") for record in records)
+    ends = np.cumsum([len(escapes.hide(record, ",")) for record in records])
+    assert {*np.cumsum([len(chunk.text) for chunk in chunks])} <= {*ends}
+
+
+def test_a_zero_byte_is_not_taken_for_what_is_hidden(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b'1,"padding \\"\n\n\0"\n')
+    written = Dialect(",", quoted=True, escape=True)
+    with pytest.raises(InputError, match="line 3: a zero byte"):
+        list(text.chunks(path, written, chunk_bytes=1))

@@ -13,6 +13,7 @@ from afm_jax.data.preparation.raw_builder import (
     ParquetBuilder,
 )
 from afm_jax.errors import InputError
+from afm_jax.features import Rows
 
 OPTIONS = {"label": "y", "categorical": ("c",)}
 
@@ -156,6 +157,70 @@ def test_max_slots_cut_lists_alike_in_every_format(tmp_path):
     for split, ids in by_csv.items():
         np.testing.assert_array_equal(ids, by_parquet[split])
         np.testing.assert_array_equal(ids, by_libfm[split])
+
+
+def rows_of(builder, tmp_path, **options):
+    """The schema and the rows of each split, in order."""
+    made = builder(
+        data_dir=str(tmp_path / "d"), source=tmp_path / "in", options=options
+    )
+    schema, blocks = made.encode(made.source, tmp_path / "out")
+    parts = {}
+    for block in blocks:
+        parts.setdefault(block.split, []).append(block.rows)
+    return schema, {split: Rows.concatenate(each) for split, each in parts.items()}
+
+
+@pytest.mark.parametrize("builder", [CsvBuilder, ParquetBuilder])
+def test_weights_go_with_their_rows_and_rows_of_weight_0_are_left_out(
+    tmp_path, builder, caplog
+):
+    weights = [row % 4 / 2 for row in range(40)]
+    words = [*(["rare"] * 40), *WORDS][::2]  # half of the rows
+    write(tmp_path / "in" / f"r.{builder.name}", c=words, w=weights)
+    options = {**OPTIONS, "weight": "w", "split": "random", "seed": 3}
+    with caplog.at_level(logging.INFO, "afm_jax.data"):
+        schema, splits = rows_of(builder, tmp_path, **options)
+    assert "10 rows have weight 0: left out." in caplog.messages
+    numbers = np.concatenate([rows.numbers for rows in splits.values()])
+    assert sorted(numbers) == [row for row in range(40) if weights[row]]
+    for rows in splits.values():
+        np.testing.assert_array_equal(rows.weights, np.array(weights)[rows.numbers])
+        np.testing.assert_array_equal(rows.labels, rows.numbers % 2)
+    assert schema.options["weight"] == "w"
+
+
+def test_a_split_of_rows_of_weight_0_alone_is_refused(tmp_path):
+    for name, weight in ("train", 1), ("validation", 0):
+        write(tmp_path / "in" / f"{name}.csv", c=WORDS, w=[weight] * 40)
+    told = "All 40 rows of the validation split have weight 0"
+    with pytest.raises(InputError, match=told):
+        encoded(CsvBuilder, tmp_path, **OPTIONS, weight="w")
+
+
+@pytest.mark.parametrize("builder", [CsvBuilder, ParquetBuilder])
+@pytest.mark.parametrize("weight", ["-0.5", "nan", "1e39", None])
+def test_a_weight_that_is_none_is_named_with_its_place(tmp_path, builder, weight):
+    weights = [1.0, 0.0, None if weight is None else float(weight)] + [2.0] * 37
+    write(tmp_path / "in" / f"r.{builder.name}", c=WORDS, w=weights)
+    told = r"(line 4|row 3): w is .*, expected a weight, a finite number of 0 or more"
+    with pytest.raises(InputError, match=told):
+        encoded(builder, tmp_path, **OPTIONS, weight="w")
+
+
+@pytest.mark.parametrize("builder", [CsvBuilder, ParquetBuilder])
+def test_all_columns_and_fields_of_the_time_are_fields_and_are_recorded(
+    tmp_path, builder
+):
+    days = [f"2024-0{1 + row % 3}-01T0{row % 2}:00" for row in range(40)]
+    write(tmp_path / "in" / f"r.{builder.name}", c=WORDS, d=WORDS, t=days)
+    options = {"label": "y", "categorical": ["*"], "time": "t"}
+    fields = {"time_fields": ["hour", "month"], "split": "random"}
+    schema, _ = encoded(builder, tmp_path, **options, **fields)
+    sizes = {field.name: field.vocab_size - 2 for field in schema.fields}
+    assert sizes == {"c": 5, "d": 5, "t_hour": 2, "t_month": 3}
+    assert schema.options["categorical"] == ("c", "d")
+    assert schema.options["time_fields"] == ["hour", "month"]
 
 
 def test_max_slots_need_a_multi_valued_column(tmp_path):

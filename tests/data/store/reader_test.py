@@ -110,6 +110,27 @@ def test_mapped_rows_cannot_be_written(tmp_path):
         rows.labels[0] = 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "labels", "expected"),
+    [
+        ("binary", [0, 1], "binary"),
+        ("binary", [0, 0.5], "probability"),
+        ("binary", [0, 2], "real"),
+        ("real", [0, 1], "real"),
+    ],
+)
+def test_the_kind_of_labels_is_the_narrowest_that_holds_all(
+    tmp_path, kind, labels, expected
+):
+    """But no narrower than the schema says; the odd label is the last of all."""
+    rows = random_rows(90, 0)
+    rows = rows._replace(labels=np.repeat(labels, [89, 1]).astype(np.float32))
+    schema = dataclasses.replace(SCHEMA, label_kind=kind)
+    blocks = [Block("validation", random_rows(9, 1)), *blocks_of("train", rows, 50)]
+    make(tmp_path, schema=schema, blocks=blocks)
+    assert open_store(tmp_path, "toy").schema.label_kind == expected
+
+
 def test_labels_may_be_any_numbers_and_their_mean_is_weighted(tmp_path):
     rows = random_rows(50, 0)
     rows = rows._replace(labels=np.linspace(-3, 7, 50, dtype=np.float32))
@@ -117,6 +138,7 @@ def test_labels_may_be_any_numbers_and_their_mean_is_weighted(tmp_path):
     opened = open_store(tmp_path, "toy")
     assert_equal_rows(opened.splits["train"], rows)
     expected = np.average(rows.labels, weights=rows.weights)
+    assert opened.schema.label_kind == "real"
     assert opened.schema.label_mean == pytest.approx(expected, rel=1e-6)
 
 
@@ -311,6 +333,7 @@ def rewrite_manifest(folder):
         (("rows", "../train"), 1),
         (("rows", "test"), 10),
         (("label_mean",), {}),
+        (("label_kind",), "ternary"),
         (("fields",), []),
         ((), []),
     ],

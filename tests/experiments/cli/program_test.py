@@ -7,7 +7,7 @@ import pytest
 from absl import flags
 
 from afm_jax.errors import InputError
-from experiments.cli import program
+from experiments.cli import groups, program
 
 FLAGS = flags.FlagValues()
 _EPOCHS = flags.DEFINE_integer("epochs", 3, "Passes over the data.", flag_values=FLAGS)
@@ -87,7 +87,11 @@ def test_a_flagfile_gives_flags_and_later_flags_win(tmp_path, capsys):
             ["--loss=bce", "train"],
             "Unexpected 'train'; flags are written --name=value.",
         ),
-        (["--flagfile=/nowhere/x.flags"], "Unable to open flagfile: [Errno 2] No "),
+        (["--flagfile=/nowhere/x.flags"], "--flagfile: there is no file /nowhere/x.f"),
+        (
+            ["--flagfile=experiments/flagfiles/frappe_fm.flags"],
+            "is experiments/presets/frappe/frappe_fm.flags.",
+        ),
         (["--flagfile={here}/utf16.flags"], "A --flagfile is not UTF-8 text."),
         (["--loss=bce", "--rate=nan"], "--rate=nan: expected a finite number."),
         (["--loss=bce", "--rate=-inf"], "--rate=-inf: expected a finite number."),
@@ -136,9 +140,35 @@ def test_help_lists_the_flags_of_the_program_only(capsys):
     out, err = capsys.readouterr()
     assert "--epochs: Passes over the data." in out
     assert "(default: 3)" in out
-    assert "bce|squared" in out
+    assert "--loss: Loss. (one of bce, squared)" in out
     assert "verbosity" not in out
     assert not err
+
+
+def test_help_shows_flags_under_their_headings_in_the_order_of_their_definition(
+    capsys,
+):
+    flag_values = flags.FlagValues()
+    data, model = (groups.Group(flag_values, name) for name in ("Data", "Model"))
+    model.string("model", "afm", "Name of the model.")
+    data.strings("set", [], "Setting.")
+    data.string("file", None, "A long sentence. " * 10)
+    assert program.run(main, flag_values, ["prog", "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    told = [line for line in lines if line.startswith(("  --", "Data", "Model"))]
+    assert told[:4] == [
+        *("Model:", "  --model: Name of the model. (default: afm)"),
+        *("Data:", "  --set: Setting."),
+    ]
+
+
+def test_an_answer_is_told_in_place_of_a_result(capsys):
+    def job():
+        raise program.Answer("There is nothing to set.")
+
+    assert run("--loss=bce", job=job) == 0
+    assert capsys.readouterr().out == "There is nothing to set.\n"
 
 
 def test_a_result_that_json_cannot_say_is_a_bug():

@@ -53,7 +53,7 @@ def test_a_resampled_metric_is_the_metric_of_the_rows_drawn(name):
     metric, runs = METRICS[name], [predicted(0.8), predicted(0.4)]
     runs[1] = runs[1]._replace(labels=runs[0].labels, targets=runs[0].labels)
     counts = np.random.default_rng(2).integers(0, 3, (5, runs[0].labels.size))
-    measure = metric.resampled([run.logits for run in runs], runs[0].labels)
+    measure = metric.resampled(runs)
     expected = [
         [metric.measure(run._replace(weights=count.astype(float))) for count in counts]
         for run in runs

@@ -5,6 +5,7 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from afm_jax.ops import metrics
+from afm_jax.ops.metrics.threshold import recall_at_precision
 
 
 def _rows(seed, size=2000, levels=17):
@@ -240,10 +241,39 @@ def test_bad_rows_are_refused(metric):
             metric(np.ones(4), labels, np.array([1, 1, 1, weight]))
 
 
-@pytest.mark.parametrize("metric", [metrics.auc, metrics.log_loss, metrics.calibration])
+@pytest.mark.parametrize("metric", [metrics.auc, recall_at_precision])
 def test_labels_other_than_0_and_1_are_refused(metric):
     with pytest.raises(ValueError, match="2 of 4 labels are neither 0 nor 1"):
-        metric(np.ones(4), np.array([-1, 1, -1, 0]))
+        metric(np.ones(4), np.array([-1, 1, 0.5, 0]))
+
+
+@pytest.mark.parametrize("metric", [metrics.log_loss, metrics.calibration])
+def test_labels_outside_of_0_to_1_are_no_probabilities(metric):
+    with pytest.raises(ValueError, match=r"2 of 4 labels are not in \[0, 1\]"):
+        metric(np.ones(4), np.array([-1, 1, 1.5, 0]))
+
+
+def test_a_label_that_is_a_probability_is_that_share_of_rows_of_label_1():
+    rng = np.random.default_rng(5)
+    logits, labels = rng.normal(size=50), rng.integers(0, 5, 50) / 4
+    weights = rng.gamma(1.0, size=50)
+    both = np.concatenate([np.ones(50), np.zeros(50)])
+    shares = np.concatenate([weights * labels, weights * (1 - labels)])
+    scores = 1 / (1 + np.exp(-logits))
+    for metric, values in (metrics.log_loss, logits), (metrics.calibration, scores):
+        np.testing.assert_allclose(
+            metric(values, labels, weights), metric(np.tile(values, 2), both, shares)
+        )
+
+
+def test_mae_agrees_with_scikit_learn():
+    predictions, _, weights, _ = _rows(11)
+    targets = np.random.default_rng(2).normal(size=predictions.size)
+    for w in (None, weights):
+        expected = sklearn_metrics.mean_absolute_error(
+            targets, predictions, sample_weight=w
+        )
+        np.testing.assert_allclose(metrics.mae(predictions, targets, w), expected)
 
 
 def test_groups_of_another_shape_are_refused():

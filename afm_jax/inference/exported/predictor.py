@@ -1,0 +1,136 @@
+"""Predictions of the exported model beside this file, from raw values.
+
+    from predictor import Predictor
+
+    model = Predictor("the folder")
+    model.predict({"user": 3, "item": "i7", "price": 1.5})      # a row: a number
+    model.predict([{"user": 3, ...}, {"user": 4, ...}])         # rows: an array
+    model.predict({"user": [3, 4], "item": ["i7", "i8"], ...})  # columns: an array
+
+None, NaN and '' are missing values. A value that training did not meet counts as unseen.
+"""
+
+import json
+import pathlib
+
+import numpy as np
+from predictor_rows import Encoder
+
+SIZES = (1, 8, 64, 1024)  # of batches: more rows are cut, fewer are filled up
+
+
+class Predictor:
+    """The model of an exported folder; `predict` may be called from several threads."""
+
+    def __init__(self, folder=pathlib.Path(__file__).parent):
+        folder = pathlib.Path(folder)
+        self.about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        self.columns = [column["name"] for column in self.about["fields"]]
+        self.columns += [column["name"] for column in self.about["numbers"]]
+        self._encode = Encoder(folder, self.about)
+        with np.load(folder / "weights.npz", allow_pickle=False) as weights:
+            make = numpy_model if self.about["format"] == "numpy" else jax_model
+            self._compute = make(folder, self.about, dict(weights))
+
+    def predict(self, rows):
+        """Predictions, float64: of a row a number, else [N]; mostly probabilities."""
+        logits = self.logits(rows).astype(np.float64)
+        if self.about["prediction"] == "sigmoid":
+            logits = np.exp(-np.logaddexp(0.0, -logits))
+        elif self.about["prediction"] == "clip":
+            logits = np.clip(logits, -1.0, 1.0)
+        return float(logits[0]) if self._is_row(rows) else logits
+
+    def logits(self, rows):
+        """What `predict` makes predictions of, float32 [N].
+
+        Raises ValueError, in one line, for a column that is missing and for a value that
+        its column cannot have.
+        """
+        columns = self._columns_of(rows)
+        count = len(next(iter(columns.values())))
+        logits = np.empty(count, np.float32)
+        for start in range(0, count, SIZES[-1]):
+            stop = min(start + SIZES[-1], count)
+            part = {name: each[start:stop] for name, each in columns.items()}
+            size = next(size for size in SIZES if size >= stop - start)
+            places = np.minimum(np.arange(size), stop - start - 1)
+            features = self._encode(part, start)
+            features = {name: each[places] for name, each in features.items()}
+            logits[start:stop] = self._compute(features)[: stop - start]
+        return logits
+
+    def _is_row(self, rows):
+        listed = (list, tuple, np.ndarray)
+        given = (
+            [rows.get(name) for name in self.columns] if isinstance(rows, dict) else []
+        )
+        return bool(given) and not all(isinstance(value, listed) for value in given)
+
+    def _columns_of(self, rows):
+        try:
+            if isinstance(rows, dict) and not self._is_row(rows):
+                columns = {name: rows[name] for name in self.columns}
+            else:
+                listed = [rows] if isinstance(rows, dict) else rows
+                columns = {name: [row[name] for row in listed] for name in self.columns}
+        except KeyError as error:
+            told = f"column {error.args[0]!r} is not there; None stands for a missing value"
+            raise ValueError(told) from None
+        except TypeError:
+            raise ValueError("expected a row, a list of rows, or columns") from None
+        if len({len(column) for column in columns.values()}) > 1:
+            raise ValueError("the columns are of different lengths")
+        return columns
+
+
+def jax_model(folder, about, weights):
+    """The function (features, float32 [B]) of the StableHLO in the folder."""
+    import dataclasses
+
+    import jax
+    from jax import export
+
+    platform = {"gpu": "cuda"}.get(jax.default_backend(), jax.default_backend())
+    if platform not in about["platforms"]:
+        told = f"was exported for {' and '.join(about['platforms'])}, and jax computes on {platform} here; set JAX_PLATFORMS=cpu"
+        raise RuntimeError(f"{folder} {told}.")
+    (rows,) = export.symbolic_shape("rows")
+    specs = {
+        name: jax.ShapeDtypeStruct((rows, width), dtype)
+        for name, (width, dtype) in about["features"].items()
+    }
+    # All that a version of jax has its own way of stays out of the folder: it is taken
+    # from another function of the same arguments.
+    other = export.export(jax.jit(_rows_of), platforms=about["platforms"])(
+        weights, specs
+    )
+    program = {name: about["program"][name] for name in about["program"]}
+    program["module_kept_var_idx"] = tuple(program["module_kept_var_idx"])
+    program["mlir_module_serialized"] = (folder / "model.stablehlo").read_bytes()
+    call = jax.jit(dataclasses.replace(other, **program).call)
+    weights = jax.device_put(weights)
+
+    def compute(features):
+        return np.asarray(call(weights, features))
+
+    try:
+        compute({name: np.zeros((1, s.shape[1]), s.dtype) for name, s in specs.items()})
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        told = f"was exported by jax {about['jax']}, and jax {jax.__version__} cannot use it ({reason}); export the run again"
+        raise RuntimeError(f"{folder} {told}.") from error
+    return compute
+
+
+def _rows_of(weights, features):
+    del weights
+    return features["dense"].sum(axis=1)
+
+
+def numpy_model(folder, about, weights):
+    """The same function without jax."""
+    del folder
+    from predictor_formula import logits
+
+    return lambda features: logits(about, weights, features)

@@ -1,0 +1,171 @@
+"""Predictions for the rows of files, part by part and in their order."""
+
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from afm_jax.data import formats
+from afm_jax.data.preparation.options import DEFAULTS
+from afm_jax.data.preparation.spill import ordered_map
+from afm_jax.data.progress import Advance, silent
+from afm_jax.errors import InputError
+from afm_jax.features import MISSING, UNSEEN, Rows
+from afm_jax.inference.predictor import Predictor
+from afm_jax.training import evaluation
+from afm_jax.training.dataset import check_labels
+
+LOGIT, PREDICTION = "logit", "probability"
+
+
+class Scores:
+    """What is known of the rows that were predicted, once all have been taken.
+
+    Attributes:
+        rows: their number.
+        unseen: for each field, the share of its values that training did not meet or
+            met too rarely; shares of 0 are left out.
+        missing: in the same way, the share of rows without a value.
+    """
+
+    def __init__(self, predictor: Predictor, labelled: bool):
+        """Starts without any row."""
+        self._predictor, self._labelled = predictor, labelled
+        schema = predictor.schema
+        fields = [schema.fields[index] for index in schema.slot_fields]
+        self._offsets = np.array([field.offset for field in fields], np.int32)
+        self._special = np.zeros((3, len(fields)), np.int64)
+        self._kept: list[tuple[np.ndarray, ...]] = []
+        self.rows = 0
+
+    def add(self, rows: Rows, logits: np.ndarray) -> None:
+        """Takes note of some rows."""
+        self.rows += len(logits)
+        used = (
+            np.ones(rows.ids.shape, bool) if rows.values is None else rows.values != 0
+        )
+        for place, special in enumerate((None, UNSEEN, MISSING)):
+            found = (
+                used
+                if special is None
+                else used & (rows.ids == self._offsets + special)
+            )
+            self._special[place] += found.sum(axis=0)
+        if self._labelled:
+            weights = (
+                np.ones_like(rows.labels) if rows.weights is None else rows.weights
+            )
+            self._kept.append((logits, rows.labels, weights))
+
+    def result(self) -> dict[str, Any]:
+        """'rows', 'unseen', 'missing' and, of rows with labels, 'metrics', else None."""
+        metrics = None
+        if self._kept:
+            logits, labels, weights = map(np.concatenate, zip(*self._kept, strict=True))
+            loss, schema = self._predictor.loss, self._predictor.schema
+            check_labels(labels, "new", schema=schema, loss=loss)
+            metrics = evaluation.metrics_of(logits, labels, weights, loss=loss)
+        return {
+            "rows": self.rows,
+            "unseen": self._shares(1),
+            "missing": self._shares(2),
+            "metrics": metrics,
+        }
+
+    def _shares(self, place: int) -> dict[str, float]:
+        schema = self._predictor.schema
+        slots = np.array(schema.slot_fields)
+        found = {}
+        for index, field in enumerate(schema.fields):
+            values, special = self._special[[0, place]][:, slots == index].sum(axis=1)
+            if special:
+                found[field.name] = round(float(special / values), 6)
+        return found
+
+
+class Scored(NamedTuple):
+    """An opened source of rows to predict.
+
+    Attributes:
+        schema: the types of the columns of `frames`, by name.
+        frames: the kept columns, the prediction and the logit of each row, in order.
+        scores: what is known once all frames have been taken.
+    """
+
+    schema: Mapping[str, pl.DataType]
+    frames: Iterator[pl.DataFrame]
+    scores: Scores
+
+
+def score(
+    predictor: Predictor,
+    source: pathlib.Path,
+    reader: ModuleType,
+    *,
+    kept: Sequence[str] = ("*",),
+    advance: Advance = silent,
+) -> Scored:
+    """Predicts the rows of a file.
+
+    Args:
+        predictor: the trained model.
+        source: the file.
+        reader: of its format, as `afm_jax.data.formats` describes.
+        kept: the columns to keep; '*' for all.
+        advance: told how many megabytes have been read.
+
+    Raises:
+        InputError: the file is not as the training data were: a column is missing, or
+            holds a value that it cannot have; in part when frames are taken.
+    """
+    options = {**DEFAULTS, **predictor.schema.options, "kept": tuple(kept)}
+    opened = reader.open_reader([source], options)
+    encoder = predictor.encoder
+
+    def encode(part: formats.Part) -> tuple[pl.DataFrame, Rows]:
+        frame = part.parse()
+        rows = encoder.rows(frame)
+        if formats.WEIGHT in frame.columns:
+            rows = rows._replace(weights=frame[formats.WEIGHT].to_numpy())
+        return frame, rows
+
+    def parts() -> Iterator[formats.Part]:
+        taken, total = 0, source.stat().st_size / 1e6
+        for part in opened.parts(source):
+            yield part
+            advance("predict", (part.taken - taken) / 1e6, total, "MB")
+            taken = part.taken
+
+    part = next(iter(opened.parts(source)), None)
+    if part is None:
+        raise InputError(f"{source} holds no rows.")
+    first = part.parse()
+    names = [name for name in first.columns if name.startswith(formats.KEPT)]
+    kept_names = [name.removeprefix(formats.KEPT) for name in names]
+    for name in (PREDICTION, LOGIT):
+        if name in kept_names:
+            raise InputError(
+                f"{source} has a column {name!r}, which is the name of a result; name the columns to keep by --id."
+            )
+    scores = Scores(predictor, labelled=formats.LABEL in first.columns)
+
+    def frames() -> Iterator[pl.DataFrame]:
+        for frame, rows in ordered_map(encode, parts()):
+            logits = predictor.logits(rows)
+            scores.add(rows, logits)
+            result = frame.select(names).rename(
+                dict(zip(names, kept_names, strict=True))
+            )
+            yield result.with_columns(
+                pl.Series(PREDICTION, predictor.loss.predict(logits)),
+                pl.Series(LOGIT, logits),
+            )
+
+    types = first.select(names).schema
+    schema = {name.removeprefix(formats.KEPT): kind for name, kind in types.items()}
+    return Scored(
+        {**schema, PREDICTION: pl.Float64(), LOGIT: pl.Float32()}, frames(), scores
+    )

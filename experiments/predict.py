@@ -1,0 +1,159 @@
+"""Predicts new rows with a trained model.
+
+    python -m experiments.predict --workdir=runs/x --source=new.csv --output=scores.csv
+
+The file has the columns of the training data; a label is not needed, and if there is one,
+the result has metrics. The rows come out in their order, with their columns, the
+`probability` and the `logit`. `-` stands for stdin and stdout, as CSV.
+"""
+
+import contextlib
+import importlib
+import json
+import pathlib
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from typing import IO, Any
+
+from absl import flags
+
+from afm_jax import files
+from afm_jax.errors import InputError
+from afm_jax.inference.predictor import Predictor
+from afm_jax.training.run.config import read_config
+from afm_jax.training.run.folder import Run
+from experiments import own_code, startup
+from experiments.cli import program
+from experiments.cli.progress import show_stages
+
+FLAGS = flags.FlagValues()
+FORMATS = ("csv", "parquet", "libfm", "libffm")
+
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder of the run.", flag_values=FLAGS, required=True
+)
+_SOURCE = flags.DEFINE_string(
+    "source",
+    None,
+    "File of rows to predict; - for CSV from stdin.",
+    flag_values=FLAGS,
+    required=True,
+)
+_OUTPUT = flags.DEFINE_string(
+    "output",
+    None,
+    "File to write: Parquet if it ends in .parquet, else CSV; - for CSV to stdout, whose result then goes to stderr.",
+    flag_values=FLAGS,
+    required=True,
+)
+_ID = flags.DEFINE_list(
+    "id",
+    ["*"],
+    "Columns of the source that the output keeps; all of them if not given.",
+    flag_values=FLAGS,
+)
+_FORMAT = flags.DEFINE_enum(
+    "format",
+    None,
+    FORMATS,
+    "Format of the source; by default Parquet if its name ends so, else CSV.",
+    flag_values=FLAGS,
+)
+_STEP = flags.DEFINE_integer(
+    "step",
+    None,
+    "Step of the checkpoint; by default the best one of the run.",
+    flag_values=FLAGS,
+)
+_MODEL, _LOSS = own_code.define_flags(FLAGS)
+
+
+def main() -> dict[str, Any] | None:
+    """Predicts as the flags say; returns what is known of the rows, if stdout is free."""
+    startup.prepare()
+    from afm_jax.inference import scoring  # needs polars
+
+    workdir = pathlib.Path(_WORKDIR.value)
+    config = read_config(Run(workdir))
+    predictor = Predictor.load(
+        workdir,
+        step=_STEP.value,
+        model=own_code.of_run("model", config, _MODEL.value),
+        loss=own_code.of_run("loss", config, _LOSS.value),
+    )
+    with _source() as source, show_stages() as advance:
+        reader = importlib.import_module(f"afm_jax.data.formats.{_format(source)}")
+        start = time.monotonic()
+        scored = scoring.score(
+            predictor, source, reader, kept=_ID.value, advance=advance
+        )
+        _write(scored)
+        seconds = time.monotonic() - start
+    found = scored.scores.result()
+    result = {
+        "model": config["model"],
+        **found,
+        "rows_per_second": round(found["rows"] / seconds),
+        "output": _OUTPUT.value,
+    }
+    if _OUTPUT.value == "-":
+        print(json.dumps(result), file=sys.stderr)
+        return None
+    return result
+
+
+@contextlib.contextmanager
+def _source() -> Iterator[pathlib.Path]:
+    """The file to read; that of stdin is a copy, since its beginning is read twice."""
+    if _SOURCE.value != "-":
+        path = pathlib.Path(_SOURCE.value)
+        if not path.is_file():
+            raise InputError(f"--source={path}: there is no such file.")
+        yield path
+        return
+    with tempfile.NamedTemporaryFile(suffix=".csv") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+        file.flush()
+        yield pathlib.Path(file.name)
+
+
+def _format(source: pathlib.Path) -> str:
+    ends = source.suffix in (".parquet", ".pq")
+    return _FORMAT.value or ("parquet" if ends else "csv")
+
+
+def _write(scored: Any) -> None:
+    if _OUTPUT.value == "-":
+        _write_csv(scored, sys.stdout.buffer)
+        sys.stdout.flush()
+        return
+    path = pathlib.Path(_OUTPUT.value)
+    with files.written(path) as file:
+        if path.suffix == ".parquet":
+            _write_parquet(scored, file)
+        else:
+            _write_csv(scored, file)
+
+
+def _write_csv(scored: Any, file: IO[bytes]) -> None:
+    nested = [name for name, kind in scored.schema.items() if kind.is_nested()]
+    if nested:
+        raise InputError(
+            f"Column {nested[0]!r} holds lists, which CSV cannot; name the columns to keep by --id, or let --output end in .parquet."
+        )
+    for number, frame in enumerate(scored.frames):
+        file.write(frame.write_csv(include_header=number == 0).encode())
+
+
+def _write_parquet(scored: Any, file: IO[bytes]) -> None:
+    from polars.io.plugins import register_io_source
+
+    frames = register_io_source(lambda *asked: scored.frames, schema=scored.schema)
+    frames.sink_parquet(file)
+
+
+if __name__ == "__main__":
+    sys.exit(program.run(main, FLAGS))
