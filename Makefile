@@ -7,9 +7,11 @@ EXTRAS ?= data,plots,test,lint
 
 PYTEST = $(VENV)/bin/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
-# What a person waits for: formulas, parameters, the contract of four models.
+# What a person waits for: formulas, parameters, the contract of four models. The kernels of
+# attention, which take a third of the time of tests/ops, are left to `make test`.
 CHECK = tests/layering_test.py tests/errors_test.py tests/ops tests/modules \
-	tests/models/contract_test.py -k 'not contract_test or afm or nfm or xdeepfm'
+	tests/models/contract_test.py -k 'not contract_test or afm or nfm or xdeepfm' \
+	$(addprefix --ignore=tests/ops/,$(addsuffix _test.py,batch_split blocked_attention pallas_attention))
 
 # What another jax may break: formulas, one model, devices, checkpoints, a program.
 QUICK = tests/ops tests/models/contract_test.py \
