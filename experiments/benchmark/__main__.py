@@ -167,7 +167,7 @@ def _run(suite: str) -> list[dict[str, Any]]:
         )
     if suite == "attention":
         return attention.run(
-            implementations=_choices("implementations", _ATTENTIONS),
+            implementations=typing.cast(Any, _choices("implementations", _ATTENTIONS)),
             batch_sizes=batch_sizes,
             nums_fields=_numbers("nums_fields"),
             embedding_dims=_numbers("embedding_dims"),
@@ -246,12 +246,13 @@ def _number(name: str, default: int | None = None) -> int:
 
 
 def _choices(name: str, known: tuple[str, ...]) -> list[str]:
-    for value in FLAGS[name].value:
+    given = FLAGS[name].value or []
+    for value in given:
         if value not in known:
             raise InputError(
                 f"--{name}={value}: choose from {known}.{did_you_mean(value, known)}"
             )
-    return FLAGS[name].value
+    return given
 
 
 if __name__ == "__main__":
