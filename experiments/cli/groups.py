@@ -9,8 +9,8 @@ class Group:
     """Defines flags that --help shows together, in the order of their definition.
 
     Attributes:
-        string, strings, boolean, integer, number, enum: as absl's DEFINE functions;
-            `strings` is a repeatable flag.
+        string, strings, items, boolean, integer, number, enum: as absl's DEFINE
+            functions; `strings` is a repeatable flag, `items` a list with commas.
     """
 
     def __init__(self, flag_values: flags.FlagValues, heading: str):
@@ -23,6 +23,7 @@ class Group:
         (
             self.string,
             self.strings,
+            self.items,
             self.boolean,
             self.integer,
             self.number,
@@ -32,6 +33,7 @@ class Group:
             for define in (
                 flags.DEFINE_string,
                 flags.DEFINE_multi_string,
+                flags.DEFINE_list,
                 flags.DEFINE_boolean,
                 flags.DEFINE_integer,
                 flags.DEFINE_float,
