@@ -15,7 +15,7 @@ PAGES += sorted((ROOT / "experiments").rglob("*.md"))
 WRITTEN_BY_HAND = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
-    *(ROOT / "docs" / name for name in ("data.md", "training.md")),
+    *(ROOT / "docs" / name for name in ("data.md", "training.md", "predicting.md")),
     *sorted((ROOT / "experiments" / "results").glob("*.md")),
 ]
 
