@@ -78,8 +78,7 @@ class TrainedModel:
     def history(self) -> list[dict[str, Any]]:
         """What was measured on the way, in order.
 
-        A line with 'step' and 'loss' is of training, one with 'epoch' and 'validation' of
-        the end of an epoch.
+        A line with 'loss' is of training, one with 'validation' of the end of an epoch.
         """
         return Run(self.folder).read_metrics()
 

@@ -41,8 +41,8 @@ from experiments.train_flags import FLAGS
 
 def main() -> dict[str, Any]:
     """Trains as the flags and, with --resume, the run say; returns the result."""
-    asked.answer(FLAGS)
     startup.prepare()
+    asked.answer(FLAGS)
     if FLAGS.resume:
         resuming.take_flags(FLAGS, config(), _workdir())
     return run()

@@ -16,7 +16,7 @@ _DATA = Group(FLAGS, "Data")
 _DATA.string(
     "dataset",
     runs.SYNTHETIC,
-    "Name of the prepared data set. 'synthetic' needs no preparation: it is drawn from a known model. data.prepare makes others: frappe, criteo, avazu, movielens_100k, or one of your own files (csv, parquet, libfm).",
+    "Name of the prepared data set. 'synthetic' needs no preparation: it is drawn from a known model. data.prepare makes others: frappe, criteo, avazu, movielens_100k, or one of your own files (csv, parquet, libfm, libffm).",
 )
 _DATA.string(
     "data_dir", None, "Folder of the prepared data sets, which data.prepare wrote."

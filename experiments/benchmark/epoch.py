@@ -27,7 +27,7 @@ def run(*, train_flags: Sequence[str], epochs: int = 5) -> list[dict[str, Any]]:
     ends = [time.perf_counter()]
 
     def look(line: str) -> None:
-        if re.search(r"Epoch \d+: ", line):
+        if re.search(r"Epoch \d+ of \d+: ", line):
             ends.append(time.perf_counter())
 
     with tempfile.TemporaryDirectory() as folder:

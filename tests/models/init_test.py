@@ -13,16 +13,6 @@ def test_names_are_the_files_of_the_package():
     assert {"lr", "fm", "afm", "afm_deep"} <= set(models.names())
 
 
-def test_the_short_list_of_the_readme_has_names_of_models_alone():
-    readme = pathlib.Path(__file__).parents[2] / "README.md"
-    section = readme.read_text().partition("## Models\n")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| .* \| (`.*) \|$", section, re.MULTILINE)
-    found = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
-    assert found
-    assert len(set(found)) == len(found)
-    assert set(found) <= set(models.names())
-
-
 def test_a_description_is_what_the_file_of_the_model_says():
     found = models.describe("dcn")
     assert (found.name, found.title) == ("dcn", "Deep & Cross network")
