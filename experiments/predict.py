@@ -131,7 +131,7 @@ def _write(scored: Any) -> None:
         sys.stdout.flush()
         return
     path = pathlib.Path(_OUTPUT.value)
-    with files.written(path) as file:
+    with files.made(path.parent), files.written(path) as file:
         if path.suffix == ".parquet":
             _write_parquet(scored, file)
         else:

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 
+from afm_jax import model_rules
 from afm_jax.errors import InputError
 from afm_jax.training import messages
 from afm_jax.training import state as states
@@ -153,7 +154,8 @@ def check(task: Task, dataset: Dataset, devices: Devices, options: Options) -> N
 
     Raises:
         InputError: a label is none for the loss; the monitored metric is not measured
-            under it; or the devices cannot share a batch.
+            under it; the devices cannot share a batch; or the model has other logits or
+            tables than training can use.
     """
     dataset.check_labels(task.made_loss)
     options.check_monitor(
@@ -163,6 +165,10 @@ def check(task: Task, dataset: Dataset, devices: Devices, options: Options) -> N
     )
     for split in dataset.splits.values():
         devices.check_batch_size(split.batch_size)
+    features = dataset.splits["train"].batch(0, 0).features
+    model_rules.check_logits(task.model, features)
+    if task.table_update != "dense":
+        model_rules.check_tables(task.model, features)
 
 
 def _start(
