@@ -18,10 +18,15 @@ TABLES = ("params/embedding/table", "params/first_order/table")
 """The parameters whose size is that of the vocabulary."""
 
 
-def check_logits(model: nn.Module, features: Features) -> None:
-    """Raises InputError if the logits of rows are not float32 [B]."""
+def check_logits(model: nn.Module, variables: Any, features: Features) -> None:
+    """Raises InputError if the logits of rows are not float32 [B].
+
+    Args:
+        model: any.
+        variables: of the model, or their shapes and dtypes.
+        features: of the rows.
+    """
     name = type(model).__name__
-    variables = jax.eval_shape(model.init, jax.random.key(0), features)
     try:
         logits: Any = jax.eval_shape(model.apply, variables, features)
     except flax_errors.InvalidRngError:

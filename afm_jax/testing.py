@@ -53,9 +53,11 @@ def check_model(model: type[nn.Module], /, **hyperparameters: Any) -> None:
     made = model(
         **{"vocab_size": _VOCAB_SIZE, "slot_fields": _SLOT_FIELDS}, **hyperparameters
     )
-    check_logits(made, _features())
-    _check_parameters(made)
-    check_tables(made, _features())
+    features = _features()
+    variables = jax.eval_shape(made.init, jax.random.key(0), features)
+    check_logits(made, variables, features)
+    _check_parameters(made, variables)
+    check_tables(made, features)
     case = _Case.make(made)
     for check in (
         _check_rows_of_the_batch,
@@ -144,9 +146,9 @@ def _check_class(model: type[nn.Module]) -> None:
         )
 
 
-def _check_parameters(model: Any) -> None:
-    name, key = type(model).__name__, jax.random.key(0)
-    for where, leaf in by_path(jax.eval_shape(model.init, key, _features())):
+def _check_parameters(model: Any, variables: Any) -> None:
+    name = type(model).__name__
+    for where, leaf in by_path(variables):
         for part in where.split("/"):
             kind, _, number = part.rpartition("_")
             if number.isdigit() and kind[:1].isupper():

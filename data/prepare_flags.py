@@ -1,12 +1,10 @@
 """The flags of data.prepare, and so the options of a preparation."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
 from absl import flags
 
 from afm_jax.data import fields
 from afm_jax.data.formats import dialect
+from experiments.cli import option_flags
 
 DATASETS = {
     "frappe": "data.frappe.frappe_dataset_builder.Builder",
@@ -79,15 +77,11 @@ _ALSO = {
 _OF_THE_PROGRAM = frozenset(FLAGS)
 
 # The options of the preparation, passed on as they are if given.
-_LIKE: Mapping[type, Callable[..., Any]] = {
-    bool: flags.DEFINE_bool,
-    int: flags.DEFINE_integer,
-    tuple: flags.DEFINE_list,
-}
-for _option in (*fields.options(), *dialect.OPTIONS):
-    _define = _LIKE.get(type(_option.default), flags.DEFINE_string)
-    _more = _ALSO.get(_option.name, "")
-    _define(_option.name, None, _option.help + _more, flag_values=FLAGS)
+option_flags.define(
+    (*fields.options(), *dialect.OPTIONS),
+    FLAGS,
+    help=lambda option: option.help + _ALSO.get(option.name, ""),
+)
 flags.DEFINE_enum(
     "split",
     None,
