@@ -139,11 +139,16 @@ def fit(
             `plateau_factor`, `seed` and so on.
 
     Raises:
-        InputError: the model is not over the vocabulary of the store, an option is
-            unknown or out of range, the loss is no longer finite, or the folder holds
+        InputError: task or store is something else, the model is not over the
+            vocabulary of the store, an option is unknown or out of range, the loss is no longer finite, or the folder holds
             another run.
     """
     checked = _options(epochs, options)
+    for name, found, kind in ("task", task, Task), ("store", store, Store):
+        if not isinstance(found, kind):
+            raise InputError(
+                f"{name} is a {type(found).__name__}, expected a {kind.__name__}; write afm_jax.fit(afm_jax.Task(model, learning_rate=...), store, epochs=...)."
+            )
     _check_model(task.model, store)
     devices = devices or Devices(store.schema.vocab_size)
     dataset = dataset_of(

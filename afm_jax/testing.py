@@ -5,22 +5,21 @@ testing.check_model(MyModel, hidden_dims=(8,))
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.export
 import numpy as np
-from flax import errors as flax_errors
 from flax import linen as nn
 
 from afm_jax.errors import InputError
 from afm_jax.features import Features
+from afm_jax.model_rules import by_path, check_logits, check_tables, words
 
 _VOCAB_SIZE = 16
 _SLOT_FIELDS = (0, 1, 1, 2)
 _SEEDS = range(16)  # Under one draw, a narrow layer of relu may be 0 for all rows.
-_TABLES = ("params/embedding/table", "params/first_order/table")
 
 
 def check_model(model: type[nn.Module], /, **hyperparameters: Any) -> None:
@@ -54,8 +53,11 @@ def check_model(model: type[nn.Module], /, **hyperparameters: Any) -> None:
     made = model(
         **{"vocab_size": _VOCAB_SIZE, "slot_fields": _SLOT_FIELDS}, **hyperparameters
     )
-    _check_logits(made)
-    _check_parameters(made)
+    features = _features()
+    variables = jax.eval_shape(made.init, jax.random.key(0), features)
+    check_logits(made, variables, features)
+    _check_parameters(made, variables)
+    check_tables(made, features)
     case = _Case.make(made)
     for check in (
         _check_rows_of_the_batch,
@@ -144,27 +146,9 @@ def _check_class(model: type[nn.Module]) -> None:
         )
 
 
-def _check_logits(model: Any) -> None:
-    features, name = _features(), type(model).__name__
-    variables = jax.eval_shape(model.init, jax.random.key(0), features)
-    try:
-        logits: Any = jax.eval_shape(model.apply, variables, features)
-    except flax_errors.InvalidRngError:
-        raise InputError(
-            f"{name} needs a random key without train; make what is random depend on it, such as nn.Dropout(rate, deterministic=not train)."
-        ) from None
-    expected = (len(features.ids),)
-    if logits.shape != expected or logits.dtype != np.float32:
-        raise InputError(
-            f"{name}'s logits are {_words(logits)} for {expected[0]} rows; expected float32 {list(expected)}, one number a row."
-        )
-
-
-def _check_parameters(model: Any) -> None:
-    name, key, features = type(model).__name__, jax.random.key(0), _features()
-    larger = model.clone(vocab_size=2 * _VOCAB_SIZE)
-    others = dict(_leaves(jax.eval_shape(larger.init, key, features)))
-    for where, leaf in _leaves(jax.eval_shape(model.init, key, features)):
+def _check_parameters(model: Any, variables: Any) -> None:
+    name = type(model).__name__
+    for where, leaf in by_path(variables):
         for part in where.split("/"):
             kind, _, number = part.rpartition("_")
             if number.isdigit() and kind[:1].isupper():
@@ -172,22 +156,7 @@ def _check_parameters(model: Any) -> None:
                     f"{name}'s submodule {part!r} has no name; give it one, such as {kind}(..., name='hidden')."
                 )
         if leaf.dtype != np.float32 and where.startswith("params/"):
-            raise InputError(f"{name}'s {where} is {_words(leaf)}; expected float32.")
-        other = others[where]
-        is_table = where.endswith("/table")
-        if is_table and where not in _TABLES:
-            raise InputError(
-                f"{name} has a table {where!r}; expected one of {_TABLES}, or another name for what is no table."
-            )
-        if not is_table and leaf.shape != other.shape:
-            raise InputError(
-                f"{name}'s {where} is {_words(leaf)} and depends on vocab_size, {_VOCAB_SIZE} here; expected that of the tables alone, which are {_TABLES}."
-            )
-        sizes = (leaf.shape[:1], other.shape[:1])
-        if is_table and sizes != ((_VOCAB_SIZE,), (2 * _VOCAB_SIZE,)):
-            raise InputError(
-                f"{name}'s {where} is {_words(leaf)}; expected a row for each of the vocab_size feature ids, {_VOCAB_SIZE} here."
-            )
+            raise InputError(f"{name}'s {where} is {words(leaf)}; expected float32.")
 
 
 def _check_rows_of_the_batch(case: _Case) -> None:
@@ -239,7 +208,7 @@ def _check_gradients(case: _Case) -> None:
     del rest["params"]
     gradients = [case.compute(params, rest, case.features)[1] for params in draws]
     together = jax.tree.map(lambda *leaves: np.stack(leaves), *gradients)
-    for where, found in _leaves({"params": together}):
+    for where, found in by_path({"params": together}):
         if not np.isfinite(found).all() or not found.any():
             kind = "of 0" if np.isfinite(found).all() else "that is not finite"
             raise InputError(
@@ -261,7 +230,7 @@ def _check_start(case: _Case) -> None:
             params = jax.tree.map(lambda leaf, s: leaf - 0.01 * s, params, signs)
         if all(jax.tree.leaves(learned)):
             return
-    where = next(where for where, done in _leaves({"params": learned}) if not done)
+    where = next(where for where, done in by_path({"params": learned}) if not done)
     raise InputError(
         f"{case.name}'s {where} never learns: from the start that the model gives it, its gradient is 0 for four steps; start what it is multiplied by at other numbers than 0."
     )
@@ -283,16 +252,6 @@ def _check_dropout(case: _Case) -> None:
             raise InputError(
                 f"{case.name}'s {field.name} changes nothing with train=True; hand it to nn.Dropout(rate, deterministic=not train)."
             )
-
-
-def _leaves(tree: Any) -> Iterator[tuple[str, Any]]:
-    """Each leaf with its path, such as 'params/embedding/table'."""
-    for path, leaf in jax.tree.leaves_with_path(tree):
-        yield jax.tree_util.keystr(path, simple=True, separator="/"), leaf
-
-
-def _words(array: Any) -> str:
-    return f"{array.dtype} {list(array.shape)}"
 
 
 def _close(found: np.ndarray, expected: np.ndarray) -> bool:

@@ -4,6 +4,7 @@ from absl import flags
 
 from afm_jax.data import fields
 from afm_jax.data.formats import dialect
+from experiments.cli import option_flags
 from experiments.cli.groups import Group
 
 DATASETS = {
@@ -160,10 +161,9 @@ _SPLIT.integer(
 )
 # The options of the preparation, passed on as they are if given.
 for _group, _options in (_FIELDS, fields.options()), (_TEXT, dialect.OPTIONS):
-    _like = {bool: _group.boolean, int: _group.integer, tuple: _group.items}
-    for _option in _options:
-        _define = _like.get(type(_option.default), _group.string)
-        _define(_option.name, None, _option.help + _ALSO.get(_option.name, ""))
+    option_flags.define(
+        _options, _group, help=lambda option: option.help + _ALSO.get(option.name, "")
+    )
 
 OPTIONS = tuple(name for name in FLAGS if name not in _OF_THE_PROGRAM)
 """The options of a preparation, each with the flag of its name."""

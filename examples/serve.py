@@ -57,4 +57,10 @@ def make_server(folder: str | pathlib.Path, port: int) -> ThreadingHTTPServer:
 
 
 if __name__ == "__main__":
-    make_server(sys.argv[1], int(sys.argv[2])).serve_forever()
+    if len(sys.argv) != 3 or not pathlib.Path(sys.argv[1], "predictor.py").is_file():
+        sys.exit(
+            "Expected an exported folder and a port: python serve.py exported 8000"
+        )
+    server = make_server(sys.argv[1], int(sys.argv[2]))
+    print(f"Answers at http://localhost:{server.server_port}/", flush=True)
+    server.serve_forever()

@@ -59,10 +59,15 @@ def load(flag: str, text: str) -> Any:
     """What a flag names: the object in a file that is run, or the text, if it is a name.
 
     Raises:
-        InputError: the file cannot be read or run, or has no such name.
+        InputError: the file cannot be read or run, or has no such name; or a file is
+            named, but nothing in it.
     """
     found = _OWN.fullmatch(text)
     if found is None:
+        if text.endswith(".py"):
+            raise InputError(
+                f"--{flag}={text}: which {flag} of the file? Give its name too, such as {text}:Name."
+            )
         return text
     path, name = pathlib.Path(found[1]), found[2]
     _read(flag, path)

@@ -16,17 +16,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from types import ModuleType
 from typing import IO, Any
 
 from absl import flags
 
 from afm_jax import files
+from afm_jax.data.formats import dialect
 from afm_jax.errors import InputError
 from afm_jax.inference.predictor import Predictor
 from afm_jax.training.run.config import read_config
 from afm_jax.training.run.folder import Run
 from experiments import own_code, startup
-from experiments.cli import program
+from experiments.cli import groups, option_flags, program
 from experiments.cli.progress import show_stages
 
 FLAGS = flags.FlagValues()
@@ -68,6 +70,13 @@ _STEP = flags.DEFINE_integer(
     "Step of the checkpoint; by default the best one of the run.",
     flag_values=FLAGS,
 )
+option_flags.define(
+    dialect.OPTIONS,
+    groups.Group(FLAGS, "How the source is written"),
+    help=lambda option: (
+        f"How the source is written, as --{option.name} of data.prepare; as the training data if not given."
+    ),
+)
 _MODEL, _LOSS = own_code.define_flags(FLAGS)
 
 
@@ -88,7 +97,12 @@ def main() -> dict[str, Any] | None:
         reader = importlib.import_module(f"afm_jax.data.formats.{_format(source)}")
         start = time.monotonic()
         scored = scoring.score(
-            predictor, source, reader, kept=_ID.value, advance=advance
+            predictor,
+            source,
+            reader,
+            kept=_ID.value,
+            written=_written(reader),
+            advance=advance,
         )
         _write(scored)
         seconds = time.monotonic() - start
@@ -120,6 +134,16 @@ def _source() -> Iterator[pathlib.Path]:
         yield pathlib.Path(file.name)
 
 
+def _written(reader: ModuleType) -> dict[str, Any]:
+    """The options that tell how the source is written, as far as they are given."""
+    given = option_flags.given(dialect.OPTIONS, FLAGS)
+    for name in given:
+        if name not in reader.OPTIONS:
+            format = reader.__name__.rpartition(".")[2]
+            raise InputError(f"--{name} has no meaning for a source of {format}.")
+    return given
+
+
 def _format(source: pathlib.Path) -> str:
     ends = source.suffix in (".parquet", ".pq")
     return _FORMAT.value or ("parquet" if ends else "csv")
@@ -131,7 +155,7 @@ def _write(scored: Any) -> None:
         sys.stdout.flush()
         return
     path = pathlib.Path(_OUTPUT.value)
-    with files.written(path) as file:
+    with files.made(path.parent), files.written(path) as file:
         if path.suffix == ".parquet":
             _write_parquet(scored, file)
         else:

@@ -174,6 +174,13 @@ WRONG = {
 }
 
 
+def test_a_model_in_place_of_a_task_and_data_in_place_of_a_store_are_told():
+    with pytest.raises(InputError, match="task is a Model, expected a Task; write"):
+        afm_jax.fit(task().model, store(), epochs=1)
+    with pytest.raises(InputError, match="store is a dict, expected a Store; write"):
+        afm_jax.fit(task(), {}, epochs=1)
+
+
 @pytest.mark.parametrize("message", WRONG)
 def test_mistakes_are_one_line(message):
     with pytest.raises(InputError) as found:

@@ -11,6 +11,7 @@ BELOW = (
     "afm_jax.label_kinds",
     "afm_jax.features",
     "afm_jax.hyperparameters",
+    "afm_jax.model_rules",
     "afm_jax.settings",
 )
 LINES = (

@@ -52,17 +52,21 @@ assert not hasattr(sys.modules["data"], "MOVED")
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """Built from a copy: setuptools writes into the folder that it builds from."""
-    tmp_path = tmp_path_factory.mktemp("wheel")
-    clone = tmp_path / "clone"
-    clone.mkdir()
+def clone(tmp_path_factory):
+    """A copy: setuptools writes into the folder that it builds from."""
+    clone = tmp_path_factory.mktemp("clone")
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, clone)
     for name in ("afm_jax", "data", "experiments"):
         shutil.copytree(
             ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__")
         )
+    return clone
+
+
+@pytest.fixture(scope="module")
+def wheel(clone, tmp_path_factory):
+    tmp_path = tmp_path_factory.mktemp("wheel")
     pip("wheel", "--no-deps", "--no-build-isolation", f"--wheel-dir={tmp_path}", clone)
     (path,) = tmp_path.glob("*.whl")
     return path
@@ -79,6 +83,18 @@ def test_a_wheel_holds_the_library_and_nothing_else(wheel):
     assert {top for top in tops if not top.endswith(".dist-info")} == {"afm_jax"}
     files = {str(path.relative_to(ROOT)) for path in (ROOT / "afm_jax").rglob("*.py")}
     assert files <= set(names)
+
+
+def test_an_editable_installation_is_a_path_that_no_folder_hides(clone, tmp_path):
+    build = f"from setuptools import build_meta; build_meta.build_editable({str(tmp_path)!r})"
+    subprocess.run(
+        [sys.executable, "-c", build], cwd=clone, check=True, capture_output=True
+    )
+    (path,) = tmp_path.glob("*.whl")
+    wheel = zipfile.ZipFile(path)
+    added = [name for name in wheel.namelist() if ".dist-info/" not in name]
+    assert len(added) == 1
+    assert pathlib.Path(wheel.read(added[0]).decode().strip()).samefile(clone)
 
 
 def test_an_installed_wheel_works_beside_packages_named_data_and_experiments(

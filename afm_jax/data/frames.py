@@ -10,7 +10,7 @@ import numpy as np
 from afm_jax.data.store import memory, writer
 from afm_jax.data.store.reader import SPLITS, Store
 from afm_jax.data.store.vocabularies import NO_VOCABULARIES, Vocabularies
-from afm_jax.errors import InputError
+from afm_jax.errors import InputError, did_you_mean
 from afm_jax.features import DenseColumn, Field, Rows, Schema
 
 _BLOCK_ROWS = 65536
@@ -132,6 +132,7 @@ def store_of_ids(
 def _by_split(frames: Any) -> dict[str | None, Any]:
     """The frames by their given split, None for rows that are to be split."""
     if not isinstance(frames, Mapping) or not frames or not {*frames} <= {*SPLITS}:
+        _refuse_other_splits(frames)
         return {None: frames}
     given: dict[str | None, Any] = {
         split: frames[split] for split in SPLITS if split in frames
@@ -143,6 +144,16 @@ def _by_split(frames: Any) -> dict[str | None, Any]:
     return {
         None if split == "train" else split: frame for split, frame in given.items()
     }
+
+
+def _refuse_other_splits(frame: Any) -> None:
+    """Raises InputError for a mapping of names to frames, which is no frame itself."""
+    for name, column in frame.items() if isinstance(frame, Mapping) else ():
+        is_frame = isinstance(column, Mapping) or hasattr(column, "columns")
+        if is_frame and name not in SPLITS:
+            raise InputError(
+                f"{name!r} holds a frame; expected frames for {', '.join(SPLITS)} alone.{did_you_mean(name, SPLITS)}"
+            )
 
 
 def _prepare(frames: Mapping[str | None, Any], given: Mapping[str, Any]) -> Store:

@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -106,6 +106,7 @@ def score(
     reader: ModuleType,
     *,
     kept: Sequence[str] = ("*",),
+    written: Mapping[str, Any] = MappingProxyType({}),
     advance: Advance = silent,
 ) -> Scored:
     """Predicts the rows of a file.
@@ -115,13 +116,20 @@ def score(
         source: the file.
         reader: of its format, as `afm_jax.data.formats` describes.
         kept: the columns to keep; '*' for all.
+        written: options of `formats.dialect` in which the file differs from the training
+            data.
         advance: told how many megabytes have been read.
 
     Raises:
         InputError: the file is not as the training data were: a column is missing, or
             holds a value that it cannot have; in part when frames are taken.
     """
-    options = {**DEFAULTS, **predictor.schema.options, "kept": tuple(kept)}
+    options = {
+        **DEFAULTS,
+        **predictor.schema.options,
+        **written,
+        "kept": tuple(kept),
+    }
     opened = reader.open_reader([source], options)
     encoder = predictor.encoder
 

@@ -56,7 +56,7 @@ class Compilations:
         self._logged = self.count, self.cached, self.seconds
         if self.count > count:
             _log.info(
-                "Compiled %d programs in %.1f s; %d of them jax had kept.",
+                "Compiled %d programs in %.1f s; %d of them came from jax's cache.",
                 self.count - count,
                 self.seconds - seconds,
                 self.cached - cached,

@@ -9,7 +9,9 @@ from typing import Any
 
 import jax
 
+from afm_jax import model_rules
 from afm_jax.errors import InputError
+from afm_jax.features import Features
 from afm_jax.training import messages
 from afm_jax.training import state as states
 from afm_jax.training.actions import (
@@ -72,17 +74,20 @@ def train_and_evaluate(
         process), 'compile_seconds' (for all of them), 'params'.
 
     Raises:
-        InputError: as `check`; the loss, or a logit in an evaluation, is no longer
+        InputError: as `check`; the model's logits or tables are not as
+            `afm_jax.model_rules` says; the loss, or a logit in an evaluation, is no longer
             finite; or the checkpoints are of another model or schema or of more epochs.
         Interrupted: see `stop_requested`.
     """
     check(task, dataset, devices, options)
     # Its shapes alone: a state on the host would double what a run holds.
+    features = dataset.splits["train"].batch(0, 0).features
     example = jax.eval_shape(
         functools.partial(states.create, task.model, task.tx),
-        dataset.splits["train"].batch(0, 0).features,
+        features,
         jax.random.key(options.seed),
     )
+    _check_shapes(task, example, features)
     with run.open_checkpoints(dataset.schema, monitor=options.monitor) as checkpoints:
         state, progress = _start(task, dataset, devices, options, checkpoints, example)
         if progress.epochs > options.epochs:
@@ -163,6 +168,19 @@ def check(task: Task, dataset: Dataset, devices: Devices, options: Options) -> N
     )
     for split in dataset.splits.values():
         devices.check_batch_size(split.batch_size)
+
+
+def _check_shapes(task: Task, example: TrainState, features: Features) -> None:
+    """Raises InputError for logits or tables of a model that training cannot use."""
+    variables = {"params": example.params, **example.model_state}
+    model_rules.check_logits(task.model, variables, features)
+    suspect = any(
+        task.model.vocab_size in leaf.shape
+        for where, leaf in model_rules.by_path(variables)
+        if not where.endswith("/table")
+    )
+    if suspect and task.table_update == "rows":
+        model_rules.check_tables(task.model, features)
 
 
 def _start(

@@ -263,6 +263,10 @@ NO_FRAMES = {
         "y": [0, 1],
         "c": ["u", 1],
     },
+    "'valid' holds a frame; expected frames for train, validation, test alone": {
+        "train": {"y": [1, 0], "c": ["u", "v"]},
+        "valid": {"y": [1, 0], "c": ["u", "v"]},
+    },
     "There are frames for test, none for train": {"test": {"y": [1], "c": ["u"]}},
     "the frame row 2: y is None, expected 0 or 1": {
         "train": {"y": [1, None], "c": ["u", "v"]}

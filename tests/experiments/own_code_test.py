@@ -115,7 +115,7 @@ WRONG = {
     "nowhere.py: No such file": "nowhere.py:Model",
     "the file has no 'Meen'. Did you mean 'Mean'?": "{code}:Meen",
     "the file ended in ZeroDivisionError: division by zero": "{broken}:Model",
-    "Unknown model 'mine.py'": "mine.py",
+    "which model of the file? Give its name too, such as mine.py:Name": "mine.py",
 }
 
 

@@ -173,6 +173,26 @@ def test_files_that_are_not_there_are_told(trained, tmp_path):
         run(trained, tmp_path / "header.csv", tmp_path / "out.csv")
 
 
+def test_a_source_may_be_written_in_another_way_than_the_training_data(
+    trained, tmp_path
+):
+    new_rows().write_csv(tmp_path / "new.csv", separator=";")
+    output = tmp_path / "made" / "out.csv"
+    with pytest.raises(InputError, match=r"separated by ';': give --delimiter=';'"):
+        run(trained, tmp_path / "new.csv", output)
+    assert not output.parent.exists()
+    run(trained, tmp_path / "new.csv", output, "--delimiter=;")
+    expected = trained.predict(new_rows())
+    found = pl.read_csv(output)["probability"]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_how_text_is_written_has_no_meaning_for_parquet(trained, tmp_path):
+    source = write(tmp_path / "new.parquet", new_rows())
+    with pytest.raises(InputError, match=r"--delimiter has no meaning for .* parquet"):
+        run(trained, source, tmp_path / "out.csv", "--delimiter=;")
+
+
 def test_lists_are_for_parquet(trained, tmp_path):
     listed = new_rows().with_columns(tags=pl.col("tags").str.split("|"))
     source = write(tmp_path / "new.parquet", listed)

@@ -13,6 +13,7 @@ import time
 import jax
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from afm_jax import models
 from afm_jax.data import synthetic
@@ -306,6 +307,21 @@ def test_labels_that_are_not_0_and_1_are_refused_before_a_checkpoint(
     monkeypatch.setitem(globals(), "make_store", lambda: other)
     with pytest.raises(InputError, match="train split has the label 2;"):
         run(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+class OwnTable(nn.Module):
+    vocab_size: int
+    slot_fields: tuple[int, ...] | None = None
+
+    @nn.compact
+    def __call__(self, features, *, train=False):
+        return nn.Embed(self.vocab_size, 1, name="emb")(features.ids).sum(axis=(1, 2))
+
+
+def test_a_table_that_row_updates_do_not_know_is_refused_before_a_checkpoint(tmp_path):
+    with pytest.raises(InputError, match="OwnTable's params/emb/embedding is float32"):
+        run(tmp_path, model=OwnTable(vocab_size=make_store().schema.vocab_size))
     assert not list(tmp_path.iterdir())
 
 

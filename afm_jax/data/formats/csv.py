@@ -155,8 +155,10 @@ def _advice(chunk: text.Chunk, names: Sequence[str], wanted: Sequence[str]) -> s
                 return f" The values seem to be separated by {told}: give --delimiter={told}."
     if names and not chunk.dialect.header:
         return " With --header=false, columns are named by their place, from 0 on."
+    # pandas writes its index as a first column without a name.
     if any(
-        not name or delimited.is_number(name, chunk.dialect.decimal) for name in names
+        (place and not name) or delimited.is_number(name, chunk.dialect.decimal)
+        for place, name in enumerate(names)
     ):
         return " If the first line is a row of data, give --header=false; columns are then named by their place, from 0 on."
     return ""

@@ -82,6 +82,13 @@ def test_a_header_without_the_columns_is_an_error(tmp_path, header, told):
         frame(tmp_path / "rows.csv", f"{header}\n1,2,3,4\n")
 
 
+@pytest.mark.parametrize(("header", "data"), [(",n,c,m", False), ("y,,c,m", True)])
+def test_an_index_without_a_name_is_not_taken_for_a_row_of_data(tmp_path, header, data):
+    with pytest.raises(InputError) as raised:
+        frame(tmp_path / "rows.csv", f"{header}\n1,2,3,4\n")
+    assert ("--header=false" in str(raised.value)) == data
+
+
 @pytest.mark.parametrize(
     "header",
     [
