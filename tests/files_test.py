@@ -130,9 +130,9 @@ def test_what_is_no_file_is_written_to_where_it_stands(tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(InputError, match="none does not exist"):
-        with written(tmp_path / "none" / "file"):
-            pass
+    path = tmp_path / "none" / "file"
+    with pytest.raises(InputError, match="none does not exist"), written(path):
+        pass
 
 
 def test_a_file_that_cannot_be_written_is_named(small_disk):

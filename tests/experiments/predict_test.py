@@ -226,7 +226,7 @@ def test_lists_are_for_parquet(trained, tmp_path):
     listed = new_rows().with_columns(tags=pl.col("tags").str.split("|"))
     source = write(tmp_path / "new.parquet", listed)
     with pytest.raises(
-        InputError, match="'tags' is of type List.*which CSV cannot hold"
+        InputError, match=r"'tags' is of type List.*which CSV cannot hold"
     ):
         run(trained, source, tmp_path / "out.csv")
     run(trained, source, tmp_path / "out.parquet")
