@@ -145,7 +145,7 @@ def _import(name: str) -> Any:
 
 def _options() -> dict[str, Any]:
     """The options that were given."""
-    options = {name: FLAGS[name].value for name in OPTIONS}
+    options: dict[str, Any] = {name: FLAGS[name].value for name in OPTIONS}
     options = {name: value for name, value in options.items() if value is not None}
     for name, number in NUMBERS.items():
         words = "whole" if number is int else "real"

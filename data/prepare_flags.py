@@ -1,5 +1,8 @@
 """The flags of data.prepare, and so the options of a preparation."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from absl import flags
 
 from afm_jax.data import fields
@@ -76,7 +79,11 @@ _ALSO = {
 _OF_THE_PROGRAM = frozenset(FLAGS)
 
 # The options of the preparation, passed on as they are if given.
-_LIKE = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, tuple: flags.DEFINE_list}
+_LIKE: Mapping[type, Callable[..., Any]] = {
+    bool: flags.DEFINE_bool,
+    int: flags.DEFINE_integer,
+    tuple: flags.DEFINE_list,
+}
 for _option in (*fields.options(), *dialect.OPTIONS):
     _define = _LIKE.get(type(_option.default), flags.DEFINE_string)
     _more = _ALSO.get(_option.name, "")

@@ -29,7 +29,7 @@ def answer(flag_values: flags.FlagValues) -> None:
             losses.make(own_code.load("loss", flag_values.loss)).function,
         ),
     }.items():
-        if "help" in flag_values[flag].value:
+        if "help" in (flag_values[flag].value or ()):
             raise program.Answer(describe())
 
 

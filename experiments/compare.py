@@ -236,14 +236,15 @@ def _train_all(
             jax.clear_caches()  # Of no use to the next run, whatever it is.
             seconds[entry.name] = time.monotonic() - began
             logits = Run(folder).read_logits(split, num_rows)
+        assert logits is not None
         rows = store.schema.rows["train"]
         config, loss = train.config(), train.make_loss()
         run = report.Run(folder, seed, config, result, logits, loss, rows)
         compared[entry.name].append(run)
     if failed:
-        title, error = next(iter(failed.items()))
+        title, told = next(iter(failed.items()))
         raise InputError(
-            f"{len(failed)} of {len(all_runs)} runs failed, the others are kept; {title}: {error}"
+            f"{len(failed)} of {len(all_runs)} runs failed, the others are kept; {title}: {told}"
         )
     return compared
 

@@ -151,8 +151,8 @@ def _differences(
         ]
         results = [
             statistics.difference(
-                values[name],
-                values[reference],
+                np.array(values[name]),
+                np.array(values[reference]),
                 draws[name],
                 draws[reference],
                 seed=1,

@@ -46,6 +46,7 @@ NEED_AN_EXTRA = (
         f"afm_jax.data.store.{file}"
         for file in ("record_reader", "record_writer", "upgrade")
     ),
+    "afm_jax.inference.scoring",
     "data.",
 )
 FILES = sorted(

@@ -4,6 +4,7 @@
     python -m experiments.benchmark --suite=attention --implementations=reference,blocked
     python -m experiments.benchmark --suite=loader
     python -m experiments.benchmark --suite=prepare --rows=1000000,4000000
+    python -m experiments.benchmark --suite=predict --models=fm,deepfm,afm
     python -m experiments.benchmark --suite=evaluation --models=afm
     python -m experiments.benchmark --suite=epoch --train_flag=--model=fm
     python -m experiments.benchmark --suite=memory --embedding_dims=64,128
@@ -40,6 +41,7 @@ from experiments.benchmark import (
     evaluation,
     loader,
     memory,
+    predict,
     prepare,
     report,
     step,
@@ -61,16 +63,18 @@ _list = functools.partial(flags.DEFINE_list, flag_values=FLAGS)
 _ATTENTIONS = typing.get_args(ops_attention.Implementation)
 _SUITES = (
     *("attention", "epoch", "evaluation", "loader", "memory", "peers"),
-    *("prepare", "step"),
+    *("predict", "prepare", "step"),
 )
 
 _SUITE = _enum("suite", None, _SUITES, "What to time.")
 flags.mark_flag_as_required("suite", flag_values=FLAGS)
 _WINDOWS = _integer(
-    "windows", None, "Turns; by default 7, for prepare 3.", lower_bound=1
+    "windows", None, "Turns; by default 7, for prepare and predict 3.", lower_bound=1
 )
 _SECONDS = _float("seconds", 0.5, "Length of a window.", lower_bound=0.0)
-_MODELS = _list("models", ["fm", "afm", "afm_deep"], "step, evaluation, peers.")
+_MODELS = _list(
+    "models", ["fm", "afm", "afm_deep"], "step, evaluation, predict, peers."
+)
 _SET = _strings(
     "set",
     [],
@@ -100,7 +104,7 @@ _OPTIMIZER = _enum("optimizer", "adam", optimizers.OPTIMIZERS, "step.")
 _ROWS = _list(
     "rows",
     None,
-    "prepare (1000000,4000000), loader (2000000), evaluation (5000000, of the AUC).",
+    "prepare and predict (1000000,4000000), loader (2000000), evaluation (5000000, of the AUC).",
 )
 _IMPLEMENTATIONS = _list(
     "implementations", ["reference", "blocked"], f"attention: of {_ATTENTIONS}."
@@ -136,11 +140,17 @@ def main() -> dict[str, Any]:
 
 
 def _run(suite: str) -> list[dict[str, Any]]:
-    windows = _WINDOWS.value or (3 if suite == "prepare" else 7)
+    windows = _WINDOWS.value or (3 if suite in ("predict", "prepare") else 7)
     turns = timing.Turns(windows, _SECONDS.value)
     if suite == "prepare":
         return prepare.run(
             row_counts=_numbers("rows", [1_000_000, 4_000_000]), windows=windows
+        )
+    if suite == "predict":
+        return predict.run(
+            model_names=_MODELS.value,
+            row_counts=_numbers("rows", [1_000_000, 4_000_000]),
+            windows=windows,
         )
     if suite == "epoch":
         return epoch.run(train_flags=_TRAIN_FLAG.value, epochs=_EPOCHS.value)
@@ -157,7 +167,7 @@ def _run(suite: str) -> list[dict[str, Any]]:
         )
     if suite == "attention":
         return attention.run(
-            implementations=_choices("implementations", _ATTENTIONS),
+            implementations=typing.cast(Any, _choices("implementations", _ATTENTIONS)),
             batch_sizes=batch_sizes,
             nums_fields=_numbers("nums_fields"),
             embedding_dims=_numbers("embedding_dims"),
@@ -236,12 +246,13 @@ def _number(name: str, default: int | None = None) -> int:
 
 
 def _choices(name: str, known: tuple[str, ...]) -> list[str]:
-    for value in FLAGS[name].value:
+    given = FLAGS[name].value or []
+    for value in given:
         if value not in known:
             raise InputError(
                 f"--{name}={value}: choose from {known}.{did_you_mean(value, known)}"
             )
-    return FLAGS[name].value
+    return given
 
 
 if __name__ == "__main__":

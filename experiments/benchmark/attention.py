@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 def run(
     *,
-    implementations: Sequence[str],
+    implementations: Sequence[attention.Implementation],
     batch_sizes: Sequence[int] = (4096,),
     nums_fields: Sequence[int] = (26, 39),
     embedding_dims: Sequence[int] = (16,),
@@ -73,8 +73,7 @@ def run(
                     "of_first": timing.spread(
                         times[name].seconds / times[implementations[0]].seconds
                     ),
-                    "temp_mb": compiled[name].memory_analysis().temp_size_in_bytes
-                    / 2**20,
+                    "temp_mb": _temporary_mb(compiled[name]),
                     "gflops": float(count / np.median(times[name].seconds) / 1e9),
                 }
                 for name in implementations
@@ -107,7 +106,15 @@ def _arrays(
     return embeddings, kernel / np.sqrt(np.float32(k)), bias, query
 
 
-def _function(implementation: str, what: str) -> Callable[..., Any]:
+def _temporary_mb(compiled: jax.stages.Compiled) -> float | None:
+    """Memory that a program takes beside its arguments and results, in MiB, if it says."""
+    analysis = compiled.memory_analysis()
+    return None if analysis is None else analysis.temp_size_in_bytes / 2**20
+
+
+def _function(
+    implementation: attention.Implementation, what: str
+) -> Callable[..., Any]:
     def value(*arrays: jax.Array) -> jax.Array:
         return attention.attention_pooling(*arrays, implementation=implementation)
 

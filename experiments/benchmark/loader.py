@@ -70,11 +70,10 @@ def _work(loader: Loader) -> timing.Work:
 
 
 def _mapped(rows: Rows, folder: pathlib.Path) -> Rows:
-    columns = []
-    for name, column in zip(rows._fields, rows, strict=True):
+    columns = {}
+    for name, column in rows._asdict().items():
         if column is not None:
             path = folder / f"{name}.npy"
             np.save(path, column)
-            column = np.load(path, mmap_mode="r").view(np.ndarray)
-        columns.append(column)
-    return Rows(*columns)
+            columns[name] = np.load(path, mmap_mode="r").view(np.ndarray)
+    return rows._replace(**columns)

@@ -118,7 +118,9 @@ def run(
 class Run:
     """A run in training: its feed, its state and where its batches come from."""
 
-    def __init__(self, model, tx, batch_size: int, table_update: str, data: Rows):
+    def __init__(
+        self, model: Any, tx: Any, batch_size: int, table_update: str, data: Rows
+    ):
         devices = Devices(model.vocab_size)
         devices.check_batch_size(batch_size)
         self._loader = Loader(data, batch_size)

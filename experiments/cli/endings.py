@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, ParamSpec
 
 P = ParamSpec("P")
-Main = Callable[[], Mapping[str, Any]]
+Main = Callable[[], Mapping[str, Any] | None]
 
 SECONDS = 5.0
 """How long Python may take to end the process in its own way."""

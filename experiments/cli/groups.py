@@ -42,7 +42,7 @@ class Group:
 
 def take(flag_values: flags.FlagValues, name: str, other: flags.FlagValues) -> None:
     """Puts a flag that stands in `other` under the same heading here."""
-    heading = other.find_module_defining_flag(name)
+    heading = other.find_module_defining_flag(name) or ""
     flag_values.register_flag_by_module(heading, flag_values[name])
 
 

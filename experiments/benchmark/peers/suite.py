@@ -163,7 +163,9 @@ def _compare(
     path = {"PYTHONPATH": str(_ROOT)}
     with contextlib.ExitStack() as stack:
 
-        def start(executable: str, module: str, job: Mapping[str, Any], variables):
+        def start(
+            executable: str, module: str, job: Mapping[str, Any], variables: Any
+        ) -> workers.Worker:
             command = (executable, "-m", f"{__package__}.{module}", json.dumps(job))
             return stack.enter_context(workers.Worker(command, variables))
 

@@ -63,7 +63,9 @@ def works(job: Mapping[str, Any]) -> dict[str, Callable[[int], None]]:
     }
 
 
-def _training(peer, batches, *, learning_rate: float, expert: str | None):
+def _training(
+    peer: Any, batches: Any, *, learning_rate: float, expert: str | None
+) -> Any:
     model = peer.model.train()
     if expert == "sparse":
         tables = [each for each in model.modules() if isinstance(each, nn.Embedding)]
@@ -93,7 +95,7 @@ def _training(peer, batches, *, learning_rate: float, expert: str | None):
     return train
 
 
-def _prediction(peer, batches, *, expert: str | None):
+def _prediction(peer: Any, batches: Any, *, expert: str | None) -> Any:
     model = peer.model.eval()
     if expert == "compiled":
         model = torch.compile(model)

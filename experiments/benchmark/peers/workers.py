@@ -27,7 +27,7 @@ class Worker:
         Raises:
             InputError: it ended instead; with its last words.
         """
-        self._words = ""
+        self._words, self._command = "", tuple(command)
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -69,7 +69,8 @@ class Worker:
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             # Not when it did not live to read its last command.
             with contextlib.suppress(BrokenPipeError):
-                stream.close()
+                if stream is not None:
+                    stream.close()
 
     def _do(self, name: str, count: int) -> None:
         with contextlib.suppress(BrokenPipeError):  # its end is told below
@@ -77,6 +78,7 @@ class Worker:
         self._expect(protocol.DONE)
 
     def _expect(self, answer: str) -> None:
+        assert self._process.stdout is not None
         line = self._process.stdout.readline().strip()
         if line == answer:
             return
@@ -87,9 +89,10 @@ class Worker:
             code = self._process.wait()
         self._listener.join()
         raise InputError(
-            f"{' '.join(self._process.args[:3])} ended with {code}: {self._words or 'no word'}"
+            f"{' '.join(self._command[:3])} ended with {code}: {self._words or 'no word'}"
         )
 
     def _listen(self) -> None:
+        assert self._process.stderr is not None
         for line in self._process.stderr:
             self._words = line.strip() or self._words
