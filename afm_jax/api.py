@@ -101,9 +101,10 @@ class TrainedModel:
         """Copies the run to a folder, which must not exist or be empty.
 
         Raises:
-            InputError: there is something in the folder.
+            InputError: there is something in the folder, or the run is not there any more.
         """
         target = pathlib.Path(folder)
+        read_config(Run(self.folder))  # raises if the run has been deleted
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise InputError(f"{target} is there already; name another folder.")
         if target.exists():

@@ -23,19 +23,27 @@ _log = logging.getLogger(__name__)
 def written(path: pathlib.Path) -> Iterator[BinaryIO]:
     """A file to fill, which takes the place of `path` once it is whole.
 
-    Whatever happens until then, a file that was there stays as it is.
+    Whatever happens until then, a file that was there stays as it is. What is no file,
+    such as a pipe or a device, is written to where it stands: nothing can take its place.
 
     Raises:
+        InputError: the folder that it is to be in is not there.
         OSError: it cannot be written; names `path`.
     """
-    temporary = path.with_suffix(".tmp")
+    place = path.resolve()  # A link stays one.
+    stands = place.exists() and not place.is_file()
+    temporary = place if stands else place.with_name(f".{place.name}.incomplete")
+    if not place.parent.exists():
+        raise InputError(f"{path}: the folder {path.parent} does not exist; make it.")
     try:
         with temporary.open("wb") as file:
             yield file
-        temporary.replace(path)
+        if not stands:
+            temporary.replace(place)
     except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        if not stands:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno is not None:
             raise OSError(error.errno, error.strerror, str(path)) from None
         raise

@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import json
 import pathlib
+import re
 import shutil
 import sys
 import tempfile
@@ -28,11 +29,14 @@ from afm_jax.inference.predictor import Predictor
 from afm_jax.training.run.config import read_config
 from afm_jax.training.run.folder import Run
 from experiments import own_code, startup
-from experiments.cli import groups, option_flags, program
+from experiments.cli import groups, option_flags, program, streams
 from experiments.cli.progress import show_stages
 
 FLAGS = flags.FlagValues()
 FORMATS = ("csv", "parquet", "libfm", "libffm")
+
+_NOT_IN_CSV = ("Binary", "Duration")
+"""Types of polars, beside those of lists, which CSV has no text for."""
 
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of the run.", flag_values=FLAGS, required=True
@@ -93,7 +97,7 @@ def main() -> dict[str, Any] | None:
         model=own_code.of_run("model", config, _MODEL.value),
         loss=own_code.of_run("loss", config, _LOSS.value),
     )
-    with _source() as source, show_stages() as advance:
+    with _source() as source, show_stages() as advance, _told_of_preparation():
         reader = importlib.import_module(f"afm_jax.data.formats.{_format(source)}")
         start = time.monotonic()
         scored = scoring.score(
@@ -117,6 +121,20 @@ def main() -> dict[str, Any] | None:
         print(json.dumps(result), file=sys.stderr)
         return None
     return result
+
+
+@contextlib.contextmanager
+def _told_of_preparation() -> Iterator[None]:
+    """Tells advice that names flags of data.prepare as it is for predict."""
+    try:
+        yield
+    except InputError as error:
+        told = str(error).replace("--dataset=", "--format=")
+        if {*re.findall(r"--(\w+)", told)} <= {*FLAGS}:
+            raise InputError(told) from None
+        raise InputError(
+            f"{told} That is a flag of data.prepare; predict reads new files as the run's files were read, so write them alike."
+        ) from None
 
 
 @contextlib.contextmanager
@@ -151,8 +169,8 @@ def _format(source: pathlib.Path) -> str:
 
 def _write(scored: Any) -> None:
     if _OUTPUT.value == "-":
-        _write_csv(scored, sys.stdout.buffer)
-        sys.stdout.flush()
+        with streams.binary_stdout() as file:
+            _write_csv(scored, file)
         return
     path = pathlib.Path(_OUTPUT.value)
     with files.made(path.parent), files.written(path) as file:
@@ -163,11 +181,11 @@ def _write(scored: Any) -> None:
 
 
 def _write_csv(scored: Any, file: IO[bytes]) -> None:
-    nested = [name for name, kind in scored.schema.items() if kind.is_nested()]
-    if nested:
-        raise InputError(
-            f"Column {nested[0]!r} holds lists, which CSV cannot; name the columns to keep by --id, or let --output end in .parquet."
-        )
+    for name, kind in scored.schema.items():
+        if kind.is_nested() or kind.base_type().__name__ in _NOT_IN_CSV:
+            raise InputError(
+                f"Column {name!r} is of type {kind}, which CSV cannot hold; name the columns to keep by --id, or let --output end in .parquet."
+            )
     for number, frame in enumerate(scored.frames):
         file.write(frame.write_csv(include_header=number == 0).encode())
 

@@ -3,6 +3,7 @@
 import functools
 import json
 import pathlib
+import shutil
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +19,7 @@ import afm_jax
 from afm_jax import models, training
 from afm_jax.data import prepare_frames
 from afm_jax.errors import InputError
+from afm_jax.features import Rows
 from afm_jax.modules import embedding
 from afm_jax.ops import losses
 from afm_jax.training.run.folder import Run
@@ -92,6 +94,29 @@ def test_a_saved_model_is_loaded_as_it_was(fitted, tmp_path):
     np.testing.assert_array_equal(loaded.predict(frame), fitted.predict(frame))
     with pytest.raises(InputError, match="is there already"):
         fitted.save(tmp_path / "new" / "run")
+
+
+def test_a_run_that_was_deleted_is_told(fitted, tmp_path):
+    fitted.save(tmp_path / "run")
+    gone = afm_jax.load(tmp_path / "run")
+    shutil.rmtree(tmp_path / "run")
+    with pytest.raises(InputError, match="No run in"):
+        gone.save(tmp_path / "new")
+    with pytest.raises(InputError, match="No run in"):
+        gone.predictor  # noqa: B018
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [(10**6, "expected ids of the table rows"), (-1, "ids from -1"), (0.5, "float64")],
+)
+def test_ids_that_are_none_are_told(ids, message, fitted):
+    slots = len(fitted.predictor.schema.slot_fields)
+    dense = np.zeros((2, len(fitted.predictor.schema.dense)), np.float32)
+    rows = Rows(np.full((2, slots), ids), None, dense, np.zeros(2, np.float32), None)
+    with pytest.raises(InputError, match=message):
+        fitted.predict(rows)
 
 
 def test_without_a_name_nothing_is_left(tmp_path):

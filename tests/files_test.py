@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -92,6 +93,46 @@ def test_a_file_is_as_it_was_until_the_new_one_is_whole(tmp_path):
         assert path.read_text() == "old"
     assert path.read_text() == "new"
     assert names(tmp_path) == ["file.json"]
+
+
+def test_a_file_beside_it_is_left_alone(tmp_path):
+    (tmp_path / "rows.tmp").write_text("mine")
+    with written(tmp_path / "rows.csv") as one, written(tmp_path / "rows.pq") as two:
+        one.write(b"one")
+        two.write(b"two")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "rows.tmp": "mine",
+        "rows.csv": "one",
+        "rows.pq": "two",
+    }
+
+
+def test_a_link_stays_one(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    with written(tmp_path / "link") as file:
+        file.write(b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_text() == "new"
+
+
+def test_what_is_no_file_is_written_to_where_it_stands(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with written(pipe) as file:
+        file.write(b"new")
+    assert os.read(reader, 9) == b"new"
+    os.close(reader)
+    assert names(tmp_path) == ["pipe"]
+    assert pipe.is_fifo()
+    with pytest.raises(IsADirectoryError), written(tmp_path):
+        pass
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path):
+    path = tmp_path / "none" / "file"
+    with pytest.raises(InputError, match="none does not exist"), written(path):
+        pass
 
 
 def test_a_file_that_cannot_be_written_is_named(small_disk):

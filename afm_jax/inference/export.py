@@ -42,6 +42,7 @@ _OF_PROGRAM = (
 _NUMPY_MODELS = ("lr", "fm", "afm")
 _READER = ("predictor.py", "predictor_rows.py")
 _FORMULA = "predictor_formula.py"
+_TIMES = "predictor_times.py"
 
 _PREDICTIONS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "sigmoid": lambda logits: 1 / (1 + np.exp(-logits)),
@@ -100,7 +101,8 @@ def export(
         if program:
             (new / "model.stablehlo").write_bytes(program.mlir_module_serialized)
         reader = importlib.resources.files("afm_jax.inference.exported")
-        for name in _READER + ((_FORMULA,) if format == "numpy" else ()):
+        more = ((format == "numpy", _FORMULA), (encoder.columns.time_fields, _TIMES))
+        for name in (*_READER, *(name for needed, name in more if needed)):
             text = (reader / name).read_text(encoding="utf-8")
             (new / name).write_text(text, encoding="utf-8")
 
@@ -141,9 +143,16 @@ def _prediction(loss: Loss) -> str:
 def _fields(schema: Schema, encoder: "FrameEncoder") -> list[dict[str, Any]]:
     lists = encoder.columns.multi_valued
     separators = dict(zip(lists, encoder.columns.separators, strict=True))
+    columns = encoder.columns
+    parts = dict(zip(columns.names_of_time_fields, columns.time_fields, strict=True))
     return [
         {
-            "name": field.name,
+            "column": columns.time if field.name in parts else field.name,
+            **(
+                {"time_part": parts[field.name], "time_unit": columns.time_unit}
+                if field.name in parts
+                else {}
+            ),
             "kind": encoder.chosen[field.name].kind,
             "offset": field.offset,
             "vocab_size": field.vocab_size,

@@ -145,10 +145,15 @@ class Predictor:
 
     def _batches(self, rows: Rows) -> Iterator[Batch]:
         """Batches of few sizes, so that few programs are compiled; filled up, weight 0."""
-        count = len(rows.ids)
-        if rows.ids.shape[1] != len(self.schema.slot_fields):
+        count, slots = len(rows.ids), len(self.schema.slot_fields)
+        ids, size = np.asarray(rows.ids), self.schema.vocab_size
+        if ids.dtype.kind not in "iu" or ids.shape[1:] != (slots,):
             raise InputError(
-                f"ids of shape {list(rows.ids.shape)}, expected [rows, {len(self.schema.slot_fields)}]."
+                f"ids of shape {list(ids.shape)} and type {ids.dtype}, expected [rows, {slots}] of a type of whole numbers."
+            )
+        if ids.size and not 0 <= ids.min() <= ids.max() < size:
+            raise InputError(
+                f"ids from {ids.min()} to {ids.max()}, expected ids of the table rows, from 0 to {size - 1}."
             )
         size = min(BATCH_SIZE, max(_FEWEST, 1 << (count - 1).bit_length()))
         size = -(-size // self._devices.count) * self._devices.count

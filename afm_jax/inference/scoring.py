@@ -42,7 +42,19 @@ class Scores:
         self.rows = 0
 
     def add(self, rows: Rows, logits: np.ndarray) -> None:
-        """Takes note of some rows."""
+        """Takes note of some rows.
+
+        Raises:
+            InputError: a label is none for the loss.
+        """
+        if self._labelled:
+            check_labels(
+                rows.labels,
+                "new",
+                schema=self._predictor.schema,
+                loss=self._predictor.loss,
+                first_row=self.rows,
+            )
         self.rows += len(logits)
         used = (
             np.ones(rows.ids.shape, bool) if rows.values is None else rows.values != 0
@@ -65,9 +77,9 @@ class Scores:
         metrics = None
         if self._kept:
             logits, labels, weights = map(np.concatenate, zip(*self._kept, strict=True))
-            loss, schema = self._predictor.loss, self._predictor.schema
-            check_labels(labels, "new", schema=schema, loss=loss)
-            metrics = evaluation.metrics_of(logits, labels, weights, loss=loss)
+            metrics = evaluation.metrics_of(
+                logits, labels, weights, loss=self._predictor.loss
+            )
         return {
             "rows": self.rows,
             "unseen": self._shares(1),
@@ -124,12 +136,8 @@ def score(
         InputError: the file is not as the training data were: a column is missing, or
             holds a value that it cannot have; in part when frames are taken.
     """
-    options = {
-        **DEFAULTS,
-        **predictor.schema.options,
-        **written,
-        "kept": tuple(kept),
-    }
+    kept = tuple(kept)
+    options = {**DEFAULTS, **predictor.schema.options, **written, "kept": kept}
     opened = reader.open_reader([source], options)
     encoder = predictor.encoder
 
@@ -153,6 +161,8 @@ def score(
     first = part.parse()
     names = [name for name in first.columns if name.startswith(formats.KEPT)]
     kept_names = [name.removeprefix(formats.KEPT) for name in names]
+    if not names and kept not in ((), ("*",)):
+        raise InputError(f"{source}: the columns of its format have no names to keep.")
     for name in (PREDICTION, LOGIT):
         if name in kept_names:
             raise InputError(
@@ -164,13 +174,12 @@ def score(
         for frame, rows in ordered_map(encode, parts()):
             logits = predictor.logits(rows)
             scores.add(rows, logits)
-            result = frame.select(names).rename(
-                dict(zip(names, kept_names, strict=True))
-            )
-            yield result.with_columns(
-                pl.Series(PREDICTION, predictor.loss.predict(logits)),
-                pl.Series(LOGIT, logits),
-            )
+            columns = [
+                frame[name].alias(kept)
+                for name, kept in zip(names, kept_names, strict=True)
+            ]
+            columns.append(pl.Series(PREDICTION, predictor.loss.predict(logits)))
+            yield pl.DataFrame([*columns, pl.Series(LOGIT, logits)])
 
     types = first.select(names).schema
     schema = {name.removeprefix(formats.KEPT): kind for name, kind in types.items()}

@@ -54,7 +54,9 @@ class Dataset(NamedTuple):
         return loss.best_constant(positive / total, len(rows.labels))
 
 
-def check_labels(labels: np.ndarray, split: str, *, schema: Schema, loss: Loss) -> None:
+def check_labels(
+    labels: np.ndarray, split: str, *, schema: Schema, loss: Loss, first_row: int = 0
+) -> None:
     """Raises InputError if labels are not what the schema says, or none for the loss.
 
     Args:
@@ -62,6 +64,7 @@ def check_labels(labels: np.ndarray, split: str, *, schema: Schema, loss: Loss) 
         split: name of the split, for the message.
         schema: of the data.
         loss: the loss.
+        first_row: the number of the first row in its split, for the message.
     """
     kind = schema.label_kind
     if kind not in loss.label_kinds:
@@ -75,7 +78,7 @@ def check_labels(labels: np.ndarray, split: str, *, schema: Schema, loss: Loss) 
         if wrong.size:
             at = int(wrong[0])
             raise InputError(
-                f"Row {start + at} (from 0) of the {split} split has the label {part[at]:g}; expected {LABEL_KINDS[kind]} for the loss {loss.name}: prepare the data with such labels."
+                f"Row {first_row + start + at} (from 0) of the {split} split has the label {part[at]:g}; expected {LABEL_KINDS[kind]} for the loss {loss.name}: prepare the data with such labels."
             )
 
 

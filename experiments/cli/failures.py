@@ -28,6 +28,8 @@ _ERRNOS = (
     errno.ENOTEMPTY,
     errno.ELOOP,
     errno.ENAMETOOLONG,
+    # Nobody reads any more what is written.
+    errno.EPIPE,
     # The disk or the network is broken.
     errno.EIO,
     errno.ESTALE,

@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 from afm_jax.errors import InputError
 
@@ -26,12 +26,31 @@ def tell(text: str) -> None:
     try:
         print(text, flush=True)
     except OSError:
-        # Python empties its buffer when it ends, which would fail once more.
-        with contextlib.suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stdout.fileno())
-            os.close(nowhere)
+        _give_up_stdout()
         raise
+
+
+@contextlib.contextmanager
+def binary_stdout() -> Iterator[BinaryIO]:
+    """Stdout for bytes.
+
+    Raises:
+        OSError: it cannot be written; names stdout, and nothing will be any more.
+    """
+    try:
+        yield sys.stdout.buffer
+        sys.stdout.flush()
+    except OSError as error:
+        _give_up_stdout()
+        raise OSError(error.errno, error.strerror, "stdout") from None
+
+
+def _give_up_stdout() -> None:
+    # Python empties its buffer when it ends, which would fail once more.
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 @contextlib.contextmanager

@@ -341,6 +341,16 @@ def test_labels_weights_and_fields_of_the_time_are_those_of_files():
     np.testing.assert_array_equal(encoded(new, found).ids[kept], rows.ids)
 
 
+@pytest.mark.parametrize("unit", ["s", "h", "D", "ms", "ns"])
+def test_times_of_numpy_may_have_any_unit(unit):
+    times = np.arange(0, 40).astype("datetime64[D]").astype(f"datetime64[{unit}]")
+    frame = {"y": [0, 1] * 20, "c": ["a", "b"] * 20, "t": times}
+    store = prepare_frames(
+        frame, label="y", categorical=["c"], time="t", time_fields=["month"]
+    )
+    assert store.vocabularies.tables()["t_month"].values.to_list() == ["1", "2"]
+
+
 def test_real_labels_are_told_by_the_schema():
     frame = {"y": [0.5 * row for row in range(30)], "c": ["a", "b"] * 15}
     found = prepare_frames(frame, label="y", categorical="c", real_labels=True)

@@ -162,6 +162,56 @@ def test_a_source_that_cannot_be_read_leaves_no_output(message, trained, tmp_pat
     assert {path.name for path in tmp_path.iterdir()} == {"new.csv", "out.csv"}
 
 
+def test_a_label_that_is_none_for_the_loss_leaves_no_output(trained, tmp_path):
+    half = new_rows().with_columns(click=pl.Series([1.0] * 332 + [0.5]))
+    source = write(tmp_path / "new.csv", half)
+    with pytest.raises(InputError, match=r"Row 332 .* has the label 0\.5"):
+        run(trained, source, tmp_path / "out.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["new.csv"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "kept"),
+    [("row,row", ["row"]), ("", []), ("row,*", new_rows().columns)],
+)
+def test_each_column_is_kept_once(flag, kept, trained, tmp_path):
+    source = write(tmp_path / "new.csv", new_rows())
+    run(trained, source, tmp_path / "out.csv", f"--id={flag}")
+    found = pl.read_csv(tmp_path / "out.csv")
+    assert found.columns == [*kept, "probability", "logit"]
+    assert found.height == 333
+
+
+def test_a_row_alone_needs_no_line_end(trained, tmp_path):
+    (tmp_path / "new.csv").write_text(new_rows()[:1].write_csv().rstrip())
+    result = run(trained, tmp_path / "new.csv", tmp_path / "out.csv")
+    assert result["rows"] == 1
+
+
+def test_the_output_may_take_the_place_of_the_source(trained, tmp_path):
+    source = write(tmp_path / "new.csv", new_rows())
+    run(trained, source, source)
+    assert pl.read_csv(source).columns[-1] == "logit"
+
+
+def test_advice_for_data_prepare_is_told_to_be_that(trained, tmp_path):
+    source = write(tmp_path / "new.csv", new_rows().with_columns(click=pl.lit("maybe")))
+    with pytest.raises(
+        InputError, match=r"--positive.* That is a flag of data\.prepare"
+    ):
+        run(trained, source, tmp_path / "out.csv")
+    write(tmp_path / "new.parquet", new_rows()).rename(source)
+    with pytest.raises(InputError, match=r"use --format=parquet\.$"):
+        run(trained, source, tmp_path / "out.csv")
+
+
+def test_types_that_csv_cannot_hold_are_told(trained, tmp_path):
+    more = new_rows().with_columns(pl.lit(b"\xff").alias("bytes"))
+    source = write(tmp_path / "new.parquet", more)
+    with pytest.raises(InputError, match="'bytes' is of type Binary, which CSV cannot"):
+        run(trained, source, tmp_path / "out.csv")
+
+
 def test_files_that_are_not_there_are_told(trained, tmp_path):
     with pytest.raises(InputError, match="there is no such file"):
         run(trained, tmp_path / "none.csv", tmp_path / "out.csv")
@@ -196,7 +246,9 @@ def test_how_text_is_written_has_no_meaning_for_parquet(trained, tmp_path):
 def test_lists_are_for_parquet(trained, tmp_path):
     listed = new_rows().with_columns(tags=pl.col("tags").str.split("|"))
     source = write(tmp_path / "new.parquet", listed)
-    with pytest.raises(InputError, match="'tags' holds lists, which CSV cannot"):
+    with pytest.raises(
+        InputError, match=r"'tags' is of type List.*which CSV cannot hold"
+    ):
         run(trained, source, tmp_path / "out.csv")
     run(trained, source, tmp_path / "out.parquet")
     found = pl.read_parquet(tmp_path / "out.parquet")

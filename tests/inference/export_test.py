@@ -1,5 +1,6 @@
 """Exported folders predict what the trained model does, without afm_jax."""
 
+import datetime
 import functools
 import json
 import os
@@ -84,9 +85,14 @@ OPTIONS = {
 
 @functools.cache
 def trained(name, **changed):
+    return random_predictor(store(), name, **changed)
+
+
+def random_predictor(data, name, **changed):
     """A predictor whose parameters are random, as if it had learned much."""
-    model = models.make(name, schema=store().schema, **OPTIONS.get(name, {}), **changed)
-    features = restoring.example_features(store().schema)
+    schema = data.schema
+    model = models.make(name, schema=schema, **OPTIONS.get(name, {}), **changed)
+    features = restoring.example_features(schema)
     variables = dict(model.init(jax.random.key(0), features))
     rng = np.random.default_rng(0)
     variables = jax.tree.map(lambda leaf: rng.normal(0, 0.3, leaf.shape), variables)
@@ -95,8 +101,8 @@ def trained(name, **changed):
         "params": variables["params"]
     }
     return Predictor(
-        store().schema,
-        store().vocabularies,
+        schema,
+        data.vocabularies,
         model,
         variables,
         losses.make("sigmoid_cross_entropy"),
@@ -201,6 +207,75 @@ def test_a_fresh_process_without_afm_jax_predicts_the_same(format, tmp_path):
     np.testing.assert_allclose(json.loads(ran.stdout), expected, atol=1e-6)
 
 
+TIMES = {
+    None: [
+        *("2024-03-05", "2024-03-05T07:30", " 2024-03-05 07:30:01.5 "),
+        *("2024-03-05T23:30:01+05:30", "2024-03-05T07:30Z", "2024-12-29t00:00 UTC"),
+    ],
+    "s": [0, -1, 1_700_000_000, 253_402_300_799],
+    "ns": [-5, 1_700_000_000 * 10**9, 2**62],
+}
+
+
+@pytest.mark.parametrize("unit", TIMES)
+def test_fields_of_a_time_are_made_of_the_time(unit, tmp_path, opened):
+    rng = np.random.default_rng(0)
+    seconds = rng.integers(0, 2 * 10**9, 400)
+    dates = seconds.astype("datetime64[s]").astype(str)
+    times = dates.tolist() if unit is None else seconds * {"s": 1, "ns": 10**9}[unit]
+    made = prepare_frames(
+        {"click": rng.integers(0, 2, 400), "user": rng.integers(0, 9, 400), "t": times},
+        label="click",
+        categorical=["user"],
+        time="t",
+        time_fields=["hour", "weekday", "month"],
+        time_unit=unit,
+        na_values=["7"],
+    )
+    model = random_predictor(made, "fm")
+    export_to(model, tmp_path / "out", format="numpy")
+    reader = opened(tmp_path / "out")
+    assert reader.columns == ["user", "t"]
+    columns = {"user": [3] * len(TIMES[unit]), "t": TIMES[unit]}
+    found, expected = reader.predict(columns), model.predict(columns)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    for wrong in (None, float("nan"), "soon", "2024-02-30", True, 1e300):
+        with pytest.raises(ValueError, match=r"row 0 \(from 0\): t is .* a time, a"):
+            reader.predict({"user": 3, "t": wrong})
+
+
+def test_objects_of_dates_are_times(tmp_path, opened):
+    zone = datetime.timezone(datetime.timedelta(hours=5))
+    times = [
+        datetime.date(2024, 3, 5),
+        datetime.datetime(2024, 3, 5, 7, 30),
+        datetime.datetime(2024, 3, 5, 23, 30, tzinfo=zone),
+    ]
+    rng = np.random.default_rng(0)
+    seconds = rng.integers(0, 2 * 10**9, 400).astype("datetime64[s]")
+    made = prepare_frames(
+        {
+            "click": rng.integers(0, 2, 400),
+            "user": rng.integers(0, 9, 400),
+            "t": seconds,
+        },
+        label="click",
+        categorical=["user"],
+        time="t",
+        time_fields=["hour"],
+    )
+    model = random_predictor(made, "fm")
+    export_to(model, tmp_path / "out", format="numpy")
+    reader = opened(tmp_path / "out")
+    for time in times:
+        expected = model.predict({"user": [3], "t": [time]})
+        found = reader.predict({"user": 3, "t": time})
+        np.testing.assert_allclose(found, expected[0], atol=1e-6)
+    found = reader.predict({"user": [3], "t": np.array(["2024-03-05T07"], "M8[s]")})
+    expected = model.predict({"user": [3], "t": [times[1]]})
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 WRONG = {
     "row 0 (from 0): price is 'cheap', expected a finite number": {"price": "cheap"},
     "row 0 (from 0): ratio is inf, expected a finite number": {"ratio": float("inf")},
@@ -226,6 +301,17 @@ def test_a_wrong_value_is_told_in_one_line(message, tmp_path, opened):
         reader.predict(5)
 
 
+def test_columns_may_be_series_and_values_may_be_of_numpy(tmp_path, opened):
+    model, frame = trained("fm"), new_rows()
+    export_to(model, tmp_path / "out", format="numpy")
+    reader, expected = opened(tmp_path / "out"), model.predict(frame)
+    found = reader.predict({name: frame[name] for name in frame.columns})
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    row = frame.to_dicts()[0]
+    scalars = row | {"user": np.int64(row["user"]), "ratio": np.float64(row["ratio"])}
+    np.testing.assert_allclose(reader.predict(scalars), expected[0], atol=1e-6)
+
+
 def test_values_of_one_hash_are_told_apart(monkeypatch, tmp_path, opened):
     monkeypatch.setattr(exporting, "hash64", lambda value: len(value) % 2)
     model, frame = trained("fm"), new_rows()
@@ -241,6 +327,7 @@ def test_the_text_of_a_number_is_that_of_the_preparation():
     rng = np.random.default_rng(0)
     numbers = [
         *(rng.normal(size=300) * 10.0 ** rng.integers(-12, 19, 300)).tolist(),
+        *(1e308, -1.7976931348623157e308, 1.8e38, 1.7e38, 2.0**127, 5e-324, 1e-323),
         *(0.1, 1e-5, 9.9e-5, 1e-4, 1e15, 1e16, 1e17, 123456789.125, 2.0**60, -0.5),
     ]
     frame = pl.DataFrame({"x": numbers})

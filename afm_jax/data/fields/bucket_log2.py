@@ -44,10 +44,10 @@ def _fitted(coded: Coded, index: int, buckets: np.ndarray) -> Fitted:
 
     def write(block: Block, ids: np.ndarray, values: np.ndarray | None) -> None:
         numbers = block.numbers[index]
-        place = np.minimum(np.searchsorted(buckets, numbers), len(buckets) - 1)
-        known = buckets[place] == numbers
+        place = np.searchsorted(buckets, numbers)
+        known = np.append(buckets, np.nan).take(place, mode="clip") == numbers
         unknown = coded.field.offset + np.where(np.isnan(numbers), MISSING, UNSEEN)
-        ids[:, 0] = np.where(known, coded.ids.take(place + 1), unknown)
+        ids[:, 0] = np.where(known, coded.ids.take(place + 1, mode="clip"), unknown)
 
     return Fitted(coded.field, coded.vocabulary, write)
 

@@ -120,7 +120,7 @@ class Chosen:
             label=self.label if self.label in names else "",
             weight=self.weight if self.weight in names else None,
             time=self.time if self.time_fields else None,
-            kept=tuple(names) if kept == (ALL,) else kept,
+            kept=tuple(dict.fromkeys(names if ALL in kept else kept)),
         )
 
     def refuse_time_unit(self, kind: str) -> None:

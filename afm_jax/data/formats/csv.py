@@ -98,14 +98,15 @@ def _names(path: pathlib.Path, written: Dialect, wanted: Sequence[str]) -> list[
 
 def _is_dated(path: pathlib.Path, written: Dialect, chosen: columns.Chosen) -> bool:
     """Whether the times are dates, by the first row; numbers if there is none."""
-    chunk = next(text.chunks(path, written, chunk_bytes=1 << 16))
-    rows = [each.values for each in itertools.islice(records.of(chunk), 2)]
+    chunks = text.chunks(path, written, chunk_bytes=1 << 16)
+    chunk = next(chunks)
     names = _read_header(chunk)[1]
-    first = (
-        dict(zip(names, rows[written.header :][0], strict=False))
-        if rows[written.header :]
-        else {}
+    # The header may be a chunk by itself: before the only row, or before a long one.
+    found = itertools.chain.from_iterable(
+        map(records.of, itertools.chain([chunk], chunks))
     )
+    row = next(itertools.islice(found, int(written.header), None), None)
+    first = dict(zip(names, row.values, strict=False)) if row else {}
     dated = times.is_date(first.get(chosen.time or "", ""))
     if dated and chosen.time in chosen.numeric:
         raise InputError(

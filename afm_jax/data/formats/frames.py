@@ -15,6 +15,9 @@ from afm_jax.errors import InputError
 _PLAIN = "biufMm"
 """Kinds of NumPy's types that polars takes as they are."""
 
+_COARSE = ("Y", "M", "W", "h", "m", "s")
+"""Units of NumPy's times that polars has not, and milliseconds hold."""
+
 
 def select(
     frames: Mapping[str, Any], chosen: columns.Chosen
@@ -109,4 +112,8 @@ def _series(name: str, values: Any) -> pl.Series:
         values = np.asarray(values)
         if values.dtype == object:
             values = values.tolist()
+    if isinstance(values, np.ndarray) and values.dtype.kind in "Mm":
+        unit = np.datetime_data(values.dtype)[0]
+        if unit in _COARSE:
+            values = values.astype(f"{values.dtype.kind}8[ms]")
     return pl.Series(name, values)

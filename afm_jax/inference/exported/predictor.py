@@ -7,6 +7,7 @@
     model.predict([{"user": 3, ...}, {"user": 4, ...}])         # rows: an array
     model.predict({"user": [3, 4], "item": ["i7", "i8"], ...})  # columns: an array
 
+A row of a model whose columns are all lists stands in a list: alone it reads as columns.
 None, NaN and '' are missing values. A value that training did not meet counts as unseen.
 """
 
@@ -25,8 +26,9 @@ class Predictor:
     def __init__(self, folder=pathlib.Path(__file__).parent):
         folder = pathlib.Path(folder)
         self.about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-        self.columns = [column["name"] for column in self.about["fields"]]
-        self.columns += [column["name"] for column in self.about["numbers"]]
+        columns = [field["column"] for field in self.about["fields"]]
+        columns += [column["name"] for column in self.about["numbers"]]
+        self.columns = list(dict.fromkeys(columns))
         self._encode = Encoder(folder, self.about)
         with np.load(folder / "weights.npz", allow_pickle=False) as weights:
             make = numpy_model if self.about["format"] == "numpy" else jax_model
@@ -61,16 +63,13 @@ class Predictor:
         return logits
 
     def _is_row(self, rows):
-        listed = (list, tuple, np.ndarray)
-        given = (
-            [rows.get(name) for name in self.columns] if isinstance(rows, dict) else []
-        )
-        return bool(given) and not all(isinstance(value, listed) for value in given)
+        given = map(rows.get, self.columns) if isinstance(rows, dict) else ()
+        return not all(map(_is_column, given))
 
     def _columns_of(self, rows):
         try:
             if isinstance(rows, dict) and not self._is_row(rows):
-                columns = {name: rows[name] for name in self.columns}
+                columns = {name: _listed(rows[name]) for name in self.columns}
             else:
                 listed = [rows] if isinstance(rows, dict) else rows
                 columns = {name: [row[name] for row in listed] for name in self.columns}
@@ -82,6 +81,15 @@ class Predictor:
         if len({len(column) for column in columns.values()}) > 1:
             raise ValueError("the columns are of different lengths")
         return columns
+
+
+def _is_column(value):
+    """Whether it is a list or the like: an array or a series has a shape."""
+    return isinstance(value, (list, tuple)) or getattr(value, "shape", ()) != ()
+
+
+def _listed(column):
+    return column if isinstance(column, (list, tuple, np.ndarray)) else list(column)
 
 
 def jax_model(folder, about, weights):

@@ -15,7 +15,8 @@ class Encoder:
 
     def __init__(self, folder, about):
         self._fields, self._numbers = about["fields"], about["numbers"]
-        self._text = text_without(about.get("na_values", ()))
+        self._text = text_without(about["na_values"])
+        self._converters = [self._converter(field) for field in self._fields]
         found = enumerate(self._fields)
         self._makers = [maker(folder, index, field) for index, field in found]
         self._has_values = "values" in about["features"]
@@ -35,21 +36,32 @@ class Encoder:
         ids = np.zeros((count, self._slots), np.int32)
         values = np.ones((count, self._slots), np.float32)
         slot = 0
-        for field, make in zip(self._fields, self._makers, strict=True):
-            name, stop = field["name"], slot + field["slots"]
+        for field, make, convert in zip(
+            self._fields, self._makers, self._converters, strict=True
+        ):
+            name, stop = field["column"], slot + field["slots"]
+            converted = each(name, convert, columns[name], start)
             if field["kind"] == "multi_valued":
-                lists = each(name, items_of(field, self._text), columns[name], start)
                 ids[:, slot:stop] = field["offset"] + MISSING
                 values[:, slot + 1 : stop] = 0
-                for row, items in enumerate(lists):
+                for row, items in enumerate(converted):
                     ids[row, slot : slot + len(items)] = make(items)
                     values[row, slot : slot + len(items)] = 1
             else:
-                convert = number if field["kind"].startswith("bucket") else self._text
-                ids[:, slot] = make(each(name, convert, columns[name], start))
+                ids[:, slot] = make(converted)
             slot = stop
         features = {"ids": ids, "dense": self._dense(columns, start, count)}
         return features | ({"values": values} if self._has_values else {})
+
+    def _converter(self, field):
+        """The function of a raw value that gives what the maker of the field takes."""
+        if "time_part" in field:
+            import predictor_times
+
+            return predictor_times.reader(field["time_part"], field["time_unit"])
+        if field["kind"] == "multi_valued":
+            return items_of(field, self._text)
+        return number if field["kind"].startswith("bucket") else self._text
 
     def _dense(self, columns, start, count):
         names = [column["name"] for column in self._numbers]
@@ -100,9 +112,9 @@ def text(value):
         raise ValueError("expected text, a number, True or False")
     if value == np.floor(value) and abs(value) < 2.0**127:
         return str(int(value))
-    small = abs(value) < 1e-5
-    shortest = str(value) if small else np.format_float_positional(value, trim="-")
-    return shortest.replace("e-0", "e-")
+    if 1e-5 <= abs(value) < 2.0**127:
+        return np.format_float_positional(value, trim="-")
+    return str(value).replace("e-0", "e-")
 
 
 def text_without(na_values):

@@ -7,7 +7,7 @@ pytest.importorskip("polars", reason="needs the extra 'data'")
 
 from columns import block, given, ids_of
 
-from afm_jax.data.fields.bucket_log2 import Log2Buckets, log2_buckets
+from afm_jax.data.fields.bucket_log2 import KIND, Log2Buckets, log2_buckets
 from afm_jax.errors import InputError
 
 NAN = np.nan
@@ -47,6 +47,24 @@ def test_rare_log2_buckets_are_unseen():
     fitted = counter.fit(0)
     assert fitted.field.vocab_size == 3
     assert ids_of(fitted, rows) == [2, 2, 1, 1, 1]
+
+
+def test_a_loaded_field_has_the_ids_of_its_buckets():
+    counter = Log2Buckets(given("n", min_count=2))
+    rows = column([9.0, 9, 1, 1, 1, 7, NAN, -4])
+    counter.count(rows, np.arange(5))
+    fitted = counter.fit(0)
+    loaded = KIND.load(fitted.field, 0, fitted.vocabulary)
+    assert ids_of(loaded, rows) == ids_of(fitted, rows) == [3, 3, 2, 2, 2, 1, 0, 1]
+
+
+def test_without_a_bucket_of_its_own_every_number_is_unseen():
+    counter = Log2Buckets(given("n", min_count=9))
+    rows = column([1.0, NAN, 9])
+    counter.count(rows, np.arange(3))
+    fitted = counter.fit(0)
+    loaded = KIND.load(fitted.field, 0, fitted.vocabulary)
+    assert ids_of(loaded, rows) == ids_of(fitted, rows) == [1, 0, 1]
 
 
 def test_a_column_without_training_values_is_an_error():
