@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from afm_jax import moved
 
 if TYPE_CHECKING:
-    from afm_jax.api import TrainedModel, fit, load
+    from afm_jax.api import fit, load
+    from afm_jax.inference.trained_model import TrainedModel
     from afm_jax.training import Task
 
 __version__ = "0.2.0"
@@ -25,7 +26,8 @@ __version__ = "0.2.0"
 __all__ = ["Task", "TrainedModel", "fit", "load"]
 
 _HOMES = {
-    **dict.fromkeys(("TrainedModel", "fit", "load"), "afm_jax.api"),
+    **dict.fromkeys(("fit", "load"), "afm_jax.api"),
+    "TrainedModel": "afm_jax.inference.trained_model",
     "Task": "afm_jax.training",
     **{
         name: f"afm_jax.{name}"

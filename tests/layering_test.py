@@ -27,7 +27,7 @@ LINES = (
         "experiments",
     ),
     (*BELOW, "afm_jax.data", "afm_jax.inference", "afm_jax.api", "experiments"),
-    ("afm_jax.training", "afm_jax.api", "afm_jax.__init__"),
+    ("afm_jax.training", "afm_jax.inference", "afm_jax.api", "afm_jax.__init__"),
     (*BELOW, "afm_jax.data", "experiments.cli", "data"),
     ("afm_jax.data", "experiments.cli", "experiments"),
 )
