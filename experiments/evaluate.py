@@ -7,7 +7,6 @@ The data must be encoded as the training data was: a schema that differs is refu
 
 import contextlib
 import functools
-import pathlib
 import sys
 from typing import Any
 
@@ -18,26 +17,16 @@ from afm_jax.inference import restoring
 from afm_jax.training import evaluation, steps
 from afm_jax.training.dataset import check_labels
 from afm_jax.training.devices import Devices
-from afm_jax.training.run.config import read_config
-from afm_jax.training.run.folder import Run
-from experiments import own_code, runs, startup
+from experiments import run_flags, runs, startup
 from experiments.cli import program
 
 FLAGS = flags.FlagValues()
 
-_WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Folder of the run.", flag_values=FLAGS, required=True
-)
+_RUN = run_flags.define(FLAGS)
 _SPLIT = flags.DEFINE_string(
     "split",
     None,
     "Split to evaluate on. If not given, it is test, or validation where there is no test.",
-    flag_values=FLAGS,
-)
-_STEP = flags.DEFINE_integer(
-    "step",
-    None,
-    "Step of the checkpoint. If not given, it is the best one of the run.",
     flag_values=FLAGS,
 )
 _DATASET = flags.DEFINE_string(
@@ -61,20 +50,18 @@ _GROUP_FIELD = flags.DEFINE_string(
     "Field, such as user, within whose values GAUC ranks the rows.",
     flag_values=FLAGS,
 )
-_MODEL, _LOSS = own_code.define_flags(FLAGS)
 
 
 def main() -> dict[str, Any]:
     """Evaluates as the flags say; returns the metrics."""
     startup.prepare()
-    workdir = pathlib.Path(_WORKDIR.value)
-    config = read_config(Run(workdir))
+    config = _RUN.config()
     dataset = _DATASET.value or config["dataset"]
     store = runs.open_data(dataset, _DATA_DIR.value or config["data_dir"])
     split = _SPLIT.value or ("test" if "test" in store.splits else "validation")
     rows = runs.rows_of(store, dataset, split)
-    loss = restoring.loss_of(config, own_code.of_run("loss", config, _LOSS.value))
-    model_class = own_code.of_run("model", config, _MODEL.value)
+    loss = restoring.loss_of(config, _RUN.own_loss())
+    model_class = _RUN.own_model()
     check_labels(rows.labels, split, schema=store.schema, loss=loss)
     groups = runs.groups(store, [split], _GROUP_FIELD.value)
     devices = Devices(store.schema.vocab_size)
@@ -82,7 +69,7 @@ def main() -> dict[str, Any]:
     loader = Loader(rows, _BATCH_SIZE.value, shuffle=False, multiple=devices.count)
     runs.log_if_capped(_BATCH_SIZE.value, loader, split)
     model, step, variables = restoring.restore(
-        Run(workdir), store.schema, step=_STEP.value, model=model_class
+        _RUN.run, store.schema, step=_RUN.step.value, model=model_class
     )
     predict = devices.compile_predict(
         steps.make_predict(model, compute_dtype=config["compute_dtype"])
@@ -108,7 +95,7 @@ def main() -> dict[str, Any]:
         "step": step,
         "metrics": metrics,
         "best_possible": best,
-        "workdir": str(workdir),
+        "workdir": str(_RUN.run.path),
     }
 
 

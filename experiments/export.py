@@ -11,17 +11,13 @@ from typing import Any
 
 from absl import flags
 
-from afm_jax.inference import export, predictor
-from afm_jax.training.run.config import read_config
-from afm_jax.training.run.folder import Run
-from experiments import own_code, startup
+from afm_jax.inference import export
+from experiments import run_flags, startup
 from experiments.cli import program
 
 FLAGS = flags.FlagValues()
 
-_WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Folder of the run.", flag_values=FLAGS, required=True
-)
+_RUN = run_flags.define(FLAGS)
 _OUTPUT = flags.DEFINE_string(
     "output",
     None,
@@ -36,29 +32,15 @@ _FORMAT = flags.DEFINE_enum(
     "'jax' exports any model as StableHLO; 'numpy' exports lr, fm and afm as a formula that needs numpy alone.",
     flag_values=FLAGS,
 )
-_STEP = flags.DEFINE_integer(
-    "step",
-    None,
-    "Step of the checkpoint; by default the best one of the run.",
-    flag_values=FLAGS,
-)
-_MODEL, _LOSS = own_code.define_flags(FLAGS)
 
 
 def main() -> dict[str, Any]:
     """Exports as the flags say; returns what was written."""
     startup.prepare()
-    workdir, output = pathlib.Path(_WORKDIR.value), pathlib.Path(_OUTPUT.value)
-    config = read_config(Run(workdir))
-    loaded = predictor.Predictor.load(
-        workdir,
-        step=_STEP.value,
-        model=own_code.of_run("model", config, _MODEL.value),
-        loss=own_code.of_run("loss", config, _LOSS.value),
-    )
-    export.export(loaded, output, format=_FORMAT.value)
+    output = pathlib.Path(_OUTPUT.value)
+    export.export(_RUN.predictor(), output, format=_FORMAT.value)
     return {
-        "model": config["model"],
+        "model": _RUN.config()["model"],
         "format": _FORMAT.value,
         "output": str(output),
         "files": sorted(path.name for path in output.iterdir()),

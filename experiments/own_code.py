@@ -12,27 +12,12 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from absl import flags
-
 from afm_jax.errors import InputError, did_you_mean
 
 FLAGS = ("model", "loss")
 """The flags that may name own code."""
 
 _OWN = re.compile(r"(.+\.py):(\w+)")
-
-
-def define_flags(flag_values: flags.FlagValues) -> list[flags.FlagHolder[str | None]]:
-    """The flags for programs that work on a run, in the order of `FLAGS`."""
-    return [
-        flags.DEFINE_string(
-            flag,
-            None,
-            f"The {flag} of the run, needed only if it is code of yours, such as my_file.py:Name.",
-            flag_values=flag_values,
-        )
-        for flag in FLAGS
-    ]
 
 
 def is_own(text: str) -> bool:

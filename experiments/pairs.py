@@ -9,7 +9,6 @@ strengths (the same standard deviation, of the truth), both are compared with th
 """
 
 import contextlib
-import pathlib
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -26,44 +25,31 @@ from afm_jax.features import Batch, Schema
 from afm_jax.inference import restoring
 from afm_jax.modules import pair_attention
 from afm_jax.ops import interactions
-from afm_jax.training.run.config import read_config
-from afm_jax.training.run.folder import Run
-from experiments import own_code, runs, startup
+from experiments import run_flags, runs, startup
 from experiments.cli import program
 
 FLAGS = flags.FlagValues()
 
-_WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Folder of the run.", flag_values=FLAGS, required=True
-)
+_RUN = run_flags.define(FLAGS)
 _SPLIT = flags.DEFINE_string("split", "test", "Split to look at.", flag_values=FLAGS)
-_STEP = flags.DEFINE_integer(
-    "step",
-    None,
-    "Step of the checkpoint. If not given, it is the best one of the run.",
-    flag_values=FLAGS,
-)
 _TOP = flags.DEFINE_integer(
     "top", 10, "Number of pairs to show.", flag_values=FLAGS, lower_bound=1
 )
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", 4096, "Number of rows of a batch.", flag_values=FLAGS, lower_bound=1
 )
-_MODEL, _ = own_code.define_flags(FLAGS)
 
 
 def main() -> dict[str, Any]:
     """Looks at the run that the flags name; returns the pairs that count most."""
     startup.prepare()
-    workdir = pathlib.Path(_WORKDIR.value)
-    config = read_config(Run(workdir))
-    own = own_code.of_run("model", config, _MODEL.value)
+    config, own = _RUN.config(), _RUN.own_model()
     store = runs.open_data(config["dataset"], config["data_dir"])
     rows = runs.rows_of(store, config["dataset"], _SPLIT.value)
     loader = Loader(rows, _BATCH_SIZE.value, shuffle=False)
     runs.log_if_capped(_BATCH_SIZE.value, loader, _SPLIT.value)
     model, step, variables = restoring.restore(
-        Run(workdir), store.schema, step=_STEP.value, model=own
+        _RUN.run, store.schema, step=_RUN.step.value, model=own
     )
     variables = jax.device_put(variables)
     with contextlib.closing(loader.batches(0)) as batches:

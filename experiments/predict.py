@@ -4,7 +4,7 @@
 
 The file has the columns of the training data; a label is not needed, and if there is one,
 the result has metrics. The rows come out in their order, with their columns, the
-`probability` and the `logit`. `-` stands for stdin and stdout, as CSV.
+`probability` (under a loss that predicts none, the `prediction`) and the `logit`. `-` stands for stdin and stdout, as CSV.
 """
 
 import contextlib
@@ -25,10 +25,7 @@ from absl import flags
 from afm_jax import files
 from afm_jax.data.formats import dialect
 from afm_jax.errors import InputError
-from afm_jax.inference.predictor import Predictor
-from afm_jax.training.run.config import read_config
-from afm_jax.training.run.folder import Run
-from experiments import own_code, startup
+from experiments import run_flags, startup
 from experiments.cli import groups, option_flags, program, streams
 from experiments.cli.progress import show_stages
 
@@ -38,9 +35,7 @@ FORMATS = ("csv", "parquet", "libfm", "libffm")
 _NOT_IN_CSV = ("Binary", "Duration")
 """Types of polars, beside those of lists, which CSV has no text for."""
 
-_WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Folder of the run.", flag_values=FLAGS, required=True
-)
+_RUN = run_flags.define(FLAGS)
 _SOURCE = flags.DEFINE_string(
     "source",
     None,
@@ -68,12 +63,6 @@ _FORMAT = flags.DEFINE_enum(
     "Format of the source; by default Parquet if its name ends so, else CSV.",
     flag_values=FLAGS,
 )
-_STEP = flags.DEFINE_integer(
-    "step",
-    None,
-    "Step of the checkpoint; by default the best one of the run.",
-    flag_values=FLAGS,
-)
 option_flags.define(
     dialect.OPTIONS,
     groups.Group(FLAGS, "How the source is written"),
@@ -81,7 +70,6 @@ option_flags.define(
         f"How the source is written, as --{option.name} of data.prepare; as the training data if not given."
     ),
 )
-_MODEL, _LOSS = own_code.define_flags(FLAGS)
 
 
 def main() -> dict[str, Any] | None:
@@ -89,14 +77,7 @@ def main() -> dict[str, Any] | None:
     startup.prepare()
     from afm_jax.inference import scoring  # needs polars
 
-    workdir = pathlib.Path(_WORKDIR.value)
-    config = read_config(Run(workdir))
-    predictor = Predictor.load(
-        workdir,
-        step=_STEP.value,
-        model=own_code.of_run("model", config, _MODEL.value),
-        loss=own_code.of_run("loss", config, _LOSS.value),
-    )
+    predictor = _RUN.predictor()
     with _source() as source, show_stages() as advance, _told_of_preparation():
         reader = importlib.import_module(f"afm_jax.data.formats.{_format(source)}")
         start = time.monotonic()
@@ -112,7 +93,7 @@ def main() -> dict[str, Any] | None:
         seconds = time.monotonic() - start
     found = scored.scores.result()
     result = {
-        "model": config["model"],
+        "model": _RUN.config()["model"],
         **found,
         "rows_per_second": round(found["rows"] / seconds),
         "output": _OUTPUT.value,

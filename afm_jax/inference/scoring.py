@@ -18,7 +18,7 @@ from afm_jax.inference.predictor import Predictor
 from afm_jax.training import evaluation
 from afm_jax.training.dataset import check_labels
 
-LOGIT, PREDICTION = "logit", "probability"
+LOGIT = "logit"
 
 
 class Scores:
@@ -103,7 +103,8 @@ class Scored(NamedTuple):
 
     Attributes:
         schema: the types of the columns of `frames`, by name.
-        frames: the kept columns, the prediction and the logit of each row, in order.
+        frames: the kept columns, the 'probability' (under a loss that predicts none, the
+            'prediction') and the 'logit' of each row, in order.
         scores: what is known once all frames have been taken.
     """
 
@@ -163,7 +164,8 @@ def score(
     kept_names = [name.removeprefix(formats.KEPT) for name in names]
     if not names and kept not in ((), ("*",)):
         raise InputError(f"{source}: the columns of its format have no names to keep.")
-    for name in (PREDICTION, LOGIT):
+    prediction = "probability" if predictor.loss.probabilities else "prediction"
+    for name in (prediction, LOGIT):
         if name in kept_names:
             raise InputError(
                 f"{source} has a column {name!r}, which is the name of a result; name the columns to keep by --id."
@@ -178,11 +180,11 @@ def score(
                 frame[name].alias(kept)
                 for name, kept in zip(names, kept_names, strict=True)
             ]
-            columns.append(pl.Series(PREDICTION, predictor.loss.predict(logits)))
+            columns.append(pl.Series(prediction, predictor.loss.predict(logits)))
             yield pl.DataFrame([*columns, pl.Series(LOGIT, logits)])
 
     types = first.select(names).schema
     schema = {name.removeprefix(formats.KEPT): kind for name, kind in types.items()}
     return Scored(
-        {**schema, PREDICTION: pl.Float64(), LOGIT: pl.Float32()}, frames(), scores
+        {**schema, prediction: pl.Float64(), LOGIT: pl.Float32()}, frames(), scores
     )

@@ -12,7 +12,7 @@ import jax
 from afm_jax import model_rules
 from afm_jax.errors import InputError
 from afm_jax.features import Features
-from afm_jax.training import messages
+from afm_jax.training import leaves, messages
 from afm_jax.training import state as states
 from afm_jax.training.actions import (
     Action,
@@ -176,7 +176,7 @@ def _check_shapes(task: Task, example: TrainState, features: Features) -> None:
     model_rules.check_logits(task.model, variables, features)
     suspect = any(
         task.model.vocab_size in leaf.shape
-        for where, leaf in model_rules.by_path(variables)
+        for where, leaf in leaves.by_name(variables).items()
         if not where.endswith("/table")
     )
     if suspect and task.table_update == "rows":

@@ -268,3 +268,17 @@ def test_a_pipe_takes_rows_and_gives_predictions(trained):
     expected = trained.predict(new_rows())
     np.testing.assert_allclose(found["probability"], expected, atol=1e-6)
     assert json.loads(ran.stderr.splitlines()[-1])["rows"] == 333
+
+
+def test_what_is_no_probability_is_not_called_one(trained, tmp_path):
+    store = open_store(trained.folder.parent / "data", "csv")
+    model = models.make("lr", schema=store.schema)
+    task = training.Task(model, loss="squared_error", optimizer=optax.sgd(0.1))
+    fitted = afm_jax.fit(task, store, epochs=1, monitor="rmse", folder=tmp_path / "run")
+    source = write(tmp_path / "new.csv", new_rows())
+    run(fitted, source, tmp_path / "out.csv", "--id=row")
+    found = pl.read_csv(tmp_path / "out.csv")
+    assert found.columns == ["row", "prediction", "logit"]
+    np.testing.assert_allclose(
+        found["prediction"], fitted.predict(new_rows()), atol=1e-6
+    )

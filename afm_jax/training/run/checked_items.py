@@ -7,6 +7,7 @@ every leaf, beside a description of the state.
 
 import errno
 import json
+import logging
 import os
 import pathlib
 import re
@@ -18,6 +19,7 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from absl import logging as absl_logging
 
 from afm_jax.training import leaves
 
@@ -40,6 +42,19 @@ _CHUNK_BYTES = 16 << 20
 
 class DamageError(Exception):
     """A checkpoint's files are not as they were written."""
+
+
+def quiet_orbax() -> None:
+    """Drops the some fifty INFO lines that Orbax logs at every save, and tracebacks.
+
+    What makes a save fail is raised by it; Orbax logs it several times.
+    """
+    absl_logging.get_absl_logger().addFilter(_is_no_chatter)
+
+
+def _is_no_chatter(record: logging.LogRecord) -> bool:
+    from_orbax = "orbax" in record.pathname
+    return not from_orbax or (record.levelno >= logging.WARNING and not record.exc_info)
 
 
 def complete(directory: pathlib.Path) -> list[int]:

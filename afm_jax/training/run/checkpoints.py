@@ -3,7 +3,6 @@
 import concurrent.futures
 import copy
 import errno
-import logging
 import pathlib
 import shutil
 from collections.abc import Callable, Mapping
@@ -11,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 import jax
 import numpy as np
-from absl import logging as absl_logging
+from absl import logging
 
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
@@ -67,7 +66,7 @@ class Checkpoints:
         self._damaged: set[int] = set()
         self._writer = concurrent.futures.ThreadPoolExecutor(1, "checkpoints")
         self._saving: tuple[int, concurrent.futures.Future[None]] | None = None
-        absl_logging.get_absl_logger().addFilter(_not_orbax_chatter)
+        checked_items.quiet_orbax()
         if not read_only:
             self._directory.mkdir(parents=True, exist_ok=True)
             for path in checked_items.unfinished(self._directory):
@@ -173,7 +172,7 @@ class Checkpoints:
             try:
                 return best, *self._load(best, example, place=place)
             except checked_items.DamageError as error:
-                absl_logging.warning(
+                logging.warning(
                     "In %s the best checkpoint, %d, is damaged: %s. Taking the newest one.",
                     self._directory,
                     best,
@@ -251,7 +250,7 @@ class Checkpoints:
             except checked_items.DamageError as error:
                 damage.append(f"checkpoint {candidate} is damaged: {error}")
             if step is None:
-                absl_logging.warning("In %s %s.", self._directory, damage[-1])
+                logging.warning("In %s %s.", self._directory, damage[-1])
                 self._damaged.add(candidate)
         wanted = "checkpoint" if step is None else f"checkpoint of step {step}"
         reason = "; ".join(damage) or f"its steps are {tuple(steps) or 'none'}"
@@ -291,12 +290,3 @@ class Checkpoints:
 
         state = jax.tree_util.tree_map_with_path(read, example)
         return state, about["progress"]
-
-
-def _not_orbax_chatter(record: logging.LogRecord) -> bool:
-    """Drops the some fifty INFO lines that Orbax logs at every save, and tracebacks.
-
-    What makes a save fail is raised by `Checkpoints.wait`; Orbax logs it several times.
-    """
-    from_orbax = "orbax" in record.pathname
-    return not from_orbax or (record.levelno >= logging.WARNING and not record.exc_info)
