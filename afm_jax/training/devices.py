@@ -195,6 +195,28 @@ class Devices(StateLayout):
         compiled = self._ready(fill)
         return lambda state: compiled(state, table_rows)
 
+    def compile_catch_up(
+        self, end: Callable[[TrainState], TrainState], state: TrainState
+    ) -> Callable[[TrainState], TrainState]:
+        """The compiled `catch_up.end`; it takes over the buffers of its state.
+
+        Args:
+            end: of states in any layout.
+            state: a state on these devices outside of an epoch, for its shapes.
+        """
+
+        def end_with(state, missed):
+            return end(state._replace(missed=missed))
+
+        if self._pmap:
+            mapped = jax.pmap(end_with, donate_argnums=0)
+        else:
+            shardings = self._state_shardings(state)
+            mapped = jax.jit(end_with, donate_argnums=0, out_shardings=shardings)
+        compiled = self._ready(mapped)
+        # Only what the new state has a place for can be taken over.
+        return lambda state: compiled(state._replace(missed=None), state.missed)
+
     def compile_predict(
         self, predict: Callable[[Any, Features], jax.Array]
     ) -> Callable[[Any, Batch], jax.Array]:

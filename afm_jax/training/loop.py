@@ -12,7 +12,7 @@ import jax
 from afm_jax import model_rules
 from afm_jax.errors import InputError
 from afm_jax.features import Features
-from afm_jax.training import leaves, messages
+from afm_jax.training import catch_up, leaves, messages, resting
 from afm_jax.training import state as states
 from afm_jax.training.actions import (
     Action,
@@ -89,6 +89,7 @@ def train_and_evaluate(
     )
     _check_shapes(task, example, features)
     with run.open_checkpoints(dataset.schema, monitor=options.monitor) as checkpoints:
+        task, example = _catching_up(task, example, checkpoints)
         state, progress = _start(task, dataset, devices, options, checkpoints, example)
         if progress.epochs > options.epochs:
             raise InputError(
@@ -183,6 +184,27 @@ def _check_shapes(task: Task, example: TrainState, features: Features) -> None:
         model_rules.check_tables(task.model, features)
 
 
+def _catching_up(
+    task: Task, example: TrainState, checkpoints: Checkpoints
+) -> tuple[Task, TrainState]:
+    """The task and the state that say how table rows catch up, if they do.
+
+    A run whose checkpoints are without that goes on as it began, lazily.
+    """
+    if catch_up.of(task, example.params) is None:
+        if task.table_update == "rows":
+            reason = resting.find(task.tx, example.params)
+            if isinstance(reason, str):
+                _log.info("Table rows that a batch does not use rest: %s.", reason)
+        return task, example
+    saved = checkpoints.saved_leaves()
+    if saved is not None and "last_use/table" not in saved:
+        _log.info("This run began with table_update=lazy, and goes on so.")
+        return dataclasses.replace(task, table_update="lazy"), example
+    last_use = jax.eval_shape(states.never_used, example.params)
+    return task, example._replace(last_use=last_use)
+
+
 def _start(
     task: Task,
     dataset: Dataset,
@@ -205,6 +227,7 @@ def _start(
         dataset.splits["train"].batch(0, 0).features,
         jax.random.key(options.seed),
         base_logit=base,
+        catches_up=example.last_use is not None,
     )
     if options.tables:
         host = devices.gather_state(state)
@@ -223,7 +246,7 @@ def _end_epoch(
     save: Callable[..., None],
 ) -> TrainState:
     """What follows an epoch: metrics, the next learning rate, a checkpoint."""
-    state = trainer.fill_untrained(state)
+    state = trainer.end_epoch(state)
     metrics = None
     if "validation" in trainer.dataset.splits:
         _, metrics = trainer.evaluate(state, "validation")

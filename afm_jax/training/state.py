@@ -39,6 +39,10 @@ class TrainState(NamedTuple):
         scalar_tables: None, or float32 [vocab_size, N], the N tables of one number a
             table row, which `join_scalar_tables` moved here; their own leaves are then
             [vocab_size, 0].
+        last_use: None, or {'table': float32 [vocab_size, 1]} under an optimizer that moves
+            table rows at rest: how many updates of the epoch were made when a table row was
+            last up to date. See `training.catch_up`.
+        missed: None, or `catch_up.Missed` within an epoch; not saved.
     """
 
     step: jax.Array
@@ -51,6 +55,8 @@ class TrainState(NamedTuple):
     key: jax.Array
     base_logit: Array = NO_BASE_LOGIT
     scalar_tables: jax.Array | None = None
+    last_use: dict[str, jax.Array] | None = None
+    missed: Any = None
 
     @property
     def variables(self) -> dict[str, Any]:
@@ -86,6 +92,7 @@ def create(
     key: jax.Array,
     *,
     base_logit: float | Array = 0.0,
+    catches_up: bool = False,
 ) -> TrainState:
     """A fresh state.
 
@@ -95,6 +102,7 @@ def create(
         features: features of the model's shapes; their numbers do not matter.
         key: key of the initialisation and, split off, of all randomness in training.
         base_logit: a constant to add to every logit, see `losses.best_constant`.
+        catches_up: whether table rows have a `last_use`.
 
     Returns:
         The state at step 0.
@@ -112,7 +120,18 @@ def create(
         weight_sum=jnp.zeros(()),
         key=jax.random.key_data(train_key),
         base_logit=jnp.asarray(base_logit, jnp.float32),
+        last_use=never_used(params) if catches_up else None,
     )
+
+
+def never_used(params: Any) -> dict[str, jax.Array]:
+    """The `last_use` of table rows that are up to date before an epoch."""
+    sizes = [
+        leaf.shape[0]
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+        if is_table(path)
+    ]
+    return {"table": jnp.zeros((max(sizes, default=0), 1))}
 
 
 def steps_made(state: TrainState) -> int:

@@ -63,13 +63,15 @@ class StateLayout:
         key: jax.Array,
         *,
         base_logit: float = 0.0,
+        catches_up: bool = False,
     ) -> TrainState:
         """`state.create`, compiled, on the devices; the same numbers in any layout."""
 
         def create(features, key, base_logit):
-            return self._lay_out(
-                states.create(model, tx, features, key, base_logit=base_logit)
+            state = states.create(
+                model, tx, features, key, base_logit=base_logit, catches_up=catches_up
             )
+            return self._lay_out(state)
 
         abstract = jax.eval_shape(create, features, key, base_logit)
         shardings = self._state_shardings(abstract)
@@ -99,6 +101,12 @@ class StateLayout:
             return copied  # to be joined with others
         return jax.device_put(copied, self._leaf_sharding(path))
 
+    def place_replicated(self, arrays: T) -> T:
+        """Small arrays of the host, whole on every device, as leaves of a state are."""
+        if self._pmap:
+            return self._replicate(arrays)
+        return jax.device_put(arrays, self._sharding())
+
     def join_placed(self, state: TrainState) -> TrainState:
         """The state on the devices, whose leaves are what `place_leaf` gave."""
         if self._pmap:
@@ -120,6 +128,7 @@ class StateLayout:
             array = np.asarray(leaf[0] if self._pmap else leaf)
             return array[: self.num_ids] if states.is_table(path) else array
 
+        state = state._replace(missed=None)
         return states.split_scalar_tables(jax.tree_util.tree_map_with_path(view, state))
 
     def _ready(self, function: Any) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ from afm_jax.errors import InputError, check_one_of
 from afm_jax.ops import losses
 from afm_jax.training import optimizers
 
-TABLE_UPDATES = ("rows", "dense")
+TABLE_UPDATES = ("rows", "lazy", "dense")
 COMPUTE_DTYPES = ("float32", "bfloat16")
 
 

@@ -3,12 +3,12 @@
 import contextlib
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
 
-from afm_jax.training import evaluation, feed, steps, untrained
+from afm_jax.training import catch_up, evaluation, feed, steps, untrained
 from afm_jax.training import state as states
 from afm_jax.training.actions import NEVER, Action, Clock, Moment
 from afm_jax.training.dataset import Dataset
@@ -58,9 +58,16 @@ class Trainer:
             axis_name=devices.axis_name,
         )
         self._feed = feed.make(
-            placement, devices, train, find_unique_ids=task.table_update == "rows"
+            placement, devices, train, find_unique_ids=task.table_update != "dense"
         )
-        self._steps = devices.compile_train_steps(step, state)
+        self._resting = catch_up.of(task, state.params)
+        self._catch_up: Callable[[TrainState], TrainState] = lambda state: state
+        within = state
+        if self._resting is not None:
+            end = functools.partial(catch_up.end, self._resting)
+            self._catch_up = devices.compile_catch_up(end, state)
+            within = state._replace(missed=catch_up.Missed(state.step, state.step))
+        self._steps = devices.compile_train_steps(step, within)
         predict = steps.make_predict(
             task.model,
             compute_dtype=task.compute_dtype,
@@ -89,6 +96,11 @@ class Trainer:
         start = epoch * train.steps_per_epoch
         moment = Moment(state, epoch, states.steps_made(state))
         self.clock.start(moment.step)
+        if self._resting is not None:
+            missed = catch_up.missed(
+                self._resting, state, start, start + train.steps_per_epoch
+            )
+            moment.state = state._replace(missed=self.devices.place_replicated(missed))
 
         def pause(step: int) -> int:
             at = start + step
@@ -118,11 +130,13 @@ class Trainer:
                         action.run(moment)
         return moment.state
 
-    def fill_untrained(self, state: TrainState) -> TrainState:
-        """Sets table rows that no training row uses to the mean of those of their field.
+    def end_epoch(self, state: TrainState) -> TrainState:
+        """Brings table rows up to date that the last updates of an epoch did not use.
 
-        A dataset without counts leaves them as they are.
+        They catch up (see `training.catch_up`). Those that no training row uses become
+        the mean of those of their field, unless the dataset is without counts.
         """
+        state = self._catch_up(state)
         return state if self._fill is None else self._fill(state)
 
     def evaluate(

@@ -12,7 +12,7 @@ from flax import linen as nn
 
 from afm_jax.data.loader import Loader
 from afm_jax.features import Rows
-from afm_jax.training import feed, optimizers, steps
+from afm_jax.training import catch_up, feed, optimizers, steps
 from afm_jax.training.devices import Devices
 from afm_jax.training.task import Task
 from experiments.benchmark import timing, workload
@@ -27,6 +27,9 @@ STEPS_OF_A_CALL = 8
 LOADER_BATCHES = 64
 """Batches of an epoch of the loader."""
 
+
+EPOCH_STEPS = 1 << 16
+"""Steps of which table rows are told what they miss; later steps count as the last."""
 
 _log = logging.getLogger(__name__)
 
@@ -126,15 +129,17 @@ class Run:
         self._loader = Loader(data, batch_size)
         first = self._loader.batch(0, 0).features
         self.distinct = np.unique(first.ids).size
-        self._state = devices.create_state(model, tx, first, jax.random.key(0))
         task = Task(model, optimizer=tx, table_update=table_update)
+        state = devices.create_state(model, tx, first, jax.random.key(0))
+        # Table rows rest through all steps that are timed, as through an epoch.
+        self._state = catch_up.begin(task, state, EPOCH_STEPS)
         step = steps.make_train_step(task, axis_name=devices.axis_name)
         self._steps = devices.compile_train_steps(step, self._state)
         self._feed = feed.make(
             "host",
             devices,
             self._loader,
-            find_unique_ids=table_update == "rows",
+            find_unique_ids=table_update != "dense",
         )
         self._losses: jax.Array | None = None
         self._ready = list(self._calls(STEPS_OF_A_CALL, at_once=STEPS_OF_A_CALL))

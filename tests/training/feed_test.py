@@ -38,7 +38,7 @@ def compiled_steps(device_map):
     """A state on the host, and compiled steps."""
     devices = make_devices(device_map=device_map)
     model = models.make("fm", vocab_size=VOCAB_SIZE, embedding_dim=2)
-    task = Task(model, learning_rate=0.1)
+    task = Task(model, learning_rate=0.1, table_update="lazy")
     features = make_loader().batch(0, 0).features
     state = devices.create_state(model, task.tx, features, jax.random.key(0))
     step = steps.make_train_step(task, axis_name=devices.axis_name)

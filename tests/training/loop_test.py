@@ -145,7 +145,9 @@ def final_state(workdir, model, devices):
     """The newest checkpoint, restored onto the devices and gathered from them."""
     features = Loader(make_store().splits["train"], 256).batch(0, 0).features
     tx = optimizers.make("adam", make_schedule())
-    state = devices.create_state(model, tx, features, jax.random.key(0))
+    state = devices.create_state(
+        model, tx, features, jax.random.key(0), catches_up=True
+    )
     with Checkpoints(Run(workdir).checkpoints, None, read_only=True) as checkpoints:
         _, host, _ = checkpoints.restore(devices.gather_state(state))
     return devices.gather_state(devices.place_state(host))

@@ -37,7 +37,9 @@ def make_trainer():
     task = Task(models.make("lr", vocab_size=50), learning_rate=0.1)
     devices = Devices(50, devices=jax.devices()[:1])
     features = train.batch(0, 0).features
-    state = devices.create_state(task.model, task.tx, features, jax.random.key(0))
+    state = devices.create_state(
+        task.model, task.tx, features, jax.random.key(0), catches_up=True
+    )
     dataset = Dataset(SCHEMA, {"train": train}, None)
     divergence = Divergence(task, dataset.splits, lambda: None)
     return Trainer(task, dataset, devices, state, divergence), state

@@ -193,6 +193,19 @@ class Checkpoints:
         )
         return step, fields
 
+    def saved_leaves(self) -> set[str] | None:
+        """Names of the leaves of the newest that is not damaged; None if there is none.
+
+        Raises:
+            InputError, OSError: as `restore`.
+        """
+        if self.latest_step() is None:
+            return None
+        _, about = self._newest(
+            None, lambda s: checked_items.read_about(self._folder(s))
+        )
+        return {*about["leaves"]}
+
     def latest_step(self) -> int | None:
         """The newest step, or None."""
         return max(self._steps(), default=None)
@@ -249,7 +262,7 @@ class Checkpoints:
                 return candidate, read(candidate)
             except checked_items.DamageError as error:
                 damage.append(f"checkpoint {candidate} is damaged: {error}")
-            if step is None:
+            if step is None and candidate not in self._damaged:
                 logging.warning("In %s %s.", self._directory, damage[-1])
                 self._damaged.add(candidate)
         wanted = "checkpoint" if step is None else f"checkpoint of step {step}"

@@ -1,0 +1,275 @@
+"""Table rows that rested catch up with the updates that they missed, in closed form.
+
+A row update leaves alone the table rows that its batch does not use. On whole tables Adam
+would move them: their momentum goes on, and AdamW's decay shrinks them. So a table row
+that is used again after a rest of the updates t0 < t <= t1, s of them, first makes up for
+them. With the numbers of `training.resting`, where a is the decay of m and b^2 that of v,
+
+    m' = a^s m      v' = b^2s v      w' = q w - m S      q = prod_t (1 - shrink_t)
+
+S is a sum over the rest. Its terms, without the shrinking since, are
+
+    n_t / (sqrt(v) h_t + 1)    n_t = near_t a^(t - t0 - 1)    h_t = near_t / far_t b^(t - t0 - 1)
+
+Three sums are differences of entries of tables over the updates of an epoch, `Missed`:
+
+    A = sum n_t / h_t      B = sum n_t      C = sum n_t h_t
+
+S is a mean, by the weights n_t, of 1 / (sqrt(v) h + 1). It is taken as
+
+    S = B / (z - (C / B - B / A) sqrt(v) (z - 1) / z)      z = sqrt(v) C / B + 1
+
+This is exact for v = 0, for large v, and where all h_t are equal. Elsewhere its error is of
+the third order in the spread of h_t, which is largest in the first updates of a run.
+"""
+
+import itertools
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from afm_jax.errors import InputError
+from afm_jax.features import Array
+from afm_jax.training import leaves, resting
+from afm_jax.training import state as states
+from afm_jax.training.resting import Law, Resting
+from afm_jax.training.state import TrainState
+from afm_jax.training.task import Task
+
+
+class Missed(NamedTuple):
+    """Sums over the updates of an epoch, from which those over any rest follow.
+
+    Attributes:
+        start: int32 [], updates made before the epoch.
+        sums: float32 [S + 1, laws, 4], for the times after 0 to S updates of the epoch:
+            A, B and C of a rest from then to its end, and the logarithm of q of one from
+            its start to then.
+    """
+
+    start: Array
+    sums: Array
+
+
+def of(task: Task, params: Any) -> Resting | None:
+    """How table rows catch up under a task; None if they need not, or cannot.
+
+    They need not where whole tables are updated, or an optimizer leaves resting table rows
+    as they are. They cannot where `training.resting` does not know what it does.
+
+    Args:
+        task: what is trained.
+        params: the model's parameters, of which only names and dtypes matter.
+    """
+    if task.table_update != "rows":
+        return None
+    found = resting.find(task.tx, params)
+    if isinstance(found, str) or not any(law.moves for law in found.laws):
+        return None
+    return found
+
+
+def begin(task: Task, state: TrainState, steps: int) -> TrainState:
+    """The state before row updates by a step of `steps.make_train_step`.
+
+    A state that need not catch up stays as it is.
+
+    Args:
+        task: what is trained.
+        state: whose table rows have all caught up, on one device.
+        steps: number of updates, after which `end` is to follow.
+    """
+    joined = state.scalar_tables is not None
+    state = states.split_scalar_tables(state)
+    laws = of(task, state.params)
+    if laws is not None:
+        start = states.steps_made(state)
+        state = state._replace(
+            last_use=states.never_used(state.params),
+            missed=missed(laws, state, start, start + steps),
+        )
+    return states.join_scalar_tables(state) if joined else state
+
+
+def missed(laws: Resting, state: TrainState, first: int, last: int) -> Missed:
+    """What the row updates of an epoch need to know of all its updates.
+
+    Args:
+        laws: of the optimizer, see `of`.
+        state: in any layout; only its `learning_rate_scale` matters.
+        first: updates made before the epoch.
+        last: updates made after it.
+
+    Raises:
+        InputError: the learning rate times the decay of weights is 1 or more.
+    """
+    # Float32, the type of `last_use`, counts no further.
+    if last - first > 1 << 24:
+        raise InputError(
+            f"Row updates that catch up take at most {1 << 24} steps an epoch, found {last - first}; train with table_update='lazy' or larger batches."
+        )
+    scale = float(np.ravel(state.learning_rate_scale)[0])
+    sums = []
+    for law, rates in zip(laws.laws, laws.rates(first, last), strict=True):
+        far, near, shrink = (scale * each for each in rates)
+        if (shrink >= 1).any():
+            raise InputError(
+                "The learning rate times the weight decay reaches 1, so that an update would undo every parameter; lower one of them."
+            )
+        sums.append(_sums(law, far, near, 1 - shrink))
+    with np.errstate(over="ignore"):  # the loss will tell
+        stacked = np.stack(sums, axis=1).astype(jnp.result_type(float))
+    return Missed(np.array(first, np.int32), stacked)
+
+
+def catch_up(laws: Resting, state: TrainState) -> TrainState:
+    """The state after table rows made up for what they missed since their `last_use`.
+
+    Args:
+        laws: of the optimizer, see `of`.
+        state: with `last_use` and `missed`, and scalar tables apart; of all table rows, or
+            of some.
+    """
+    assert state.last_use is not None
+    since, now = state.last_use["table"][:, 0], state.step - state.missed.start
+    sums = state.missed.sums
+    begins, ends = sums[since.astype(jnp.int32)], sums[now]
+    rest = now.astype(since.dtype) - since
+    found = [
+        _Rest.of(law, begins[:, i], ends[i], rest) for i, law in enumerate(laws.laws)
+    ]
+    # Else they would be found anew for each number of a table row.
+    found = jax.lax.optimization_barrier(found)
+    params, opt_state = (leaves.by_name(t) for t in (state.params, state.opt_state))
+    for table, place in laws.law_of.items():
+        names = laws.mirrors[table]
+        mirrors = [opt_state[name] for name in names]
+        params[table] = _moved(laws.laws[place], found[place], params[table], mirrors)
+        for name, mirror, decay in zip(
+            names, mirrors, found[place].decays, strict=True
+        ):
+            opt_state[name] = _by_row(decay, mirror) * mirror
+    return state._replace(
+        params=_like(state.params, params),
+        opt_state=_like(state.opt_state, opt_state),
+        last_use={"table": jnp.full_like(state.last_use["table"], now)},
+    )
+
+
+def end(laws: Resting, state: TrainState) -> TrainState:
+    """The state after an epoch: all table rows have caught up, one pass over the tables.
+
+    Args:
+        laws: of the optimizer, see `of`.
+        state: in any layout, `begin` and some updates behind it.
+    """
+    joined = state.scalar_tables is not None
+    state = catch_up(laws, states.split_scalar_tables(state))
+    state = state._replace(last_use=states.never_used(state.params), missed=None)
+    return states.join_scalar_tables(state) if joined else state
+
+
+def _sums(law: Law, far: np.ndarray, near: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """`Missed.sums` of one table, float64 [S + 1, 4]; `keep` is 1 - shrink."""
+    a, b = law.a, law.b
+    if not law.has_eps:
+        near = np.zeros_like(far)
+    with np.errstate(invalid="ignore"):
+        mixed = np.where(far > 0, near**2 / far, 0.0)
+
+    def to_the_end(terms, decay):
+        """sum_t terms_t decay^(t - t0 - 1) / prod_(t0 < j <= t) keep_j, for every t0."""
+        pairs = zip(terms[::-1].tolist(), keep[::-1].tolist(), strict=True)
+        found = itertools.accumulate(
+            pairs, lambda later, pair: (pair[0] + decay * later) / pair[1], initial=0.0
+        )
+        return np.array([*found])[::-1]
+
+    logs = np.concatenate([[0.0], np.cumsum(np.log(keep))])
+    terms = (far, a / b), (near, a), (mixed, a * b)
+    return np.stack([*(to_the_end(*each) for each in terms), logs], axis=1)
+
+
+class _Rest(NamedTuple):
+    """What a rest does to a table row; float32 [U] each.
+
+    Attributes:
+        decays: of each state that mirrors the table, in the law's order.
+        q: as above.
+        moves: bool [U], whether S is above 0.
+        near, slope, bend: numbers of S = line / (line^2 - bend v), where line = near +
+            slope sqrt(v).
+    """
+
+    decays: tuple[jax.Array, ...]
+    q: jax.Array
+    moves: jax.Array
+    near: jax.Array
+    slope: jax.Array
+    bend: jax.Array
+
+    @classmethod
+    def of(
+        cls, law: Law, begins: jax.Array, ends: jax.Array, rest: jax.Array
+    ) -> "_Rest":
+        """Of rests that begin and end at these entries of `Missed.sums`."""
+        q = jnp.exp(ends[3] - begins[:, 3]) if law.shrinks else jnp.ones_like(rest)
+        a, b = _power(law.a, rest), _power(law.b, rest)
+        A, B, C = (
+            q * begins[:, i] - decay * ends[i]
+            for i, decay in enumerate((a / b, a, a * b))
+        )
+        moves = (A != 0) & (B != 0) if law.has_eps else A != 0
+        A = jnp.where(moves, A, 1)
+        if law.has_eps:
+            near = 1 / jnp.where(moves, B, 1)
+            slope = C * near * near
+            bend = slope * (slope - 1 / A)
+        else:
+            near, slope, bend = jnp.zeros_like(A), 1 / A, jnp.zeros_like(A)
+        powers = {law.first: a, law.second: b * b}
+        decays = tuple(
+            powers[place] if place in powers else _power(decay, rest)
+            for place, decay in enumerate(law.decays)
+        )
+        return cls(decays, q, moves, near, slope, bend)
+
+
+def _power(decay: float, rest: jax.Array) -> jax.Array:
+    """decay^rest, [U]; 0^0 is 1."""
+    if decay == 0:
+        return (rest == 0).astype(rest.dtype)
+    # Above 0, since quotients of powers are taken.
+    return jnp.exp(jnp.maximum(rest * math.log(decay), -80.0))
+
+
+def _moved(
+    law: Law, rest: _Rest, table: jax.Array, mirrors: list[jax.Array]
+) -> jax.Array:
+    """w' of the table rows."""
+    kept = _by_row(rest.q, table) * table if law.shrinks else table
+    if law.first is None:
+        return kept
+    moves, near, slope, bend = (
+        _by_row(each, table) for each in (rest.moves, rest.near, rest.slope, rest.bend)
+    )
+    v = jnp.zeros_like(table) if law.second is None else mirrors[law.second]
+    line = jnp.sqrt(v) * slope + near
+    below = line * line - bend * v
+    if not law.has_eps:
+        moves = moves & (v > 0)
+        below = jnp.where(moves, below, 1)
+    return kept - jnp.where(moves, mirrors[law.first] * line / below, 0)
+
+
+def _by_row(numbers: jax.Array, leaf: jax.Array) -> jax.Array:
+    """Numbers [U], one for each row of the leaf [U, ...]."""
+    return numbers.reshape(-1, *(1,) * (leaf.ndim - 1))
+
+
+def _like(tree: Any, named: dict[str, Any]) -> Any:
+    """The tree with these leaves, in its order."""
+    return jax.tree.unflatten(jax.tree.structure(tree), [*named.values()])
