@@ -39,7 +39,8 @@ class Trial:
     Attributes:
         mirrors: by the name of the table, the names of the optimizer's states that mirror
             it: of its dtype, at its path.
-        width: the most of them.
+        others: names of states that mirror a table in another dtype.
+        width: the most of `mirrors`.
         dtype: of all numbers.
     """
 
@@ -57,6 +58,7 @@ class Trial:
             if is_table(path)
         }
         self.mirrors: dict[str, list[str]] = {table: [] for table in dtypes}
+        self.others: list[str] = []
         state = jax.eval_shape(tx.init, params)
         for path, leaf in jax.tree_util.tree_leaves_with_path(state):
             name = leaves.name_of(path)
@@ -65,6 +67,8 @@ class Trial:
             table = max(tables, key=len, default="")
             if is_table(path) and leaf.dtype == dtypes.get(table):
                 self.mirrors[table].append(name)
+            elif is_table(path):
+                self.others.append(name)
         self.width = max(1, *(len(names) for names in self.mirrors.values()), 1)
         numbers = [
             jax.ShapeDtypeStruct((_AT_ONCE, *rest), dtype)

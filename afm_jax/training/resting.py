@@ -125,6 +125,10 @@ def _find(
     trial = Trial(tx, params)
     counts = np.array(_COUNTS)
     ones = np.ones((counts.size, trial.width))
+    if trial.others:
+        return (
+            f"the optimizer's state {trial.others[0]} is of another type than its table"
+        )
     if not trial.run(counts, ones, number=1.0, gradient=1.0).counted.all():
         return "the optimizer's state is more than a count of updates and what mirrors tables"
     found: dict[tuple[Law, bytes], int] = {}

@@ -14,7 +14,7 @@ import samples
 from afm_jax import models
 from afm_jax.errors import InputError
 from afm_jax.features import Batch
-from afm_jax.training import feed, optimizers, state, steps, table_rows
+from afm_jax.training import catch_up, feed, optimizers, state, steps, table_rows
 from afm_jax.training.devices import DEVICE_MAPS, Devices
 from afm_jax.training.task import TABLE_UPDATES, Task
 
@@ -116,6 +116,9 @@ def train(name, layout, table_update, rounding=None):
     return devices.gather_state(run), values, logits
 
 
+ADAM = optimizers.make("adamw", 0.1, table_l2=0.1)
+
+
 class Updated(NamedTuple):
     """What an update of one state gave: (state, metrics) by optimizer, of `OPTIMIZERS`."""
 
@@ -127,10 +130,11 @@ class Updated(NamedTuple):
 def both_updates(name):
     """(state, batch, compact batch) -> `Updated`, compiled.
 
-    One program, which computes the gradient once for Adagrad and for SGD, whose state is
-    empty.
+    One program, which computes the gradient once for all optimizers: SGD, whose state is
+    empty, and AdamW, under which all other table rows then catch up.
     """
     names = OPTIMIZERS if name in ON_EVERY_LAYOUT else ("adagrad",)
+    start = initial_state(make_model(name))
 
     def update(run, batch, table_update):
         after = {}
@@ -141,7 +145,22 @@ def both_updates(name):
                 Task(make_model(name), optimizer=tx, table_update=table_update)
             )
             after[optimizer] = step(before, batch)
+        task = Task(make_model(name), optimizer=ADAM, table_update=table_update)
+        # Moments like those of some steps; every table row is up to date.
+        before = run._replace(
+            opt_state=jax.tree.map(
+                lambda leaf: leaf + 0.1 if leaf.ndim else leaf, ADAM.init(run.params)
+            ),
+            last_use=state.never_used(run.params),
+            missed=missed._replace(start=run.step),
+        )
+        new, metrics = steps.make_train_step(task)(before, batch)
+        laws = catch_up.of(task, run.params)
+        after["adamw"] = new if laws is None else catch_up.end(laws, new), metrics
         return after
+
+    resting_rows = catch_up.of(Task(make_model(name), optimizer=ADAM), start.params)
+    missed = catch_up.missed(resting_rows, start, 0, len(BATCHES))
 
     @jax.jit
     def both(run, batch, compact):
@@ -164,7 +183,8 @@ def update_on_one_device(name, rounding=None):
 def test_row_updates_equal_dense_updates(name):
     """No parameter but the tables may depend on vocab_size, and no id be used raw."""
     before = jax.tree.leaves(initial_state(make_model(name)).params)
-    for updated, optimizer in itertools.product(update_on_one_device(name), OPTIMIZERS):
+    cases = itertools.product(update_on_one_device(name), (*OPTIMIZERS, "adamw"))
+    for updated, optimizer in cases:
         if optimizer not in updated.dense:
             continue
         by_rows, row_metrics = updated.by_rows[optimizer]
@@ -183,6 +203,58 @@ def test_row_updates_equal_dense_updates(name):
         paths = jax.tree.leaves_with_path(dense.params)
         for (path, new), old in zip(paths, before, strict=True):
             assert not state.is_table(path) or (new != old).any()
+
+
+SPARSE = [
+    jax.tree.map(lambda a: np.repeat(a[:1], 16, axis=0), each) for each in BATCHES
+]
+"""Batches that use few table rows, so that the others rest."""
+
+
+@functools.cache
+def start_of_adam(model):
+    """On the host, before an epoch."""
+    features = BATCHES[0].features
+    run = samples.random_state(model, ADAM, features, stddev=0.3)
+    # Its moments are those after one update.
+    return run._replace(step=np.int32(1), last_use=state.never_used(run.params))
+
+
+@functools.cache
+def dense_adam(model):
+    """Parameters after `SPARSE`, on one device."""
+    run = start_of_adam(model)._replace(last_use=None)
+    task = Task(model, optimizer=ADAM, table_update="dense")
+    step = jax.jit(steps.make_train_step(task))
+    for batch in SPARSE:
+        run, _ = step(run, batch)
+    return run.params
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_table_rows_catch_up_with_whole_tables_on_every_layout(layout):
+    devices, model = make_devices(layout), make_model("fm")
+    task = Task(model, optimizer=ADAM)
+    step = steps.make_train_step(
+        task, num_table_rows=devices.num_table_rows, axis_name=devices.axis_name
+    )
+    run = devices.place_state(start_of_adam(model))
+    laws = catch_up.of(task, run.params)
+    missed = catch_up.missed(laws, run, 1, 1 + len(SPARSE))
+    end = devices.compile_catch_up(functools.partial(catch_up.end, laws), run)
+    run = run._replace(missed=devices.place_replicated(missed))
+    one_step = devices.compile_train_step(step, run)
+    for batch in SPARSE:
+        run, _ = one_step(run, devices.place_batch(table_rows.deduplicate(batch)))
+    rested = devices.gather_state(run).last_use["table"]
+    assert {*rested.ravel()} == {0, 1, 2, 3}  # updates before the last use
+    run = devices.gather_state(end(run))
+    assert not run.last_use["table"].any()
+    jax.tree.map(
+        lambda ours, dense: np.testing.assert_allclose(ours, dense, atol=2e-5),
+        run.params,
+        dense_adam(model),
+    )
 
 
 def assert_close(ours, theirs):
