@@ -2,6 +2,7 @@
 
 import functools
 import json
+import logging
 import os
 import pathlib
 import shutil
@@ -12,6 +13,7 @@ import time
 
 import jax
 import numpy as np
+import optax
 import pytest
 from flax import linen as nn
 
@@ -89,8 +91,9 @@ def run(
     workdir.mkdir(exist_ok=True)
     task = Task(
         model or make_model(),
-        optimizer=optimizers.make("adam", schedule),
+        optimizer=settings.pop("optimizer", optimizers.make("adam", schedule)),
         learning_rate=schedule,
+        table_update=settings.pop("table_update", "rows"),
         compute_dtype=settings.pop("compute_dtype", "float32"),
     )
     return loop.train_and_evaluate(
@@ -298,6 +301,47 @@ def test_a_run_from_before_the_base_logit_goes_on_as_it_would_have(tmp_path):
     run(tmp_path / "old", model=SMALL, fill_untrained=False)
     found = final_leaves(tmp_path / "old")
     assert found == final_leaves(tmp_path / "whole")
+
+
+def final_params(workdir):
+    found = final_leaves(workdir).items()
+    return {name: leaf for name, leaf in found if name.startswith("params/")}
+
+
+def test_row_updates_with_adam_end_where_whole_tables_do(tmp_path):
+    """Unlike lazy ones, though the rare values rest through most of an epoch."""
+    logits = {}
+    for update in ("dense", "rows", "lazy"):
+        run(tmp_path / update, model=SMALL, epochs=2, table_update=update)
+        logits[update] = np.load(tmp_path / update / "logits/validation.npy")
+    spread = logits["dense"].std()
+    assert np.abs(logits["rows"] - logits["dense"]).max() < 1e-3 * spread
+    assert np.abs(logits["lazy"] - logits["dense"]).max() > 1e-2 * spread
+
+
+def test_a_run_that_began_lazily_goes_on_lazily(tmp_path, caplog):
+    run(tmp_path / "lazy", model=SMALL, epochs=2, table_update="lazy")
+    run(tmp_path / "old", model=SMALL, epochs=1, table_update="lazy")
+    with caplog.at_level(logging.INFO):
+        run(tmp_path / "old", model=SMALL, epochs=2)
+    assert "began with table_update=lazy" in caplog.text
+    assert final_params(tmp_path / "old") == final_params(tmp_path / "lazy")
+
+
+def test_an_optimizer_without_a_closed_form_trains_lazily_and_says_so(tmp_path, caplog):
+    amsgrad = optax.amsgrad(0.01)
+    with caplog.at_level(logging.INFO):
+        for update in ("rows", "lazy"):
+            run(
+                tmp_path / update,
+                model=SMALL,
+                epochs=1,
+                optimizer=amsgrad,
+                table_update=update,
+            )
+    (line,) = [each.message for each in caplog.records if "closed form" in each.message]
+    assert "rest" in line
+    assert final_params(tmp_path / "rows") == final_params(tmp_path / "lazy")
 
 
 def test_labels_that_are_not_0_and_1_are_refused_before_a_checkpoint(
