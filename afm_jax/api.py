@@ -182,8 +182,13 @@ def dataset_of(
             of those of their field, after each epoch.
 
     Raises:
-        InputError: a batch size below 1, no such field, or one with several values a row.
+        InputError: no training rows, a batch size below 1, no such field, or one with
+            several values a row.
     """
+    if "train" not in store.splits:
+        raise InputError(
+            f"{store.schema.dataset} has no training rows, only rows for {', '.join(store.splits)}; train on a store that has a train split."
+        )
     splits = {
         name: Loader(
             rows, batch_size, seed=seed, shuffle=name == "train", multiple=devices

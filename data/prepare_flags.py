@@ -36,11 +36,16 @@ _SOURCE.string(
     None,
     "File or folder of raw data. Every dataset but synthetic needs one.",
 )
+_SOURCE.string(
+    "like",
+    None,
+    "Folder of a store or a run whose vocabularies, scales and options new rows take over; nothing is fitted. Files may then name any splits, and rows of which nothing else is said are for test.",
+)
 _STORE.string("data_dir", None, "Folder that holds all prepared stores.")
 _STORE.string(
     "name",
     None,
-    "Name of the store; that of the dataset if not given.",
+    "Name of the store; that of the dataset if not given, or of the data set of --like.",
 )
 _STORE.boolean(
     "overwrite",

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,7 @@ from afm_jax.data import fields, formats
 from afm_jax.data.fields import Fitted
 from afm_jax.data.fields.codes import Block, Coder, KnownCoder
 from afm_jax.data.fields.dense import FittedDense
-from afm_jax.data.fields.vocabulary import Vocabulary
+from afm_jax.data.fields.vocabulary import Vocabulary, extend_strings, load_strings
 from afm_jax.data.formats.columns import Chosen
 from afm_jax.data.preparation.blocks import block_of
 from afm_jax.data.store.vocabularies import Vocabularies
@@ -32,6 +33,46 @@ class Encoding:
     by_field: tuple[Fitted, ...]
     dense: FittedDense
     weighted: bool
+
+    @classmethod
+    def load(
+        cls,
+        schema: Schema,
+        vocabularies: Mapping[str, Vocabulary],
+        layout: formats.Layout,
+        strings: Mapping[str, pl.Series] = MappingProxyType({}),
+    ) -> "Encoding":
+        """The encoding of the rows of a schema, for blocks with the columns of a layout.
+
+        Args:
+            schema: of the rows.
+            vocabularies: of its fields.
+            layout: the columns of the blocks; it has those of the schema.
+            strings: the texts of the codes of a column, that of code c at c - 1. A
+                column that is not there has the codes of a `codes.KnownCoder`.
+
+        Raises:
+            InputError: a vocabulary is missing, as those of synthetic data, or is not
+                that of the schema.
+        """
+        chosen, places = choose(schema, layout), _places(layout)
+        by_field = []
+        for field in schema.fields:
+            kind = fields.kinds()[chosen[field.name].kind]
+            assert kind.load is not None
+            coded = None
+            if kind.has_vocabulary:
+                vocabulary = _vocabulary(field, vocabularies)
+                coded = (
+                    extend_strings(field, vocabulary, strings[field.name])
+                    if field.name in strings
+                    else load_strings(field, vocabulary)
+                )
+            by_field.append(kind.load(field, places[field.name], coded))
+        numbers = [column for column in schema.dense if column.transform != "missing"]
+        dense = FittedDense(schema.dense, tuple(places[each.name] for each in numbers))
+        weighted = any(field.slots > 1 for field in schema.fields)
+        return cls(tuple(by_field), dense, weighted)
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -100,21 +141,11 @@ class FrameEncoder:
                 that of the schema.
         """
         layout = _layout(schema)
-        defaults = {option.name: option.default for option in fields.options()}
-        chosen = fields.choose(layout, defaults | dict(schema.options))
-        places = _places(layout)
-        by_field, coders = [], dict(fields.coders(chosen))
-        for field in schema.fields:
-            vocabulary = _vocabulary(field, chosen[field.name].kind, vocabularies)
-            load = fields.kinds()[chosen[field.name].kind].load
-            assert load is not None
-            by_field.append(load(field, places[field.name], vocabulary))
-            if vocabulary is not None:
-                coders.setdefault(field.name, KnownCoder(vocabulary.values))
-        numbers = [column for column in schema.dense if column.transform != "missing"]
-        dense = FittedDense(schema.dense, tuple(places[each.name] for each in numbers))
-        weighted = any(field.slots > 1 for field in schema.fields)
-        encoding = Encoding(tuple(by_field), dense, weighted)
+        chosen = choose(schema, layout)
+        encoding = Encoding.load(schema, vocabularies.tables(), layout)
+        coders = dict(fields.coders(chosen))
+        for name, vocabulary in encoding.vocabularies.items():
+            coders.setdefault(name, KnownCoder(vocabulary.values))
         columns = Chosen.of_layout(layout, schema.options)
         return cls(layout, encoding, coders, chosen, columns)
 
@@ -124,6 +155,12 @@ class FrameEncoder:
             fields.prepare, layout=self.layout, chosen=self.chosen
         )
         return self.encoding.rows(block_of(frame, self.layout, self.coders, prepare))
+
+
+def choose(schema: Schema, layout: formats.Layout) -> dict[str, fields.Choice]:
+    """What each column of a layout became in the rows of a schema."""
+    defaults = {option.name: option.default for option in fields.options()}
+    return fields.choose(layout, defaults | dict(schema.options))
 
 
 def _layout(schema: Schema) -> formats.Layout:
@@ -158,13 +195,9 @@ def _places(layout: formats.Layout) -> dict[str, int]:
     return places
 
 
-def _vocabulary(
-    field: Field, kind: str, vocabularies: Vocabularies
-) -> Vocabulary | None:
-    """The vocabulary of a field; None if its kind has none."""
-    if not fields.kinds()[kind].has_vocabulary:
-        return None
-    found = vocabularies.tables().get(field.name)
+def _vocabulary(field: Field, vocabularies: Mapping[str, Vocabulary]) -> Vocabulary:
+    """The vocabulary of a field."""
+    found = vocabularies.get(field.name)
     if found is None:
         raise InputError(
             f"The vocabulary of field {field.name!r} is not known, so that new rows cannot be encoded as the old ones were; expected data that data.prepare or afm_jax.data.prepare_frames made."

@@ -35,7 +35,10 @@ DEFAULTS: Mapping[str, Any] = {
 `split` None: given files, else random. `fractions` None: see `splits.resolve_fractions`.
 """
 
-FOR_ALL = (*(option.name for option in fields.options()), "split", "fractions", "seed")
+HOW_TO_SPLIT = ("split", "fractions", "seed")
+"""Those that say how rows are split that are not split yet."""
+
+FOR_ALL = (*(option.name for option in fields.options()), *HOW_TO_SPLIT)
 """Those that every source has."""
 
 _log = logging.getLogger(__name__)

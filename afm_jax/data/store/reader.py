@@ -24,6 +24,7 @@ VERSION = "2.0.0"
 
 SCHEMA_FILE = "schema.json"
 COUNTS_FILE = "counts.npy"
+FORMER_COUNTS_FILE = "former_counts.npy"
 SPLITS = ("train", "validation", "test")
 
 _CHECKED_BYTES = 1 << 28
@@ -51,6 +52,8 @@ class Store(NamedTuple):
         unseen: the values without an id, for each split. A split is not there if they
             are not known, as in stores of version 1.
         stored_counts: `counts` as they were stored, or None.
+        former_counts: the counts of the store that this one's rows are encoded like, int64
+            [vocab_size]; None in a store that was fitted on its own training rows.
         vocabularies: the values that have ids of their own; empty where they are not
             known, as in synthetic data.
     """
@@ -61,17 +64,23 @@ class Store(NamedTuple):
     unseen: Mapping[str, UnseenValues] = MappingProxyType({})
     stored_counts: np.ndarray | None = None
     vocabularies: Vocabularies = NO_VOCABULARIES
+    former_counts: np.ndarray | None = None
 
     @property
     def counts(self) -> np.ndarray:
         """How many slots of the training rows hold each id, int64 [vocab_size].
 
-        Slots with value 0, which only fill a multi-valued field up, do not count.
+        Slots with value 0, which only fill a multi-valued field up, do not count. The
+        training rows of the store that this one is like are counted, too: a model that
+        goes on from the old rows to the new ones has been trained on both.
         """
         if self.stored_counts is not None:
             return self.stored_counts
         counts = np.zeros(self.schema.vocab_size, np.int64)
-        add_counts(counts, self.splits["train"])
+        if self.former_counts is not None:
+            counts += self.former_counts
+        if "train" in self.splits:
+            add_counts(counts, self.splits["train"])
         return counts
 
     def groups(self, split: str, field_name: str) -> np.ndarray:
@@ -115,6 +124,21 @@ def add_counts(counts: np.ndarray, rows: Rows) -> None:
         if rows.values is not None:
             counted &= rows.values[part] != 0
         np.add.at(counts, ids[counted], 1)
+
+
+def require_rows(
+    name: str, rows: Mapping[str, int], former_counts: np.ndarray | None
+) -> None:
+    """Raises InputError without training rows, unless another store has counted its own.
+
+    Args:
+        name: of the data set.
+        rows: of each split.
+        former_counts: see `Store.former_counts`.
+    """
+    if not rows or ("train" not in rows and former_counts is None):
+        missing = "rows" if not rows else "rows for the training split"
+        raise InputError(f"{name}: no {missing}.")
 
 
 def store_folder(data_dir: pathlib.Path, name: str) -> pathlib.Path:
@@ -225,7 +249,12 @@ def map_store(folder: pathlib.Path) -> Store:
             probabilities[split] = arrays.map_array(path, (num_rows,), "<f8")
     counts = arrays.map_array(folder / COUNTS_FILE, (schema.vocab_size,), "<i8")
     known = Vocabularies(file=folder / KNOWN_FILE)
-    return Store(schema, splits, probabilities, unseen, counts, known)
+    store = Store(schema, splits, probabilities, unseen, counts, known)
+    if FORMER_COUNTS_FILE in files:
+        path = folder / FORMER_COUNTS_FILE
+        former = arrays.map_array(path, (schema.vocab_size,), "<i8")
+        store = store._replace(former_counts=former)
+    return store
 
 
 def array_file(folder: pathlib.Path, split: str, column: str) -> pathlib.Path:
@@ -253,7 +282,7 @@ def read_schema(folder: pathlib.Path) -> Schema:
     path = folder / SCHEMA_FILE
     try:
         schema = Schema.from_json(path.read_text(encoding="utf-8"))
-        if not schema.rows.get("train") or not schema.rows.keys() <= {*SPLITS}:
+        if not any(schema.rows.values()) or not schema.rows.keys() <= {*SPLITS}:
             raise ValueError(f"rows of the splits {', '.join(schema.rows) or 'none'}")
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; prepare the data again.") from None

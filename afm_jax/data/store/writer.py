@@ -49,7 +49,12 @@ class Written(NamedTuple):
     missing: dict[str, dict[str, float]]
 
 
-def write(folder: pathlib.Path, schema: Schema, blocks: Iterable[Block]) -> Written:
+def write(
+    folder: pathlib.Path,
+    schema: Schema,
+    blocks: Iterable[Block],
+    former_counts: np.ndarray | None = None,
+) -> Written:
     """Writes schema, arrays and manifest of a store into a folder.
 
     Memory does not grow with the number of rows. Other files in the folder, such as
@@ -57,10 +62,11 @@ def write(folder: pathlib.Path, schema: Schema, blocks: Iterable[Block]) -> Writ
 
     Args:
         folder: an existing folder.
-        schema: how columns became features; row counts and label mean are filled in,
-            and the kind of the labels: the narrowest that holds them, or the schema's
-            if that is wider.
+        schema: how columns became features; row counts are filled in, the mean of the
+            training labels if there are any, and the kind of the labels: the narrowest
+            that holds them, or the schema's if that is wider.
         blocks: the rows, splits in any order and interleaved.
+        former_counts: see `Store.former_counts`; there need be no training rows then.
 
     Raises:
         InputError: rows that do not agree with the schema, or no training rows.
@@ -69,8 +75,10 @@ def write(folder: pathlib.Path, schema: Schema, blocks: Iterable[Block]) -> Writ
     with contextlib.closing(writer):
         for block in blocks:
             writer.add(block)
-    if not writer.num_rows.get("train"):
-        raise InputError(f"{schema.dataset}: no rows for the training split.")
+    reader.require_rows(schema.dataset, writer.num_rows, former_counts)
+    if former_counts is not None:
+        np.save(folder / reader.FORMER_COUNTS_FILE, former_counts)
+        writer.counts += former_counts
     np.save(folder / reader.COUNTS_FILE, writer.counts)
     rows = {
         split: writer.num_rows[split] for split in SPLITS if split in writer.num_rows
@@ -102,11 +110,14 @@ class _Writer:
         self.counts = np.zeros(schema.vocab_size, np.int64)
 
     @property
-    def label_mean(self) -> float:
+    def label_mean(self) -> float | None:
         """Weighted mean of the training labels, with 12 significant digits.
 
-        Rounded, so that it does not show in which blocks the rows came.
+        Rounded, so that it does not show in which blocks the rows came. Without training
+        rows it is that of the schema.
         """
+        if "train" not in self.num_rows:
+            return self._schema.label_mean
         return float(f"{self._label_sum / self._weight_sum:.12g}")
 
     def add(self, block: Block) -> None:
