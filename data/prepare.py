@@ -22,7 +22,8 @@ from afm_jax.errors import InputError, install
 from afm_jax.features import MISSING, UNSEEN
 from afm_jax.label_kinds import LABEL_KINDS
 from data import summary
-from data.prepare_flags import DATASETS, FLAGS, NUMBERS, OPTIONS
+from data.catalogue import DATASETS
+from data.prepare_flags import FLAGS, NUMBERS, OPTIONS
 from experiments.cli import program
 from experiments.cli.progress import show_stages
 
@@ -53,7 +54,7 @@ def main() -> dict[str, Any]:
         )
     start = time.monotonic()
     builder = _import("afm_jax.data.preparation.builder")
-    module, _, attribute = DATASETS[dataset].rpartition(".")
+    module, _, attribute = DATASETS[dataset].builder.rpartition(".")
     with show_stages() as advance:
         written = builder.build(
             getattr(_import(module), attribute),

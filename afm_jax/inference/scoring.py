@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from afm_jax.data import formats
+from afm_jax.data.preparation.encoding import FrameEncoder, columns_of
 from afm_jax.data.preparation.options import DEFAULTS
 from afm_jax.data.preparation.spill import ordered_map
 from afm_jax.data.progress import Advance, silent
@@ -19,6 +20,9 @@ from afm_jax.training import evaluation
 from afm_jax.training.dataset import check_labels
 
 LOGIT = "logit"
+
+_FEATURES = ("categorical", "numeric", "multi_valued")
+"""The options that name the columns of features."""
 
 
 class Scores:
@@ -138,9 +142,17 @@ def score(
             holds a value that it cannot have; in part when frames are taken.
     """
     kept = tuple(kept)
-    options = {**DEFAULTS, **predictor.schema.options, **written, "kept": kept}
+    columns = columns_of(predictor.schema)
+    options = {
+        **DEFAULTS,
+        # Of a run whose files had columns without names, their names all the same.
+        **{role: getattr(columns, role) for role in _FEATURES},
+        **predictor.schema.options,
+        **written,
+        "kept": kept,
+    }
     opened = reader.open_reader([source], options)
-    encoder = predictor.encoder
+    encoder = FrameEncoder.load(predictor.schema, predictor.vocabularies, opened.layout)
 
     def encode(part: formats.Part) -> tuple[pl.DataFrame, Rows]:
         frame = part.parse()

@@ -4,9 +4,12 @@ import dataclasses
 
 import numpy as np
 import optax
-import polars as pl
 import programs
 import pytest
+
+pytest.importorskip("polars", reason="needs the extra 'data'")
+
+import polars as pl
 
 import afm_jax
 from afm_jax import models, training

@@ -22,7 +22,7 @@ from afm_jax.errors import InputError
 OPTIONS: tuple[str, ...] = ("field_names", "encoding", *labels.OPTIONS)
 
 _FORM = "field:feature:value, three numbers"
-_FIELD = re.compile(rb"[ \t]\+?0*(\d{1,20}):\+?\d+:")
+_FIELD = re.compile(rb"(?:^|[ \t])\+?0*(\d{1,20}):\+?\d+:", re.MULTILINE)
 _MOST_FIELDS = 10_000
 
 
@@ -39,8 +39,9 @@ def open_reader(
             fields, or a name that polars takes for a pattern.
     """
     written = Dialect(" ", encoding=encoding_of(options))
+    labelled = tokens.are_labelled(paths[0], written, options)
     rule = Labels.of(options)
-    parts = functools.partial(_parts, written=written, rule=rule)
+    parts = functools.partial(_parts, written=written, rule=rule if labelled else None)
     found = {field for path in paths for field in _fields(path, written)}
     if not found:
         for part in parts(paths[0], names=(), fields=np.zeros(0)):
@@ -80,7 +81,7 @@ def _parts(
     path: pathlib.Path,
     *,
     written: Dialect,
-    rule: Labels,
+    rule: Labels | None,
     names: Sequence[str],
     fields: np.ndarray,
 ) -> Iterator[formats.Part]:
@@ -90,11 +91,11 @@ def _parts(
 
 
 def _parse(
-    chunk: text.Chunk, names: Sequence[str], fields: np.ndarray, rule: Labels
+    chunk: text.Chunk, names: Sequence[str], fields: np.ndarray, rule: Labels | None
 ) -> pl.DataFrame:
     chunk = tokens.single_blanks(chunk)
     label, found = tokens.split(chunk, ["field", "number"], rule)
     if found is None:
-        tokens.explain(chunk, form=_FORM)
+        tokens.explain(chunk, labelled=rule is not None, form=_FORM)
     field = np.searchsorted(fields, found["field"].to_numpy())
     return tokens.frame(label, found, field, names)

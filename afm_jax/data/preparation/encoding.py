@@ -52,9 +52,11 @@ class Encoding:
                 column that is not there has the codes of a `codes.KnownCoder`.
 
         Raises:
-            InputError: a vocabulary is missing, as those of synthetic data, or is not
-                that of the schema.
+            InputError: a column is not in the layout, or has another kind there; or a
+                vocabulary is missing, as those of synthetic data, or is not that of the
+                schema.
         """
+        _check_columns(schema, layout)
         chosen, places = choose(schema, layout), _places(layout)
         by_field = []
         for field in schema.fields:
@@ -129,38 +131,69 @@ class FrameEncoder:
     columns: Chosen
 
     @classmethod
-    def load(cls, schema: Schema, vocabularies: Vocabularies) -> "FrameEncoder":
+    def load(
+        cls,
+        schema: Schema,
+        vocabularies: Vocabularies,
+        layout: formats.Layout | None = None,
+    ) -> "FrameEncoder":
         """The encoder of the rows of a schema.
 
         Args:
             schema: of the rows.
             vocabularies: of its fields.
+            layout: the columns of the frames, if a reader gives them; else those from
+                which the rows of the schema were made.
 
         Raises:
             InputError: a vocabulary is missing, as those of synthetic data, or is not
-                that of the schema.
+                that of the schema; or a column of the schema is not in the layout.
         """
-        layout = _layout(schema)
+        layout = layout or _layout(schema)
         chosen = choose(schema, layout)
         encoding = Encoding.load(schema, vocabularies.tables(), layout)
         coders = dict(fields.coders(chosen))
         for name, vocabulary in encoding.vocabularies.items():
             coders.setdefault(name, KnownCoder(vocabulary.values))
-        columns = Chosen.of_layout(layout, schema.options)
-        return cls(layout, encoding, coders, chosen, columns)
+        return cls(layout, encoding, coders, chosen, columns_of(schema))
 
     def rows(self, frame: pl.DataFrame) -> Rows:
         """The rows of a frame with the columns of `layout`; without labels they are 0."""
         prepare = functools.partial(
             fields.prepare, layout=self.layout, chosen=self.chosen
         )
-        return self.encoding.rows(block_of(frame, self.layout, self.coders, prepare))
+        block = block_of(frame, self.layout, self.coders, prepare)
+        weighted = self.encoding.weighted or block.weighted
+        return dataclasses.replace(self.encoding, weighted=weighted).rows(block)
+
+
+def columns_of(schema: Schema) -> Chosen:
+    """The columns of a schema, as a reader of frames, or of files with names, wants them."""
+    return Chosen.of_layout(_layout(schema), schema.options)
 
 
 def choose(schema: Schema, layout: formats.Layout) -> dict[str, fields.Choice]:
     """What each column of a layout became in the rows of a schema."""
     defaults = {option.name: option.default for option in fields.options()}
     return fields.choose(layout, defaults | dict(schema.options))
+
+
+def _check_columns(schema: Schema, layout: formats.Layout) -> None:
+    """Raises InputError if a column of a schema is not in a layout as it was."""
+    there = {column.name: column.kind for column in layout.columns}
+    wanted = {each.name: fields.kinds()[each.kind].column for each in schema.fields}
+    dense = [each for each in schema.dense if each.transform != "missing"]
+    for name, kind in (wanted | {each.name: "numeric" for each in dense}).items():
+        if name not in there:
+            raise InputError(
+                f"The new rows have no column {name!r}, which the old ones had; they have {', '.join(there)}."
+            )
+        # A list of one item at most has the kind of a text.
+        listed = kind == "categorical" and there[name] == "multi_valued"
+        if there[name] != kind and not listed:
+            raise InputError(
+                f"Column {name!r} of the new rows is {there[name]}; expected {kind}, as it was."
+            )
 
 
 def _layout(schema: Schema) -> formats.Layout:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from afm_jax.data.fields.vocabulary import warn_of_two_forms
-from afm_jax.data.formats import Layout, columns, dialect
+from afm_jax.data.formats import columns, dialect
 from afm_jax.data.preparation.encoding import Encoding
 from afm_jax.data.preparation.options import DEFAULTS, HOW_TO_SPLIT
 from afm_jax.data.preparation.spill import Spill
@@ -130,28 +130,18 @@ class Former:
             InputError: a column is not there, or has another kind, or a vocabulary is
                 not known.
         """
-        self._check_columns(spill.layout)
         strings = {name: of.strings() for name, of in spill.dictionaries.items()}
         vocabularies = self.vocabularies.complete()
         for name in strings.keys() & vocabularies.keys():
             warn_of_two_forms(name, strings[name], vocabularies[name].values)
         encoding = Encoding.load(self.schema, vocabularies, spill.layout, strings)
-        weighted = encoding.weighted or self.weighted or spill.weighted
-        return dataclasses.replace(encoding, weighted=weighted)
-
-    def _check_columns(self, layout: Layout) -> None:
-        schema = self.schema
-        names = [field.name for field in schema.fields]
-        wanted = dict.fromkeys(names + [column.name for column in schema.dense])
-        there = [column.name for column in layout.columns]
-        for name in wanted:
-            if name not in there:
-                raise InputError(
-                    f"The new rows have no column {name!r}, which {self.told} has; they have {', '.join(there)}."
-                )
-        more = [name for name in there if name not in wanted]
+        used = {field.name for field in self.schema.fields}
+        used |= {column.name for column in self.schema.dense}
+        more = [each.name for each in spill.layout.columns if each.name not in used]
         if more:
             _log.info("Columns that %s has not: %s.", self.told, ", ".join(more))
+        weighted = encoding.weighted or self.weighted or spill.weighted
+        return dataclasses.replace(encoding, weighted=weighted)
 
 
 def _agree(given: Any, before: Any) -> bool:

@@ -287,7 +287,7 @@ def test_fields_by_position_must_be_those_of_the_old_rows(tmp_path):
     rows = map_store(new).splits["test"]
     assert rows.values.tolist() == [[1, 1], [1, 1]]  # as the old rows had values
     assert rows.ids[1, 0] == UNSEEN
-    with pytest.raises(InputError, match=r"no column 'field_1', which .* has"):
+    with pytest.raises(InputError, match=r"no column 'field_1', which"):
         built("narrow", ["1 0:1", "0 1:1"], like=old.parent)
 
 
