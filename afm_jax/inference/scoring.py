@@ -1,5 +1,6 @@
 """Predictions for the rows of files, part by part and in their order."""
 
+import collections
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType, ModuleType
@@ -42,7 +43,7 @@ class Scores:
         fields = [schema.fields[index] for index in schema.slot_fields]
         self._offsets = np.array([field.offset for field in fields], np.int32)
         self._special = np.zeros((3, len(fields)), np.int64)
-        self._kept: list[tuple[np.ndarray, ...]] = []
+        self._kept: dict[str, list[np.ndarray]] = collections.defaultdict(list)
         self.rows = 0
 
     def add(self, rows: Rows, logits: np.ndarray) -> None:
@@ -71,19 +72,25 @@ class Scores:
             )
             self._special[place] += found.sum(axis=0)
         if self._labelled:
-            weights = (
-                np.ones_like(rows.labels) if rows.weights is None else rows.weights
-            )
-            self._kept.append((logits, rows.labels, weights))
+            # As small as they are exact: the metrics need all rows at once.
+            binary = self._predictor.schema.label_kind == "binary"
+            labels = rows.labels.astype(np.uint8) if binary else rows.labels
+            self._kept["logits"].append(logits)
+            self._kept["labels"].append(labels)
+            if rows.weights is not None:
+                self._kept["weights"].append(rows.weights)
 
     def result(self) -> dict[str, Any]:
-        """'rows', 'unseen', 'missing' and, of rows with labels, 'metrics', else None."""
+        """'rows', 'unseen', 'missing' and, of rows with labels, 'metrics', else None.
+
+        To be asked for once: what the metrics are computed of is then let go.
+        """
         metrics = None
         if self._kept:
-            logits, labels, weights = map(np.concatenate, zip(*self._kept, strict=True))
-            metrics = evaluation.metrics_of(
-                logits, labels, weights, loss=self._predictor.loss
-            )
+            columns = {
+                name: np.concatenate(self._kept.pop(name)) for name in [*self._kept]
+            }
+            metrics = evaluation.metrics_of(**columns, loss=self._predictor.loss)
         return {
             "rows": self.rows,
             "unseen": self._shares(1),

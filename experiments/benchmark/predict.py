@@ -31,6 +31,8 @@ def run(
 ) -> list[dict[str, Any]]:
     """Predicts files with `experiments.predict`, and single rows with exported models.
 
+    The files have labels, so that the metrics of all rows are measured at the end.
+
     Args:
         model_names: the models to export; FM predicts the files.
         row_counts: rows of the files of 39 columns; that of 10 has the least of them. In a
@@ -57,14 +59,12 @@ def _names(columns: int) -> tuple[list[str], list[str]]:
     return [f"C{i}" for i in range(categorical)], [f"I{i}" for i in range(numeric)]
 
 
-def _write(
-    path: pathlib.Path, rows: int, columns: int, *, seed: int, label: str = "label"
-) -> None:
-    """A CSV of random rows, each category one of 5,000 values."""
+def _write(path: pathlib.Path, rows: int, columns: int, *, seed: int) -> None:
+    """A CSV of random rows with labels, each category one of 5,000 values."""
     rng = np.random.default_rng(seed)
     categorical, numeric = _names(columns)
     with path.open("w", encoding="utf-8") as file:
-        print(label, *categorical, *numeric, sep=",", file=file)
+        print("label", *categorical, *numeric, sep=",", file=file)
         for start in range(0, rows, _WRITTEN_AT_ONCE):
             count = min(_WRITTEN_AT_ONCE, rows - start)
             labels = rng.integers(0, 2, (count, 1)).astype(str)
@@ -117,8 +117,7 @@ def _predict(
     for columns, rows in files:
         _log.info("Writing %d rows of %d columns", rows, columns)
         path = folder / f"new_{columns}_{rows}.csv"
-        # Without labels: metrics at the end would take memory for every row.
-        _write(path, rows, columns, seed=1, label="id")
+        _write(path, rows, columns, seed=1)
     for window in range(windows):
         for columns, rows in files:
             _log.info("Predicting %d rows, turn %d", rows, window + 1)
@@ -127,7 +126,7 @@ def _predict(
                 f"--workdir={folder}/fm_{columns}",
                 f"--source={folder}/new_{columns}_{rows}.csv",
                 f"--output={folder}/scores.parquet",
-                "--id=id",
+                "--id=C0",
             )
             speeds[columns, rows].append(json.loads(done.result)["rows_per_second"])
             peaks[columns, rows].append(done.peak_rss_mb or 0)

@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from afm_jax.ops.metrics.metric import Metric, check_binary, checked
+from afm_jax.ops.metrics.discrimination import sorted_classes
+from afm_jax.ops.metrics.metric import (
+    BLOCK_ROWS,
+    Metric,
+    check_binary,
+    checked,
+    validated,
+)
 
 PRECISION = 0.9
 """The precision at which `recall_at_precision` is measured by default."""
@@ -33,8 +40,11 @@ def recall_at_precision(
     Raises:
         ValueError: as `auc`.
     """
-    scores, labels, weights = checked(scores, labels, weights)
+    scores, labels, weights = validated(scores, labels, weights)
     check_binary(labels)
+    if weights is None:
+        return _of_counts(*sorted_classes(scores, labels), precision)
+    scores, labels, weights = checked(scores, labels, weights)
     order = np.argsort(-scores)
     found = np.cumsum(weights[order])
     positive = np.cumsum((weights * labels)[order])
@@ -44,6 +54,24 @@ def recall_at_precision(
     last = np.append(np.diff(scores[order]) != 0, True)
     right = last & (positive >= precision * found) & (found > 0)
     return float(np.max(positive, where=right, initial=0.0) / positive[-1])
+
+
+def _of_counts(
+    positives: np.ndarray, negatives: np.ndarray, precision: float
+) -> float | None:
+    """The recall of rising scores of rows that count alike.
+
+    A threshold between two positives finds no more of them than the upper one, and no
+    fewer negatives; so the scores of the positives are thresholds enough.
+    """
+    best = 0
+    for start in range(0, positives.size, BLOCK_ROWS):
+        some = positives[start : start + BLOCK_ROWS]
+        right = positives.size - np.searchsorted(positives, some)
+        found = right + negatives.size - np.searchsorted(negatives, some)
+        right[right < precision * found] = 0
+        best = max(best, int(np.max(right)))
+    return best / positives.size if positives.size else None
 
 
 METRICS = (
