@@ -24,13 +24,8 @@ from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 from afm_jax import files
 from afm_jax.data.progress import Advance, silent
 from afm_jax.data.store import reader, record_writer, version_1, writer
-from afm_jax.data.store.reader import (
-    SCHEMA_FILE,
-    SPLITS,
-    Store,
-    check_name,
-    store_folder,
-)
+from afm_jax.data.store.folders import SCHEMA_FILE, check_name, store_folder
+from afm_jax.data.store.reader import SPLITS, Store
 from afm_jax.data.store.writer import Block
 from afm_jax.errors import InputError
 from afm_jax.features import Rows, Schema

@@ -13,7 +13,7 @@ from afm_jax.data.formats import columns, dialect
 from afm_jax.data.preparation.encoding import Encoding
 from afm_jax.data.preparation.options import DEFAULTS, HOW_TO_SPLIT
 from afm_jax.data.preparation.spill import Spill
-from afm_jax.data.store import reader, version_1
+from afm_jax.data.store import folders, reader
 from afm_jax.data.store.reader import Store
 from afm_jax.data.store.vocabularies import KNOWN_FILE, Vocabularies
 from afm_jax.errors import InputError
@@ -59,14 +59,13 @@ class Former:
         if isinstance(like, Store):
             return cls._of_store(None, like)
         folder = pathlib.Path(getattr(like, "folder", like)).resolve()
-        if folder.name not in (reader.VERSION, version_1.VERSION):
-            if (folder / reader.SCHEMA_FILE).is_file():
-                return cls._of_run(folder)
-        else:
-            folder = folder.parent
-        if folder.name in reader.names(folder.parent):
-            return cls._of_store(folder, reader.open_store(folder.parent, folder.name))
-        inside = reader.names(folder)
+        store = folders.locate(folder)
+        if store is not None:
+            data_dir, name = store
+            return cls._of_store(data_dir / name, reader.open_store(data_dir, name))
+        if (folder / folders.SCHEMA_FILE).is_file():
+            return cls._of_run(folder)
+        inside = folders.names(folder)
         advice = "expected the folder of a store, such as prepared/csv, or of a run"
         if inside:
             advice = f"it holds the stores {', '.join(inside)}: name one of them, such as {folder / inside[0]}"

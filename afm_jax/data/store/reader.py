@@ -5,24 +5,19 @@ Opening a store reads it and never writes. `writer` makes stores.
 
 import logging
 import pathlib
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
-from afm_jax import files
 from afm_jax.data.store import arrays, version_1
 from afm_jax.data.store.columns import OPTIONAL, columns
+from afm_jax.data.store.folders import SCHEMA_FILE, find
 from afm_jax.data.store.vocabularies import KNOWN_FILE, NO_VOCABULARIES, Vocabularies
-from afm_jax.errors import InputError, did_you_mean
+from afm_jax.errors import InputError
 from afm_jax.features import MISSING, UNSEEN, Rows, Schema
 
-VERSION = "2.0.0"
-"""Version of the layout of a prepared store."""
-
-SCHEMA_FILE = "schema.json"
 COUNTS_FILE = "counts.npy"
 FORMER_COUNTS_FILE = "former_counts.npy"
 SPLITS = ("train", "validation", "test")
@@ -141,29 +136,6 @@ def require_rows(
         raise InputError(f"{name}: no {missing}.")
 
 
-def store_folder(data_dir: pathlib.Path, name: str) -> pathlib.Path:
-    """The folder of the store of this name."""
-    return pathlib.Path(data_dir) / name / VERSION
-
-
-def check_name(name: str, known: Sequence[str] = ()) -> None:
-    """Raises InputError if no data set can have this name; one of `known` may be meant."""
-    if not re.fullmatch(r"[a-z]\w*", name, re.ASCII):
-        raise InputError(
-            f"{name!r} is no name for a data set: expected small letters, digits and _, beginning with a letter.{did_you_mean(name, known)}"
-        )
-
-
-def names(data_dir: pathlib.Path) -> tuple[str, ...]:
-    """The names of the stores in a folder, sorted."""
-    found = {
-        path.parent.parent.name
-        for version in _versions(pathlib.Path(VERSION))
-        for path in pathlib.Path(data_dir).glob(f"*/{version}/{SCHEMA_FILE}")
-    }
-    return tuple(sorted(found))
-
-
 def open_store(data_dir: pathlib.Path, name: str) -> Store:
     """Opens a store that `preparation.builder.build` made; needs numpy only.
 
@@ -196,28 +168,6 @@ def open_store(data_dir: pathlib.Path, name: str) -> Store:
             unchecked / 1e9,
         )
     return map_store(folder)
-
-
-def find(data_dir: pathlib.Path, name: str) -> pathlib.Path:
-    """The folder of the store of this name, of this version or an older one.
-
-    Raises:
-        InputError: no such store, or no name of one.
-    """
-    check_name(name, names(data_dir))
-    for folder in _versions(store_folder(data_dir, name)):
-        if folder.is_dir():
-            return folder
-    there = ", ".join(names(data_dir)) or "none"
-    raise InputError(
-        f"No prepared data {name!r} in {data_dir}, where there are: {there}. Make it with python -m data.prepare.{did_you_mean(name, names(data_dir))}"
-    )
-
-
-def _versions(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
-    """Where a store may be; in the second place after a kill, see `files.replaced`."""
-    former = folder.with_name(version_1.VERSION)
-    return folder, files.replaced(folder), former
 
 
 def map_store(folder: pathlib.Path) -> Store:

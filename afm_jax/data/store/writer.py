@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from afm_jax.data.progress import Advance, silent
-from afm_jax.data.store import arrays, reader, version_1
+from afm_jax.data.store import arrays, folders, reader, version_1
 from afm_jax.data.store.columns import columns
 from afm_jax.data.store.reader import SPLITS, UnseenValues
 from afm_jax.errors import InputError
@@ -86,7 +86,7 @@ def write(
     schema = dataclasses.replace(
         schema, rows=rows, label_mean=writer.label_mean, label_kind=writer.label_kind
     )
-    (folder / reader.SCHEMA_FILE).write_text(schema.to_json(), encoding="utf-8")
+    (folder / folders.SCHEMA_FILE).write_text(schema.to_json(), encoding="utf-8")
     arrays.write_manifest(folder)
     return Written(schema, *writer.shares())
 
@@ -267,7 +267,7 @@ def verify(
     Raises:
         InputError: no such store, or it is damaged.
     """
-    folder = reader.find(data_dir, name)
+    folder = folders.find(data_dir, name)
     checksums = folder.name != version_1.VERSION
     if checksums:
         files = arrays.read_manifest(folder)

@@ -12,7 +12,8 @@ import polars as pl
 from afm_jax.data import prepare_frames
 from afm_jax.data.preparation import builder, raw_builder
 from afm_jax.data.store import writer
-from afm_jax.data.store.reader import map_store, open_store, store_folder
+from afm_jax.data.store.folders import store_folder
+from afm_jax.data.store.reader import map_store, open_store
 from afm_jax.data.store.vocabularies import Vocabularies
 from afm_jax.errors import InputError
 from afm_jax.features import FIRST, UNSEEN
