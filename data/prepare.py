@@ -126,6 +126,8 @@ def _told(data_dir: pathlib.Path, name: str, written: writer.Written) -> dict[st
         }
         for what, special in (("unseen", UNSEEN), ("missing", MISSING))
     }
+    dense = store.schema.dense
+    trained["missing"] |= {each.name for each in dense if each.transform == "missing"}
     for what, shares in ("unseen", written.unseen), ("missing", written.missing):
         for split in [split for split in written.schema.rows if split != "train"]:
             never = {

@@ -33,7 +33,8 @@ class Scores:
         rows: their number.
         unseen: for each field, the share of its values that training did not meet or
             met too rarely; shares of 0 are left out.
-        missing: in the same way, the share of values that are missing.
+        missing: in the same way, the share of values that are missing; also of numbers,
+            by the names of the dense columns.
     """
 
     def __init__(self, predictor: Predictor, labelled: bool):
@@ -43,11 +44,17 @@ class Scores:
         fields = [schema.fields[index] for index in schema.slot_fields]
         self._offsets = np.array([field.offset for field in fields], np.int32)
         self._special = np.zeros((3, len(fields)), np.int64)
+        self._missing: collections.Counter[str] = collections.Counter()
         self._kept: dict[str, list[np.ndarray]] = collections.defaultdict(list)
         self.rows = 0
 
-    def add(self, rows: Rows, logits: np.ndarray) -> None:
+    def add(self, rows: Rows, logits: np.ndarray, missing: Mapping[str, int]) -> None:
         """Takes note of some rows.
+
+        Args:
+            rows: the rows.
+            logits: of the rows.
+            missing: how many of them have no number, by the names of dense columns.
 
         Raises:
             InputError: a label is none for the loss.
@@ -61,6 +68,7 @@ class Scores:
                 first_row=self.rows,
             )
         self.rows += len(logits)
+        self._missing.update(missing)
         used = (
             np.ones(rows.ids.shape, bool) if rows.values is None else rows.values != 0
         )
@@ -85,6 +93,8 @@ class Scores:
 
         To be asked for once: what the metrics are computed of is then let go.
         """
+        found = self._missing.items()
+        numbers = {n: round(count / self.rows, 6) for n, count in found if count}
         metrics = None
         if self._kept:
             columns = {
@@ -94,7 +104,7 @@ class Scores:
         return {
             "rows": self.rows,
             "unseen": self._shares(1),
-            "missing": self._shares(2),
+            "missing": self._shares(2) | numbers,
             "metrics": metrics,
         }
 
@@ -161,12 +171,15 @@ def score(
     opened = reader.open_reader([source], options)
     encoder = FrameEncoder.load(predictor.schema, predictor.vocabularies, opened.layout)
 
-    def encode(part: formats.Part) -> tuple[pl.DataFrame, Rows]:
+    dense = [each for each in predictor.schema.dense if each.transform != "missing"]
+    none = [pl.col(each.name).fill_nan(None).null_count() for each in dense]
+
+    def encode(part: formats.Part) -> tuple[pl.DataFrame, Rows, dict[str, int]]:
         frame = part.parse()
         rows = encoder.rows(frame)
         if formats.WEIGHT in frame.columns:
             rows = rows._replace(weights=frame[formats.WEIGHT].to_numpy())
-        return frame, rows
+        return frame, rows, frame.select(none).row(0, named=True) if none else {}
 
     def parts() -> Iterator[formats.Part]:
         taken, total = 0, source.stat().st_size / 1e6
@@ -192,9 +205,9 @@ def score(
     scores = Scores(predictor, labelled=formats.LABEL in first.columns)
 
     def frames() -> Iterator[pl.DataFrame]:
-        for frame, rows in ordered_map(encode, parts()):
+        for frame, rows, missing in ordered_map(encode, parts()):
             logits = predictor.logits(rows)
-            scores.add(rows, logits)
+            scores.add(rows, logits, missing)
             columns = [
                 frame[name].alias(kept)
                 for name, kept in zip(names, kept_names, strict=True)

@@ -639,15 +639,16 @@ def test_real_movielens(tmp_path, real_data):
 def test_values_that_training_never_had_are_told_by_split_and_field(tmp_path, capsys):
     rows = [f"{row % 2},c{row % 3},{row}" for row in range(30)]
     (tmp_path / "train.csv").write_text("\n".join(["y,city,price", *rows]))
-    rows = [*rows[:6], "1,c9,3", "0,,4"]
+    rows = [*rows[:5], "1,c9,", "1,c1,", "0,,4"]
     (tmp_path / "validation.csv").write_text("\n".join(["y,city,price", *rows]))
     assert run(tmp_path, tmp_path / "data", *CSV) == 0
     out, err = capsys.readouterr()
     result = json.loads(out)
     assert result["unseen"] == {"validation": {"city": 0.125}}
-    assert result["missing"] == {"validation": {"city": 0.125}}
+    assert result["missing"] == {"validation": {"city": 0.125, "price": 0.25}}
+    assert "validation: missing values city 12.5%, price 25%." in err
     for what in ("unseen", "missing"):
-        assert f"validation: {what} values city 12.5%." in err
+        assert f"validation: {what} values city 12.5%" in err
         assert f"No training row has a value that is {what} in these fields" in err
 
 

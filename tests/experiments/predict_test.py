@@ -112,7 +112,11 @@ def test_rows_come_out_in_their_order_beside_their_predictions(
     assert result["unseen"]["user"] == pytest.approx(unseen, abs=1e-5)
     items = new_rows()["tags"].str.split("|").list.len().sum()
     missing = (new_rows()["tags"] == "").sum() / items
-    assert result["missing"] == {"tags": pytest.approx(missing, abs=1e-5)}
+    price = new_rows()["price"].null_count() / 333
+    assert result["missing"] == {
+        "tags": pytest.approx(missing, abs=1e-5),
+        "price": pytest.approx(price, abs=1e-5),
+    }
 
 
 def test_rows_without_labels_have_no_metrics_and_the_same_predictions(

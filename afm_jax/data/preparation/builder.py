@@ -250,7 +250,7 @@ def reblock(blocks: Iterable[Block], block_rows: int) -> Iterator[tuple[str, Row
     held back.
     """
     waiting: dict[str, list[Rows]] = {}
-    for split, rows, _ in blocks:
+    for split, rows, *_ in blocks:
         waiting.setdefault(split, []).append(rows)
         total = sum(len(part.labels) for part in waiting[split])
         if total < block_rows:

@@ -176,9 +176,11 @@ def encode(
         stored, part, end = task
         block = stored.load()
         rows = encoding.rows(block)._replace(numbers=np.arange(end - stored.rows, end))
-        unseen = encoding.unseen(block)
+        unseen, missing = encoding.unseen(block), encoding.dense.missing(block)
         return [
-            _of_split(name, rows, unseen, np.flatnonzero(part == index))
+            _of_split(name, rows, unseen, np.flatnonzero(part == index))._replace(
+                missing={n: int(of[part == index].sum()) for n, of in missing.items()}
+            )
             for index, name in enumerate(SPLITS)
             if (part == index).any()
         ]

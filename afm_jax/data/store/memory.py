@@ -5,10 +5,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from afm_jax.data.store.checks import check_rows
 from afm_jax.data.store.columns import columns
 from afm_jax.data.store.reader import SPLITS, Store, require_rows
 from afm_jax.data.store.vocabularies import Vocabularies
-from afm_jax.data.store.writer import Block, check_rows
+from afm_jax.data.store.writer import Block
 from afm_jax.features import Rows, Schema
 from afm_jax.label_kinds import narrowest_kind
 
@@ -35,7 +36,7 @@ def collect(
     unseen: dict[str, dict[int, list[np.ndarray]]] = {}
     lengths: dict[str, int] = {}
     kind = schema.label_kind
-    for split, rows, others in blocks:
+    for split, rows, others, _ in blocks:
         start = lengths.get(split, 0)
         lengths[split] = start + len(rows.labels)
         rows = _typed(rows, schema)
