@@ -249,7 +249,7 @@ def test_the_readme_commands_run(real_data, tmp_path):
         if line.startswith("python -m")
     ]
     commands = [line.partition("  #")[0] for line in commands]
-    assert len(commands) == 10
+    assert len(commands) == 12
     shortened = {
         "experiments.train": ["--epochs=1"],
         "experiments.compare": ["--epochs=1", "--resamples=100"],
