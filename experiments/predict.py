@@ -84,7 +84,7 @@ def main() -> dict[str, Any] | None:
     with (
         _source() as source,
         show_stages() as advance,
-        _told_of_preparation(_format(source, predictor.schema)) as format,
+        _told_of_preparation(predictor.schema, source) as format,
     ):
         reader = catalogue.reader(format)
         start = time.monotonic()
@@ -112,14 +112,17 @@ def main() -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def _told_of_preparation(format: str) -> Iterator[str]:
-    """Tells advice that names flags of data.prepare as it is for predict."""
+def _told_of_preparation(schema: Schema, source: pathlib.Path) -> Iterator[str]:
+    """The format of the source; what is wrong with it is told as it is for predict."""
+    format = _format(source, schema)
     try:
         yield format
     except InputError as error:
         told = str(error).replace("--dataset=", "--format=")
         if _FORMAT.value is None and format not in _BY_ENDING:
             told += f" The source was read as {format}, as the rows of the run were; --format names another format."
+        elif _FORMAT.value is None and "dataset" not in schema.options:
+            told += f" The source was read as {format}, since the run does not tell its format; --format names another."
         if {*re.findall(r"--(\w+)", told)} <= {*FLAGS}:
             raise InputError(told) from None
         raise InputError(

@@ -3,6 +3,7 @@
 import functools
 import gzip
 import json
+import shutil
 import subprocess
 import sys
 
@@ -353,3 +354,18 @@ def test_columns_that_are_kept_are_the_text_that_stands_in_the_file(
         more = more.with_columns(item=none, tags=none)
     found = pl.read_csv(tmp_path / "out.csv")["probability"]
     np.testing.assert_allclose(found, trained.predict(more), atol=1e-6)
+
+
+def test_a_run_that_does_not_tell_its_format_asks_for_it(of_criteo, tmp_path):
+    shutil.copytree(of_criteo.folder, tmp_path / "run")
+    path = tmp_path / "run" / "schema.json"
+    schema = json.loads(path.read_text())
+    del schema["options"]["dataset"]
+    path.write_text(json.dumps(schema))
+    older = afm_jax.load(tmp_path / "run")
+    train = of_criteo.folder.parent / "train.txt"
+    with pytest.raises(InputError, match="does not tell its format; --format names"):
+        run(older, train, tmp_path / "out.csv")
+    run(older, train, tmp_path / "out.csv", "--format=criteo", "--id=")
+    run(of_criteo, train, tmp_path / "own.csv", "--id=")
+    assert (tmp_path / "out.csv").read_text() == (tmp_path / "own.csv").read_text()

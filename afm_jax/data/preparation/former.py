@@ -86,8 +86,9 @@ class Former:
         for field in schema.fields:
             if field.name in known.tables():
                 found = known.tables()[field.name].counts.to_numpy()
-                start = field.offset + FIRST
-                counts[start : start + len(found)] = found
+                start, stop = field.offset + FIRST, field.offset + field.vocab_size
+                if len(found) == stop - start:  # else the vocabulary is refused, later
+                    counts[start:stop] = found
         return cls(folder, schema, known, counts)
 
     @property
