@@ -1,6 +1,6 @@
 """How well scores tell positive from negative rows: AUC, and AUC within groups."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -40,13 +40,14 @@ def auc(
     check_binary(labels)
     if weights is None:
         return _auc_of_counts(*sorted_classes(scores, labels))
-    order = np.argsort(scores)
-    scores, labels, weights = checked(scores, labels, weights)
-    wins, positive, negative = _pairs(
-        _starts(scores[order]), (weights * labels)[order], weights[order]
-    )
-    pairs = float(positive.sum()) * float(negative.sum())
-    return float(wins.sum()) / pairs if pairs > 0 else None
+    wins = positive = negative = 0.0
+    for rows, ties in rising(scores):
+        found = weights[rows].astype(np.float64)
+        (won,), (above,), (below,) = _pairs(ties, found * labels[rows], found)
+        wins += float(won + above * negative)
+        positive, negative = positive + float(above), negative + float(below)
+    pairs = positive * negative
+    return wins / pairs if pairs > 0 else None
 
 
 def gauc(
@@ -116,6 +117,21 @@ def gauc_coverage(
     positive = np.bincount(places, labels[counted])
     mixed = (positive > 0) & (positive < rows)
     return int(mixed.sum()), int(rows[mixed].sum())
+
+
+def rising(scores: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The rows by rising score, in parts of about `BLOCK_ROWS` that part no equal scores.
+
+    Yields:
+        The rows of a part, and where in it runs of equal scores start, int each.
+    """
+    order = np.argsort(scores)
+    in_order, start = scores[order], 0
+    while start < order.size:
+        last = in_order[min(start + BLOCK_ROWS, order.size) - 1]
+        stop = int(np.searchsorted(in_order, last, "right"))
+        yield order[start:stop], _starts(in_order[start:stop])
+        start = stop
 
 
 def sorted_classes(

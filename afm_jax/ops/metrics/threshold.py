@@ -2,12 +2,11 @@
 
 import numpy as np
 
-from afm_jax.ops.metrics.discrimination import sorted_classes
+from afm_jax.ops.metrics.discrimination import rising, sorted_classes
 from afm_jax.ops.metrics.metric import (
     BLOCK_ROWS,
     Metric,
     check_binary,
-    checked,
     validated,
 )
 
@@ -44,16 +43,16 @@ def recall_at_precision(
     check_binary(labels)
     if weights is None:
         return _of_counts(*sorted_classes(scores, labels), precision)
-    scores, labels, weights = checked(scores, labels, weights)
-    order = np.argsort(-scores)
-    found = np.cumsum(weights[order])
-    positive = np.cumsum((weights * labels)[order])
-    if not positive.size or not positive[-1] > 0:
-        return None
-    # Rows of one score are found together: by the last of them.
-    last = np.append(np.diff(scores[order]) != 0, True)
-    right = last & (positive >= precision * found) & (found > 0)
-    return float(np.max(positive, where=right, initial=0.0) / positive[-1])
+    best, found, positive = 0.0, np.zeros(1), np.zeros(1)
+    for rows, ties in rising(-scores):
+        some = weights[rows].astype(np.float64)
+        found = np.cumsum(np.append(found[-1], some))[1:]
+        positive = np.cumsum(np.append(positive[-1], some * labels[rows]))[1:]
+        # Rows of one score are found together: by the last of them.
+        last = np.append(ties[1:], rows.size) - 1
+        right = (positive >= precision * found)[last] & (found[last] > 0)
+        best = max(best, float(np.max(positive[last], where=right, initial=0.0)))
+    return best / float(positive[-1]) if positive[-1] > 0 else None
 
 
 def _of_counts(
