@@ -89,7 +89,7 @@ def _former() -> Any:
 def _dataset_of(former: Any) -> str | None:
     """What the old rows were read as; None if that is not known, or was no file."""
     dataset = former and former.schema.options.get("dataset")
-    return dataset if dataset in DATASETS else None
+    return dataset if dataset in list(DATASETS) else None  # JSON may hold anything
 
 
 def _of_a_store(data_dir: pathlib.Path, name: str) -> dict[str, Any]:

@@ -161,7 +161,8 @@ def _format(source: pathlib.Path, schema: Schema) -> str:
     if source.suffix in (".parquet", ".pq"):
         return "parquet"
     own = schema.options.get("dataset")
-    return own if own in {*catalogue.FORMATS} - {*_BY_ENDING} else "csv"
+    others = [name for name in catalogue.FORMATS if name not in _BY_ENDING]
+    return own if own in others else "csv"
 
 
 def _write(scored: Any) -> None:
