@@ -167,6 +167,22 @@ def test_rows_without_labels_have_the_same_logits_and_no_metrics(case, tmp_path)
 LABELS = {"label", "click", "rating"}
 
 
+def test_fields_by_number_are_those_of_the_run(case, tmp_path):
+    """Of new rows some fields may be missing, and others are left out."""
+    format, path, _, _, predictor = case
+    if format != "libffm":
+        return
+    lines = path.read_text().splitlines()
+    new = tmp_path / "new.libffm"
+    new.write_text("\n".join(" ".join([*line.split()[:2], "9:1:1"]) for line in lines))
+    found, result = scored(predictor, new, format)
+    first = [" ".join(line.split()[:2]) for line in lines]
+    (tmp_path / "first.libffm").write_text("\n".join(first) + "\n")
+    expected, _ = scored(predictor, tmp_path / "first.libffm", format)
+    assert found["logit"].to_list() == expected["logit"].to_list()
+    assert result["missing"] == {"field_1": 1.0}
+
+
 def test_columns_with_names_are_kept_as_they_stand(case):
     format, path, _, _, predictor = case
     frame, _ = scored(predictor, path, format)

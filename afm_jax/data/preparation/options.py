@@ -29,6 +29,7 @@ DEFAULTS: Mapping[str, Any] = {
     **{option.name: option.default for option in dialect.OPTIONS},
     "field_sizes": (),
     "field_names": None,
+    "field_numbers": (),
 }
 """All options of a preparation.
 
