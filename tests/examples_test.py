@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 
+import exported_folders
 import jax
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def server(tmp_path_factory):
     export(predictor, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "path", list(sys.path))
-        for name in "predictor", "predictor_rows":
+        for name in exported_folders.READER:
             patch.delitem(sys.modules, name, raising=False)
         found = serve.make_server(folder, 0)
     thread = threading.Thread(target=found.serve_forever)
