@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from afm_jax.data import formats
-from afm_jax.data.preparation.options import DEFAULTS
+from afm_jax.data.preparation.options import stored
 from afm_jax.data.preparation.spill import ordered_map
 from afm_jax.data.progress import Advance, silent
 from afm_jax.errors import InputError
@@ -138,7 +138,7 @@ def score(
             holds a value that it cannot have; in part when frames are taken.
     """
     kept = tuple(kept)
-    options = {**DEFAULTS, **predictor.schema.options, **written, "kept": kept}
+    options = {**stored(predictor.schema), **written, "kept": kept}
     opened = reader.open_reader([source], options)
     encoder = predictor.encoder
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -14,6 +14,7 @@ from afm_jax.data.fields.dense import FittedDense
 from afm_jax.data.fields.vocabulary import Vocabulary
 from afm_jax.data.formats.columns import Chosen
 from afm_jax.data.preparation.blocks import block_of
+from afm_jax.data.preparation.options import stored
 from afm_jax.data.store.vocabularies import Vocabularies
 from afm_jax.errors import InputError
 from afm_jax.features import Field, Rows, Schema
@@ -97,17 +98,20 @@ class FrameEncoder:
 
         Raises:
             InputError: a vocabulary is missing, as those of synthetic data, or is not
-                that of the schema.
+                that of the schema; or the schema is damaged.
         """
-        layout = _layout(schema)
-        defaults = {option.name: option.default for option in fields.options()}
-        chosen = fields.choose(layout, defaults | dict(schema.options))
+        options = stored(schema)
+        layout = _layout(schema, options["multi_valued"])
+        chosen = fields.choose(layout, options)
         places = _places(layout)
         by_field, coders = [], dict(fields.coders(chosen))
         for field in schema.fields:
             vocabulary = _vocabulary(field, chosen[field.name].kind, vocabularies)
             load = fields.kinds()[chosen[field.name].kind].load
-            assert load is not None
+            if load is None:
+                raise InputError(
+                    f"The schema of {schema.dataset} is damaged: its options make no field of column {field.name!r}."
+                )
             by_field.append(load(field, places[field.name], vocabulary))
             if vocabulary is not None:
                 coders.setdefault(field.name, KnownCoder(vocabulary.values))
@@ -115,20 +119,29 @@ class FrameEncoder:
         dense = FittedDense(schema.dense, tuple(places[each.name] for each in numbers))
         weighted = any(field.slots > 1 for field in schema.fields)
         encoding = Encoding(tuple(by_field), dense, weighted)
-        columns = Chosen.of_layout(layout, schema.options)
+        columns = Chosen.of_layout(layout, options)
         return cls(layout, encoding, coders, chosen, columns)
 
     def rows(self, frame: pl.DataFrame) -> Rows:
-        """The rows of a frame with the columns of `layout`; without labels they are 0."""
+        """The rows of a frame with the columns of `layout`; without labels they are 0.
+
+        Raises:
+            InputError: the frame has not all of them, since the options of a damaged
+                schema name others.
+        """
+        for name, _ in self.layout.columns:
+            if name not in frame.columns:
+                raise InputError(
+                    f"The schema is damaged: its options name no column {name!r}, of which it has a field."
+                )
         prepare = functools.partial(
             fields.prepare, layout=self.layout, chosen=self.chosen
         )
         return self.encoding.rows(block_of(frame, self.layout, self.coders, prepare))
 
 
-def _layout(schema: Schema) -> formats.Layout:
-    """The columns from which the rows of a schema are made."""
-    lists = schema.options.get("multi_valued") or ()
+def _layout(schema: Schema, lists: Sequence[str]) -> formats.Layout:
+    """The columns from which the rows of a schema are made, lists those of these names."""
     columns = [
         formats.Column(each.name, _column(each, lists)) for each in schema.fields
     ]
@@ -140,8 +153,12 @@ def _layout(schema: Schema) -> formats.Layout:
     return formats.Layout(schema.label, tuple(columns))
 
 
-def _column(field: Field, lists: tuple[str, ...]) -> str:
+def _column(field: Field, lists: Sequence[str]) -> str:
     """The kind of column that became a field."""
+    if field.kind not in fields.kinds():
+        raise InputError(
+            f"Field {field.name!r} is of the kind {field.kind!r}, which is none of {', '.join(fields.kinds())}; its schema is damaged, or of a newer version."
+        )
     # A list of one item at most has the kind of a text.
     if field.slots > 1 or field.name in lists:
         return "multi_valued"
