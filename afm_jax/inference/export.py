@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.export
 import numpy as np
+from flax import linen as nn
 
 import afm_jax
 from afm_jax import files, models
@@ -69,7 +70,12 @@ def export(
     features = {"ids": (slots, "int32"), "dense": (len(schema.dense), "float32")}
     if slots > len(schema.fields):
         features["values"] = (slots, "float32")
-    program = _program(predictor, weights, features) if format == "jax" else None
+    program = None
+    if format == "jax":
+        dtype = predictor.compute_dtype
+        program = make_program(
+            predictor.model, predictor.variables, features, compute_dtype=dtype
+        )
     about = {
         "format": format,
         "afm_jax": afm_jax.__version__,
@@ -191,27 +197,33 @@ def _write_vocabulary(
         np.save(folder / f"vocabulary_{index}.{part}.npy", array)
 
 
-def _program(
-    predictor: Predictor, weights: Mapping[str, np.ndarray], features: Mapping[str, Any]
+def make_program(
+    model: nn.Module,
+    variables: Any,
+    widths: Mapping[str, tuple[int, str]],
+    *,
+    compute_dtype: str = "float32",
 ) -> jax.export.Exported:
     """(weights by name, features by name) -> logits, of any number of rows.
 
     Args:
-        predictor: the trained model.
-        weights: its variables by name.
-        features: the width and dtype of each array of features.
+        model: the model.
+        variables: its variables, as `leaves.by_name` names them in the program.
+        widths: the width and dtype of each array of features.
+        compute_dtype: that the model was trained with.
     """
-    predict = steps.make_predict(predictor.model, compute_dtype=predictor.compute_dtype)
-    shape, names = jax.tree.structure(predictor.variables), list(weights)
+    predict = steps.make_predict(model, compute_dtype=compute_dtype)
+    shape, weights = jax.tree.structure(variables), leaves.by_name(variables)
+    names = list(weights)
 
     def logits(weights: Mapping[str, Any], features: Mapping[str, Any]) -> Any:
-        variables = jax.tree.unflatten(shape, [weights[name] for name in names])
+        given = jax.tree.unflatten(shape, [weights[name] for name in names])
         values = features.get("values")
-        return predict(variables, Features(features["ids"], values, features["dense"]))
+        return predict(given, Features(features["ids"], values, features["dense"]))
 
     (rows,) = jax.export.symbolic_shape("rows")
     inputs = {
         name: jax.ShapeDtypeStruct((rows, width), dtype)
-        for name, (width, dtype) in features.items()
+        for name, (width, dtype) in widths.items()
     }
     return jax.export.export(jax.jit(logits), platforms=PLATFORMS)(weights, inputs)
