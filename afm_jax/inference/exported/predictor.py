@@ -17,6 +17,7 @@ import pathlib
 
 import numpy as np
 import predictor_formula
+import predictor_times
 from predictor_folder import PROGRAM, Folder, FolderError, told
 from predictor_rows import Encoder
 
@@ -36,7 +37,7 @@ class Predictor:
         columns = [field["column"] for field in self.about["fields"]]
         columns += [column["name"] for column in self.about["numbers"]]
         self.columns = list(dict.fromkeys(columns))
-        self._encode = Encoder(folder)
+        self._encode = Encoder(folder, predictor_times.reader)
         make = numpy_model if self.about["format"] == "numpy" else jax_model
         self._compute = make(folder, self._encode)
 

@@ -11,17 +11,18 @@ MISSING, UNSEEN = 0, 1
 class Encoder:
     """Makes ids, values and numbers of columns, as training made them.
 
-    Called with columns by name, and the number of their first row for errors.
+    Called with columns by name, and the number of their first row for errors. It is made
+    of the folder and of `predictor_times.reader`.
 
     Attributes:
         features: the width and the dtype of each array that a call gives, by name.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, time_reader):
         fields, self._numbers = folder.about["fields"], folder.about["numbers"]
         text = text_without(frozenset(folder.about["na_values"]))
         self._ids_of = [
-            (field["column"], id_maker(folder, index, field, text))
+            (field["column"], id_maker(folder, index, field, text, time_reader))
             for index, field in enumerate(fields)
         ]
         self._lists = {i for i, field in enumerate(fields) if is_list(field)}
@@ -134,7 +135,7 @@ def is_list(field):
     return field["kind"] == "multi_valued"
 
 
-def id_maker(folder, index, field, text):
+def id_maker(folder, index, field, text, time_reader):
     """The function of a raw value that gives its id, or the ids of a list."""
     offset, kind = field["offset"], field["kind"]
     if kind == "bucket_quantile":
@@ -158,9 +159,7 @@ def id_maker(folder, index, field, text):
     if is_list(field):
         return ids_of_items(field, text, id_of_text)
     if field["time_part"]:
-        import predictor_times
-
-        text = predictor_times.reader(field["time_part"], field["time_unit"])
+        text = time_reader(field["time_part"], field["time_unit"])
     if kind == "bucket_log2":
         text = log2_bucket
     return lambda value: id_of_text(text(value))

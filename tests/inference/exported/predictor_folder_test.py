@@ -9,66 +9,21 @@ import re
 import shutil
 
 import exported_folders
-import jax
 import json_changes
 import numpy as np
 import pytest
 
 pytest.importorskip("polars", reason="needs the extra 'data'")
 
-from afm_jax import models
-from afm_jax.data import prepare_frames
-from afm_jax.inference import restoring
-from afm_jax.inference.export import export
 from afm_jax.inference.exported import predictor_folder
-from afm_jax.inference.predictor import Predictor
-from afm_jax.ops import losses
-from afm_jax.training import state
-
-ROW = {
-    **{"user": "u1", "hashed": "h", "tags": "a|b", "when": "2024-03-05T07:30"},
-    **{"log": 5.0, "quantile": 0.5, "price": None},
-}
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """A folder of each format, with a field of each kind."""
-    rng = np.random.default_rng(0)
-    rows = 60
-    hours = rng.integers(0, 24, rows)
-    store = prepare_frames(
-        {
-            "click": rng.integers(0, 2, rows),
-            "user": [f"u{x}" for x in rng.integers(0, 3, rows)],
-            "hashed": [f"h{x}" for x in rng.integers(0, 3, rows)],
-            "tags": rng.choice(["", "a", "b|a"], rows).tolist(),
-            "when": [f"2024-03-01 {hour:02d}:00" for hour in hours],
-            "log": rng.integers(1, 9, rows),
-            "quantile": rng.normal(size=rows),
-            "price": [None, *rng.normal(size=rows - 1).tolist()],
-        },
-        label="click",
-        categorical=["user", "hashed"],
-        multi_valued={"tags": "|"},
-        numeric=["log", "quantile", "price"],
-        numeric_as={"log": "bucket_log2", "quantile": "bucket_quantile"},
-        hash_buckets={"hashed": 4},
-        time="when",
-        time_fields=["hour"],
-        na_values=["u2"],
-    )
-    schema = store.schema
-    model = models.make("fm", schema=schema, embedding_dim=2)
-    variables = model.init(jax.random.key(0), restoring.example_features(schema))
-    variables = state.variables_of(variables["params"], {}, np.float32(0.5))
-    loss = losses.make("sigmoid_cross_entropy")
-    predictor = Predictor(schema, store.vocabularies, model, variables, loss)
-    found = {}
-    for format in "jax", "numpy":
-        found[format] = tmp_path_factory.mktemp("exported") / format
-        export(predictor, found[format], format=format)
-    return found
+    """A folder of each format."""
+    top = tmp_path_factory.mktemp("exported")
+    exported_folders.export_small(top)
+    return {format: top / format for format in ("jax", "numpy")}
 
 
 @pytest.fixture
@@ -82,8 +37,12 @@ def copied(folders, tmp_path):
 
 
 def outcome(patch, folder):
-    """The prediction for ROW, or else the kind of error and what it tells."""
-    return outcome_of(lambda: exported_folders.open_folder(patch, folder).predict(ROW))
+    """The prediction for a row, or else the kind of error and what it tells."""
+    return outcome_of(
+        lambda: exported_folders.open_folder(patch, folder).predict(
+            exported_folders.ROW
+        )
+    )
 
 
 def outcome_of(predict):
@@ -228,14 +187,16 @@ def test_whatever_about_json_says_is_used_or_told_in_one_line(
     path = folder / "about.json"
     about = json.loads(path.read_text())
     predictor = exported_folders.open_folder(monkeypatch, folder)
-    assert isinstance(predictor.predict(ROW), float)
+    assert isinstance(predictor.predict(exported_folders.ROW), float)
     for way, wrong in json_changes.changes(about):
         if not re.match(CHANGED[format], way):
             continue
         wrong["crc32"] = predictor_folder.crc32_of(wrong)
         path.write_text(json.dumps(wrong))
         with np.errstate(all="ignore"):
-            found = outcome_of(lambda: type(predictor)(folder).predict(ROW))
+            found = outcome_of(
+                lambda: type(predictor)(folder).predict(exported_folders.ROW)
+            )
         told = isinstance(found, str) and found.startswith(
             ("FolderError", "ValueError")
         )
