@@ -139,10 +139,15 @@ def _source() -> Iterator[pathlib.Path]:
             raise InputError(f"--source={path}: there is no such file.")
         yield path
         return
+    if sys.stdin is None:
+        raise InputError("--source=-: stdin is closed; expected CSV from it.")
     with tempfile.NamedTemporaryFile(suffix=".csv") as file:
         shutil.copyfileobj(sys.stdin.buffer, file)
         file.flush()
-        yield pathlib.Path(file.name)
+        try:
+            yield pathlib.Path(file.name)
+        except InputError as error:
+            raise InputError(str(error).replace(file.name, "stdin")) from None
 
 
 def _written(format: str) -> dict[str, Any]:

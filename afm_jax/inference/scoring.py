@@ -11,7 +11,7 @@ import polars as pl
 
 from afm_jax.data import formats
 from afm_jax.data.preparation.encoding import FrameEncoder, columns_of
-from afm_jax.data.preparation.options import DEFAULTS
+from afm_jax.data.preparation.options import stored
 from afm_jax.data.preparation.spill import ordered_map
 from afm_jax.data.progress import Advance, silent
 from afm_jax.errors import InputError
@@ -161,10 +161,13 @@ def score(
     kept = tuple(kept)
     columns = columns_of(predictor.schema)
     options = {
-        **DEFAULTS,
+        **stored(predictor.schema),
         # Of a run whose files had columns without names, their names all the same.
-        **{role: getattr(columns, role) for role in _FEATURES},
-        **predictor.schema.options,
+        **{
+            role: getattr(columns, role)
+            for role in _FEATURES
+            if role not in predictor.schema.options
+        },
         **written,
         "kept": kept,
     }

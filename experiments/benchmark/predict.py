@@ -3,15 +3,13 @@
 import json
 import logging
 import pathlib
-import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from experiments.benchmark import processes, timing
+from experiments.benchmark import exported, processes, timing
 
 COLUMNS = {39: (26, 13), 10: (7, 3)}
 """Categorical and numeric columns of the files, by their sum."""
@@ -37,13 +35,11 @@ def run(
         model_names: the models to export; FM predicts the files.
         row_counts: rows of the files of 39 columns; that of 10 has the least of them. In a
             temporary folder, where 4 million rows of 39 columns take 0.8 GB.
-        windows: how often each file is predicted, in turn.
+        windows: how often each file, and then each of 2,000 rows, is predicted in turn.
 
     Returns:
         For each file 'rows_per_second' as the program reports it, compilation included,
-        and 'peak_rss_mb', the largest. For each exported model the milliseconds of
-        one row, look-up included, in a warm process: the median, 'exported_p50_ms', and
-        'exported_p99_ms' of 2,000 calls.
+        and 'peak_rss_mb', the largest. For each exported model what `exported.run` gives.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -51,7 +47,8 @@ def run(
         for columns in sorted({columns for columns, _ in files}):
             _train(folder, columns, ["fm"] if columns == 10 else ["fm", *model_names])
         cases = _predict(folder, files, windows)
-        return cases + [_call(folder, model) for model in model_names]
+        exports = {model: folder / f"exported_{model}" for model in model_names}
+        return cases + exported.run(exports, _rows(), windows=windows)
 
 
 def _names(columns: int) -> tuple[list[str], list[str]]:
@@ -142,18 +139,11 @@ def _predict(
     ]
 
 
-def _call(folder: pathlib.Path, model: str) -> dict[str, Any]:
-    """How long one row takes with an exported model."""
-    exported = folder / f"exported_{model}"
-    sys.path.insert(0, str(exported))
-    try:
-        import predictor
-    finally:
-        sys.path.remove(str(exported))
-    loaded = predictor.Predictor(exported)
+def _rows() -> list[dict[str, Any]]:
+    """New rows of 39 columns, of which one value in six was never met."""
     rng = np.random.default_rng(2)
     categorical, numeric = _names(39)
-    rows = [
+    return [
         {name: f"v{value}" for name, value in zip(categorical, values, strict=True)}
         | dict(zip(numeric, numbers, strict=True))
         for values, numbers in zip(
@@ -162,18 +152,3 @@ def _call(folder: pathlib.Path, model: str) -> dict[str, Any]:
             strict=True,
         )
     ]
-    for row in rows[:50]:
-        loaded.predict(row)
-    seconds = []
-    for row in rows:
-        start = time.perf_counter()
-        loaded.predict(row)
-        seconds.append(time.perf_counter() - start)
-    p50, p99 = 1e3 * np.quantile(seconds, [0.5, 0.99])
-    return {
-        "model": model,
-        "columns": 39,
-        "rows": 1,
-        "exported_p50_ms": round(float(p50), 3),
-        "exported_p99_ms": round(float(p99), 3),
-    }

@@ -1,5 +1,6 @@
 """The columns that a user names, of sources that have any columns."""
 
+import collections
 import dataclasses
 from collections.abc import Callable, Collection, Sequence
 
@@ -146,11 +147,7 @@ class Chosen:
         fields = tuple(options.get("time_fields") or ())
         time = options["time"] if fields else None
         derived = names_of_time_fields(time, fields)
-        named: dict[str, list[str]] = {
-            "categorical": [],
-            "numeric": [],
-            "multi_valued": [],
-        }
+        named = collections.defaultdict[str, list[str]](list)
         for column in layout.columns:
             if column.name not in derived:
                 named[column.kind].append(column.name)
@@ -264,12 +261,15 @@ def names_of_time_fields(time: str | None, fields: Sequence[str]) -> tuple[str, 
 def separators(names: Sequence[str], options: formats.Options) -> tuple[str, ...]:
     """The separators of multi-valued columns of these names.
 
-    The option 'separator' is one for all, or as many as 'multi_valued' has names.
+    The option 'separator' is one for all, or as many as 'multi_valued' has names; or else
+    InputError is raised.
     """
     given = options.get("separator", "|")
     if isinstance(given, str):
         return (given,) * len(names)
-    by_name = dict(zip(options["multi_valued"], given, strict=True))
+    by_name = dict(zip(options["multi_valued"], given, strict=False))
+    if not {*names, *options["multi_valued"]} <= {*by_name}:
+        raise InputError("--separator: expected one, or one for each column of lists.")
     return tuple(by_name[name] for name in names)
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -15,6 +15,7 @@ from afm_jax.data.fields.dense import FittedDense
 from afm_jax.data.fields.vocabulary import Vocabulary, extend_strings, load_strings
 from afm_jax.data.formats.columns import Chosen
 from afm_jax.data.preparation.blocks import block_of
+from afm_jax.data.preparation.options import stored
 from afm_jax.data.store.vocabularies import Vocabularies
 from afm_jax.errors import InputError
 from afm_jax.features import Field, Rows, Schema
@@ -61,7 +62,10 @@ class Encoding:
         by_field = []
         for field in schema.fields:
             kind = fields.kinds()[chosen[field.name].kind]
-            assert kind.load is not None
+            if kind.load is None:
+                raise InputError(
+                    f"The schema of {schema.dataset} is damaged: its options make no field of column {field.name!r}."
+                )
             coded = None
             if kind.has_vocabulary:
                 vocabulary = _vocabulary(field, vocabularies)
@@ -158,7 +162,17 @@ class FrameEncoder:
         return cls(layout, encoding, coders, chosen, columns_of(schema))
 
     def rows(self, frame: pl.DataFrame) -> Rows:
-        """The rows of a frame with the columns of `layout`; without labels they are 0."""
+        """The rows of a frame with the columns of `layout`; without labels they are 0.
+
+        Raises:
+            InputError: the frame has not all of them, since the options of a damaged
+                schema name others.
+        """
+        for name, _ in self.layout.columns:
+            if name not in frame.columns:
+                raise InputError(
+                    f"The schema is damaged: its options name no column {name!r}, of which it has a field."
+                )
         prepare = functools.partial(
             fields.prepare, layout=self.layout, chosen=self.chosen
         )
@@ -169,13 +183,12 @@ class FrameEncoder:
 
 def columns_of(schema: Schema) -> Chosen:
     """The columns of a schema, as a reader of frames, or of files with names, wants them."""
-    return Chosen.of_layout(_layout(schema), schema.options)
+    return Chosen.of_layout(_layout(schema), stored(schema))
 
 
 def choose(schema: Schema, layout: formats.Layout) -> dict[str, fields.Choice]:
     """What each column of a layout became in the rows of a schema."""
-    defaults = {option.name: option.default for option in fields.options()}
-    return fields.choose(layout, defaults | dict(schema.options))
+    return fields.choose(layout, stored(schema))
 
 
 def _check_columns(schema: Schema, layout: formats.Layout) -> None:
@@ -198,7 +211,7 @@ def _check_columns(schema: Schema, layout: formats.Layout) -> None:
 
 def _layout(schema: Schema) -> formats.Layout:
     """The columns from which the rows of a schema are made."""
-    lists = schema.options.get("multi_valued") or ()
+    lists = stored(schema)["multi_valued"]
     columns = [
         formats.Column(each.name, _column(each, lists)) for each in schema.fields
     ]
@@ -210,8 +223,12 @@ def _layout(schema: Schema) -> formats.Layout:
     return formats.Layout(schema.label, tuple(columns))
 
 
-def _column(field: Field, lists: tuple[str, ...]) -> str:
+def _column(field: Field, lists: Sequence[str]) -> str:
     """The kind of column that became a field."""
+    if field.kind not in fields.kinds():
+        raise InputError(
+            f"Field {field.name!r} is of the kind {field.kind!r}, which is none of {', '.join(fields.kinds())}; its schema is damaged, or of a newer version."
+        )
     # A list of one item at most has the kind of a text.
     if field.slots > 1 or field.name in lists:
         return "multi_valued"
