@@ -23,6 +23,7 @@ from flax import linen as nn
 
 from afm_jax import files, models
 from afm_jax.data.loader import Loader
+from afm_jax.data.store.folders import refuse_stores
 from afm_jax.data.store.reader import Store
 from afm_jax.errors import InputError
 from afm_jax.inference.trained_model import TrainedModel
@@ -64,8 +65,8 @@ def fit(
 
     Raises:
         InputError: task or store is something else, the model is not over the
-            vocabulary of the store, an option is unknown or out of range, the loss is no longer finite, or the folder holds
-            another run.
+            vocabulary of the store, an option is unknown or out of range, the loss is no
+            longer finite, or the folder holds another run, or prepared data.
     """
     checked = _options(epochs, options)
     for name, found, kind in ("task", task, Task), ("store", store, Store):
@@ -112,6 +113,7 @@ def _train(
     config: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Trains in a folder, which no other process may use meanwhile."""
+    refuse_stores(run.path)
     with files.made(run.path), files.held(run.path):
         _describe(run, config, store)
         result = loop.train_and_evaluate(task, dataset, devices, run, options)
@@ -182,8 +184,13 @@ def dataset_of(
             of those of their field, after each epoch.
 
     Raises:
-        InputError: a batch size below 1, no such field, or one with several values a row.
+        InputError: no training rows, a batch size below 1, no such field, or one with
+            several values a row.
     """
+    if "train" not in store.splits:
+        raise InputError(
+            f"{store.schema.dataset} has no training rows, only rows for {', '.join(store.splits)}; train on a store that has a train split."
+        )
     splits = {
         name: Loader(
             rows, batch_size, seed=seed, shuffle=name == "train", multiple=devices

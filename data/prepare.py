@@ -19,9 +19,11 @@ from typing import Any
 
 from afm_jax.data.store import reader, writer
 from afm_jax.errors import InputError, install
+from afm_jax.features import MISSING, UNSEEN
 from afm_jax.label_kinds import LABEL_KINDS
 from data import summary
-from data.prepare_flags import DATASETS, FLAGS, NUMBERS, OPTIONS
+from data.catalogue import DATASETS
+from data.prepare_flags import FLAGS, NUMBERS, OPTIONS
 from experiments.cli import program
 from experiments.cli.progress import show_stages
 
@@ -34,29 +36,32 @@ def main() -> dict[str, Any]:
     Raises:
         InputError: of the source or a flag.
     """
-    name = FLAGS.name or FLAGS.dataset
-    if name is None:
-        raise InputError(f"--dataset is required: {FLAGS['dataset'].help}")
     data_dir = pathlib.Path(FLAGS.data_dir)
     if FLAGS.verify or FLAGS.upgrade:
-        return _of_a_store(data_dir, name)
-    if FLAGS.dataset is None:
-        raise InputError(f"--dataset is required: {FLAGS['dataset'].help}")
-    needs_source = FLAGS.dataset != "synthetic"
-    if needs_source and FLAGS.source is None:
-        raise InputError(f"--source is required: {FLAGS['source'].help}")
-    if not needs_source and FLAGS.source is not None:
-        raise InputError("--source has no meaning for synthetic, which is drawn.")
+        return _of_a_store(data_dir, _required("dataset", FLAGS.name or FLAGS.dataset))
+    former = _former()
+    dataset = _required("dataset", FLAGS.dataset or _dataset_of(former))
+    name = FLAGS.name or (former.schema.dataset if former else dataset)
+    for flag in ("source", "like"):
+        if dataset == "synthetic" and FLAGS[flag].present:
+            raise InputError(f"--{flag} has no meaning for synthetic, which is drawn.")
+    source = FLAGS.source
+    if dataset != "synthetic":
+        source = pathlib.Path(_required("source", source))
+    if FLAGS.overwrite and former and former.folder == (data_dir / name).resolve():
+        raise InputError(
+            f"--like={FLAGS.like} is the store that --overwrite would replace; give the new one another --name."
+        )
     start = time.monotonic()
-    builder, source = _import("afm_jax.data.preparation.builder"), FLAGS.source
-    module, _, attribute = DATASETS[FLAGS.dataset].rpartition(".")
+    builder = _import("afm_jax.data.preparation.builder")
+    module, _, attribute = DATASETS[dataset].builder.rpartition(".")
     with show_stages() as advance:
         written = builder.build(
             getattr(_import(module), attribute),
             data_dir=data_dir,
             name=name,
-            source=None if source is None else pathlib.Path(source),
-            options=_options(),
+            source=source,
+            options=_options() | ({"like": former} if former else {}),
             overwrite=FLAGS.overwrite,
             advance=advance,
         )
@@ -67,11 +72,31 @@ def main() -> dict[str, Any]:
     return {**result, "rows_per_second": round(sum(result["rows"].values()) / seconds)}
 
 
+def _required(flag: str, value: str | None) -> str:
+    """The value of a flag; raises InputError, which tells what it is, if it is missing."""
+    if value is None:
+        raise InputError(f"--{flag} is required: {FLAGS[flag].help}")
+    return value
+
+
+def _former() -> Any:
+    """What the new rows are to be encoded like, or None."""
+    if FLAGS.like is None:
+        return None
+    return _import("afm_jax.data.preparation.former").Former.of(FLAGS.like)
+
+
+def _dataset_of(former: Any) -> str | None:
+    """What the old rows were read as; None if that is not known, or was no file."""
+    dataset = former and former.schema.options.get("dataset")
+    return dataset if dataset in list(DATASETS) else None  # JSON may hold anything
+
+
 def _of_a_store(data_dir: pathlib.Path, name: str) -> dict[str, Any]:
     """The result of --verify or --upgrade."""
     given = [
         flag
-        for flag in (*OPTIONS, "source", "overwrite", "records")
+        for flag in (*OPTIONS, "source", "like", "overwrite", "records")
         if FLAGS[flag].present
     ]
     if given or (FLAGS.verify and FLAGS.upgrade):
@@ -93,12 +118,22 @@ def _told(data_dir: pathlib.Path, name: str, written: writer.Written) -> dict[st
         for what, shares in ("unseen", written.unseen), ("missing", written.missing):
             if shares.get(split):
                 _log.info("%s: %s values %s.", split, what, _percent(shares[split]))
+    trained = {
+        what: {
+            field.name
+            for field in store.schema.fields
+            if store.counts[field.offset + special]
+        }
+        for what, special in (("unseen", UNSEEN), ("missing", MISSING))
+    }
+    dense = store.schema.dense
+    trained["missing"] |= {each.name for each in dense if each.transform == "missing"}
     for what, shares in ("unseen", written.unseen), ("missing", written.missing):
         for split in [split for split in written.schema.rows if split != "train"]:
             never = {
                 field: share
                 for field, share in shares.get(split, {}).items()
-                if field not in shares.get("train", {})
+                if field not in trained[what]
             }
             if never:
                 _log.warning(

@@ -4,20 +4,9 @@ from absl import flags
 
 from afm_jax.data import fields
 from afm_jax.data.formats import dialect
+from data.catalogue import DATASETS
 from experiments.cli import option_flags
 from experiments.cli.groups import Group
-
-DATASETS = {
-    "frappe": "data.frappe.frappe_dataset_builder.Builder",
-    "criteo": "data.criteo.criteo_dataset_builder.Builder",
-    "avazu": "data.avazu.avazu_dataset_builder.Builder",
-    "movielens_100k": "data.movielens_100k.movielens_100k_dataset_builder.Builder",
-    "libfm": "afm_jax.data.preparation.raw_builder.LibfmBuilder",
-    "libffm": "afm_jax.data.preparation.raw_builder.LibffmBuilder",
-    "csv": "afm_jax.data.preparation.raw_builder.CsvBuilder",
-    "parquet": "afm_jax.data.preparation.raw_builder.ParquetBuilder",
-    "synthetic": "data.synthetic.synthetic_dataset_builder.Builder",
-}
 
 FLAGS = flags.FlagValues()
 
@@ -36,11 +25,16 @@ _SOURCE.string(
     None,
     "File or folder of raw data. Every dataset but synthetic needs one.",
 )
+_SOURCE.string(
+    "like",
+    None,
+    "Folder of a store or a run whose vocabularies, scales and options new rows take over; nothing is fitted. Files may then name any splits, and rows of which nothing else is said are for test.",
+)
 _STORE.string("data_dir", None, "Folder that holds all prepared stores.")
 _STORE.string(
     "name",
     None,
-    "Name of the store; that of the dataset if not given.",
+    "Name of the store; that of the dataset if not given, or of the data set of --like.",
 )
 _STORE.boolean(
     "overwrite",

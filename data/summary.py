@@ -45,6 +45,8 @@ def warnings(store: Store) -> Iterator[str]:
     for split, rows in store.splits.items():
         if rows.labels.min() == rows.labels.max():
             yield f"Every {split} row has the label {rows.labels[0]:g}; a model needs rows of both classes."
+    if "train" not in store.splits:
+        return
     counts = store.counts
     for field in store.schema.fields:
         found = counts[field.offset : field.offset + field.vocab_size]

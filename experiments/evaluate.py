@@ -6,17 +6,14 @@ The data must be encoded as the training data was: a schema that differs is refu
 """
 
 import contextlib
-import functools
 import sys
 from typing import Any
 
 from absl import flags
 
 from afm_jax.data.loader import Loader
-from afm_jax.inference import restoring
-from afm_jax.training import evaluation, steps
+from afm_jax.training import evaluation
 from afm_jax.training.dataset import check_labels
-from afm_jax.training.devices import Devices
 from experiments import run_flags, runs, startup
 from experiments.cli import program
 
@@ -60,28 +57,18 @@ def main() -> dict[str, Any]:
     store = runs.open_data(dataset, _DATA_DIR.value or config["data_dir"])
     split = _SPLIT.value or ("test" if "test" in store.splits else "validation")
     rows = runs.rows_of(store, dataset, split)
-    loss = restoring.loss_of(config, _RUN.own_loss())
-    model_class = _RUN.own_model()
-    check_labels(rows.labels, split, schema=store.schema, loss=loss)
     groups = runs.groups(store, [split], _GROUP_FIELD.value)
-    devices = Devices(store.schema.vocab_size)
+    predictor = _RUN.predictor(store.schema)
+    loss, devices = predictor.loss, predictor.devices
+    check_labels(rows.labels, split, schema=store.schema, loss=loss)
     devices.check_batch_size(_BATCH_SIZE.value)
     loader = Loader(rows, _BATCH_SIZE.value, shuffle=False, multiple=devices.count)
     runs.log_if_capped(_BATCH_SIZE.value, loader, split)
-    model, step, variables = restoring.restore(
-        _RUN.run, store.schema, step=_RUN.step.value, model=model_class
-    )
-    predict = devices.compile_predict(
-        steps.make_predict(model, compute_dtype=config["compute_dtype"])
-    )
     with contextlib.closing(
         loader.batches(0, transform=devices.place_batch)
     ) as batches:
         metrics = evaluation.evaluate(
-            functools.partial(predict, devices.place_whole(variables)),
-            batches,
-            loss=loss,
-            groups=groups.get(split),
+            predictor.apply, batches, loss=loss, groups=groups.get(split)
         )
     best = None
     if split in store.probabilities:
@@ -92,7 +79,7 @@ def main() -> dict[str, Any]:
         "model": config["model"],
         "dataset": dataset,
         "split": split,
-        "step": step,
+        "step": predictor.step,
         "metrics": metrics,
         "best_possible": best,
         "workdir": str(_RUN.run.path),

@@ -2,13 +2,13 @@
 
     python -m experiments.predict --workdir=runs/x --source=new.csv --output=scores.csv
 
-The file has the columns of the training data; a label is not needed, and if there is one,
-the result has metrics. The rows come out in their order, with their columns, the
-`probability` (under a loss that predicts none, the `prediction`) and the `logit`. `-` stands for stdin and stdout, as CSV.
+The file has the columns of the training data, in any format that data.prepare reads; a label
+is not needed, and if there is one, the result has metrics. The rows come out in their order, with their columns, the
+`probability` (under a loss that predicts none, the `prediction`) and the `logit`. `-` stands
+for stdin and stdout.
 """
 
 import contextlib
-import importlib
 import json
 import pathlib
 import re
@@ -17,7 +17,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from types import ModuleType
 from typing import IO, Any
 
 from absl import flags
@@ -25,12 +24,16 @@ from absl import flags
 from afm_jax import files
 from afm_jax.data.formats import dialect
 from afm_jax.errors import InputError
+from afm_jax.features import Schema
+from data import catalogue
 from experiments import run_flags, startup
 from experiments.cli import groups, option_flags, program, streams
 from experiments.cli.progress import show_stages
 
 FLAGS = flags.FlagValues()
-FORMATS = ("csv", "parquet", "libfm", "libffm")
+
+_BY_ENDING = ("csv", "parquet")
+"""Formats of any columns, of which the file's name tells which it is."""
 
 _NOT_IN_CSV = ("Binary", "Duration")
 """Types of polars, beside those of lists, which CSV has no text for."""
@@ -39,7 +42,7 @@ _RUN = run_flags.define(FLAGS)
 _SOURCE = flags.DEFINE_string(
     "source",
     None,
-    "File of rows to predict; - for CSV from stdin.",
+    "File of rows to predict; - for rows from stdin.",
     flag_values=FLAGS,
     required=True,
 )
@@ -59,8 +62,8 @@ _ID = flags.DEFINE_list(
 _FORMAT = flags.DEFINE_enum(
     "format",
     None,
-    FORMATS,
-    "Format of the source; by default Parquet if its name ends so, else CSV.",
+    list(catalogue.FORMATS),
+    "Format of the source, as --dataset of data.prepare. If not given, it is Parquet if the name ends so, else what the rows of the run were read as, or CSV if that is not known.",
     flag_values=FLAGS,
 )
 option_flags.define(
@@ -78,15 +81,19 @@ def main() -> dict[str, Any] | None:
     from afm_jax.inference import scoring  # needs polars
 
     predictor = _RUN.predictor()
-    with _source() as source, show_stages() as advance, _told_of_preparation():
-        reader = importlib.import_module(f"afm_jax.data.formats.{_format(source)}")
+    with (
+        _source() as source,
+        show_stages() as advance,
+        _told_of_preparation(predictor.schema, source) as format,
+    ):
+        reader = catalogue.reader(format)
         start = time.monotonic()
         scored = scoring.score(
             predictor,
             source,
             reader,
             kept=_ID.value,
-            written=_written(reader),
+            written=_written(format),
             advance=advance,
         )
         _write(scored)
@@ -105,12 +112,17 @@ def main() -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def _told_of_preparation() -> Iterator[None]:
-    """Tells advice that names flags of data.prepare as it is for predict."""
+def _told_of_preparation(schema: Schema, source: pathlib.Path) -> Iterator[str]:
+    """The format of the source; what is wrong with it is told as it is for predict."""
+    format = _format(source, schema)
     try:
-        yield
+        yield format
     except InputError as error:
         told = str(error).replace("--dataset=", "--format=")
+        if _FORMAT.value is None and format not in _BY_ENDING:
+            told += f" The source was read as {format}, as the rows of the run were; --format names another format."
+        elif _FORMAT.value is None and "dataset" not in schema.options:
+            told += f" The source was read as {format}, since the run does not tell its format; --format names another."
         if {*re.findall(r"--(\w+)", told)} <= {*FLAGS}:
             raise InputError(told) from None
         raise InputError(
@@ -127,25 +139,35 @@ def _source() -> Iterator[pathlib.Path]:
             raise InputError(f"--source={path}: there is no such file.")
         yield path
         return
+    if sys.stdin is None:
+        raise InputError("--source=-: stdin is closed; expected CSV from it.")
     with tempfile.NamedTemporaryFile(suffix=".csv") as file:
         shutil.copyfileobj(sys.stdin.buffer, file)
         file.flush()
-        yield pathlib.Path(file.name)
+        try:
+            yield pathlib.Path(file.name)
+        except InputError as error:
+            raise InputError(str(error).replace(file.name, "stdin")) from None
 
 
-def _written(reader: ModuleType) -> dict[str, Any]:
+def _written(format: str) -> dict[str, Any]:
     """The options that tell how the source is written, as far as they are given."""
     given = option_flags.given(dialect.OPTIONS, FLAGS)
     for name in given:
-        if name not in reader.OPTIONS:
-            format = reader.__name__.rpartition(".")[2]
+        if name not in catalogue.reader(format).OPTIONS:
             raise InputError(f"--{name} has no meaning for a source of {format}.")
     return given
 
 
-def _format(source: pathlib.Path) -> str:
-    ends = source.suffix in (".parquet", ".pq")
-    return _FORMAT.value or ("parquet" if ends else "csv")
+def _format(source: pathlib.Path, schema: Schema) -> str:
+    """What the source is read as."""
+    if _FORMAT.value is not None:
+        return _FORMAT.value
+    if source.suffix in (".parquet", ".pq"):
+        return "parquet"
+    own = schema.options.get("dataset")
+    others = [name for name in catalogue.FORMATS if name not in _BY_ENDING]
+    return own if own in others else "csv"
 
 
 def _write(scored: Any) -> None:

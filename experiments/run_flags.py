@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
+from afm_jax.features import Schema
 from afm_jax.inference.predictor import Predictor
 from afm_jax.training.run.config import read_config
 from afm_jax.training.run.folder import Run
@@ -43,11 +44,11 @@ class RunFlags(NamedTuple):
         """As `own_code.of_run`."""
         return own_code.of_run("loss", self.config(), self.loss.value)
 
-    def predictor(self) -> Predictor:
+    def predictor(self, schema: Schema | None = None) -> Predictor:
         """The predictor of the checkpoint; raises InputError as `Predictor.load`."""
-        model, loss = self.own_model(), self.own_loss()
+        loss, model = self.own_loss(), self.own_model()
         return Predictor.load(
-            self.run.path, step=self.step.value, model=model, loss=loss
+            self.run.path, schema=schema, step=self.step.value, model=model, loss=loss
         )
 
 

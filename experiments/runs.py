@@ -119,7 +119,7 @@ def dataset(
             row uses to the mean of their field, 'keep' leaves them as they start.
 
     Raises:
-        InputError: as `groups`.
+        InputError: no training rows; or as `groups`.
     """
     found = api.dataset_of(
         store,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from afm_jax import files
+from afm_jax.data.store.folders import refuse_stores
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
 from afm_jax.training.run.config import read_config
@@ -28,8 +29,10 @@ def held(workdir: pathlib.Path) -> Iterator[None]:
     there is a new checkpoint: a command that is refused changes nothing.
 
     Raises:
-        InputError: another process holds it, or there can be no such folder.
+        InputError: another process holds it, it is of prepared data, or there can be no
+            such folder.
     """
+    refuse_stores(workdir)
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(files.made(workdir))

@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 
+import exported_folders
 import jax
 import numpy as np
 import pytest
@@ -32,7 +33,8 @@ def test_examples_run_and_learn(script, least, capsys):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def made(tmp_path_factory):
+    """A server that does not answer yet, and its predictor."""
     folder = tmp_path_factory.mktemp("served") / "exported"
     frame = dataframe.make_frame(600, 0)
     store = prepare_frames(
@@ -49,15 +51,26 @@ def server(tmp_path_factory):
     export(predictor, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "path", list(sys.path))
-        for name in "predictor", "predictor_rows":
+        for name in exported_folders.READER:
             patch.delitem(sys.modules, name, raising=False)
-        found = serve.make_server(folder, 0)
+        found = serve.make_server(str(folder), 0)
+    return found, predictor
+
+
+@pytest.fixture(scope="module")
+def server(made):
+    found, predictor = made
     thread = threading.Thread(target=found.serve_forever)
     thread.start()
     yield found.server_address, predictor
     found.shutdown()
     found.server_close()
     thread.join()
+
+
+def test_clients_may_wait_for_a_server_that_is_busy(made):
+    for _ in range(40):
+        socket.create_connection(made[0].server_address, timeout=5).close()
 
 
 def ask(connection, body):

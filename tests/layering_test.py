@@ -29,7 +29,7 @@ LINES = (
     (*BELOW, "afm_jax.data", "afm_jax.inference", "afm_jax.api", "experiments"),
     ("afm_jax.training", "afm_jax.inference", "afm_jax.api", "afm_jax.__init__"),
     (*BELOW, "afm_jax.data", "experiments.cli", "data"),
-    ("afm_jax.data", "experiments.cli", "experiments"),
+    ("afm_jax.data", "experiments.cli", "data", "experiments"),
 )
 """A module imports what stands before it in one of these lines, or beside it."""
 

@@ -1,26 +1,29 @@
 """A trained model as a folder that predicts without afm_jax.
 
-The folder holds `about.json` (columns, fields, versions), the vocabularies as files that
-NumPy maps, the weights, `predictor.py` with what it needs, and the model: as StableHLO of
-any number of rows, for CPUs and NVIDIA GPUs, or as a formula in NumPy.
+The folder holds `about.json` (columns, fields, versions, checksums), the vocabularies as
+files that NumPy maps, the weights, `predictor.py` with what it needs, and the model: as
+StableHLO of any number of rows, for CPUs and NVIDIA GPUs, or as a formula in NumPy.
 """
 
 import dataclasses
 import importlib.resources
 import json
 import pathlib
+import zlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.export
 import numpy as np
+from flax import linen as nn
 
 import afm_jax
 from afm_jax import files, models
 from afm_jax.data.fields.vocabulary import Vocabulary
 from afm_jax.errors import InputError, check_one_of
 from afm_jax.features import FIRST, Features, Schema
+from afm_jax.inference.exported.predictor_folder import PROGRAM, crc32_of
 from afm_jax.inference.exported.predictor_rows import hash64
 from afm_jax.inference.predictor import Predictor
 from afm_jax.ops.losses import Loss
@@ -32,17 +35,7 @@ if TYPE_CHECKING:
 FORMATS = ("jax", "numpy")
 PLATFORMS = ("cpu", "cuda")
 
-_OF_PROGRAM = (
-    "calling_convention_version",
-    "module_kept_var_idx",
-    "uses_global_constants",
-)
-"""What a reader must know of a program beside its StableHLO."""
-
 _NUMPY_MODELS = ("lr", "fm", "afm")
-_READER = ("predictor.py", "predictor_rows.py")
-_FORMULA = "predictor_formula.py"
-_TIMES = "predictor_times.py"
 
 _PREDICTIONS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "sigmoid": lambda logits: 1 / (1 + np.exp(-logits)),
@@ -77,7 +70,12 @@ def export(
     features = {"ids": (slots, "int32"), "dense": (len(schema.dense), "float32")}
     if slots > len(schema.fields):
         features["values"] = (slots, "float32")
-    program = _program(predictor, weights, features) if format == "jax" else None
+    program = None
+    if format == "jax":
+        dtype = predictor.compute_dtype
+        program = make_program(
+            predictor.model, predictor.variables, features, compute_dtype=dtype
+        )
     about = {
         "format": format,
         "afm_jax": afm_jax.__version__,
@@ -85,26 +83,37 @@ def export(
         "platforms": PLATFORMS,
         **_model(predictor, format),
         "prediction": _prediction(predictor.loss),
-        "features": features,
-        "program": {name: getattr(program, name) for name in _OF_PROGRAM if program},
+        "program": {name: getattr(program, name) for name in PROGRAM if program},
         "fields": _fields(schema, encoder),
         "numbers": _numbers(schema),
         "na_values": list(encoder.columns.na_values),
+        "weights": list(weights),
     }
     with files.placed(target, overwrite=False) as new:
-        (new / "about.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
-        np.savez(new / "weights.npz", **weights)
+        for index, array in enumerate(weights.values()):
+            np.save(new / f"weights_{index}.npy", np.asarray(array, np.float32))
         for index, field in enumerate(schema.fields):
             vocabulary = encoder.encoding.vocabularies.get(field.name)
             if vocabulary is not None:
                 _write_vocabulary(new, index, vocabulary, field.offset)
         if program:
             (new / "model.stablehlo").write_bytes(program.mlir_module_serialized)
+        about["files"] = _checksums(new)
+        about["crc32"] = crc32_of(about)
+        (new / "about.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
         reader = importlib.resources.files("afm_jax.inference.exported")
-        more = ((format == "numpy", _FORMULA), (encoder.columns.time_fields, _TIMES))
-        for name in (*_READER, *(name for needed, name in more if needed)):
-            text = (reader / name).read_text(encoding="utf-8")
-            (new / name).write_text(text, encoding="utf-8")
+        for file in reader.iterdir():
+            if file.name.startswith("predictor") and file.name.endswith(".py"):
+                (new / file.name).write_bytes(file.read_bytes())
+
+
+def _checksums(folder: pathlib.Path) -> list[dict[str, Any]]:
+    """Bytes and checksum of each file."""
+    found = []
+    for path in sorted(folder.iterdir()):
+        data = np.memmap(path, np.uint8, "r")
+        found.append({"name": path.name, "bytes": data.size, "crc32": zlib.crc32(data)})
+    return found
 
 
 def _model(predictor: Predictor, format: str) -> dict[str, Any]:
@@ -148,11 +157,8 @@ def _fields(schema: Schema, encoder: "FrameEncoder") -> list[dict[str, Any]]:
     return [
         {
             "column": columns.time if field.name in parts else field.name,
-            **(
-                {"time_part": parts[field.name], "time_unit": columns.time_unit}
-                if field.name in parts
-                else {}
-            ),
+            "time_part": parts.get(field.name, ""),
+            "time_unit": (columns.time_unit or "") if field.name in parts else "",
             "kind": encoder.chosen[field.name].kind,
             "offset": field.offset,
             "vocab_size": field.vocab_size,
@@ -191,27 +197,33 @@ def _write_vocabulary(
         np.save(folder / f"vocabulary_{index}.{part}.npy", array)
 
 
-def _program(
-    predictor: Predictor, weights: Mapping[str, np.ndarray], features: Mapping[str, Any]
+def make_program(
+    model: nn.Module,
+    variables: Any,
+    widths: Mapping[str, tuple[int, str]],
+    *,
+    compute_dtype: str = "float32",
 ) -> jax.export.Exported:
     """(weights by name, features by name) -> logits, of any number of rows.
 
     Args:
-        predictor: the trained model.
-        weights: its variables by name.
-        features: the width and dtype of each array of features.
+        model: the model.
+        variables: its variables, as `leaves.by_name` names them in the program.
+        widths: the width and dtype of each array of features.
+        compute_dtype: that the model was trained with.
     """
-    predict = steps.make_predict(predictor.model, compute_dtype=predictor.compute_dtype)
-    shape, names = jax.tree.structure(predictor.variables), list(weights)
+    predict = steps.make_predict(model, compute_dtype=compute_dtype)
+    shape, weights = jax.tree.structure(variables), leaves.by_name(variables)
+    names = list(weights)
 
     def logits(weights: Mapping[str, Any], features: Mapping[str, Any]) -> Any:
-        variables = jax.tree.unflatten(shape, [weights[name] for name in names])
+        given = jax.tree.unflatten(shape, [weights[name] for name in names])
         values = features.get("values")
-        return predict(variables, Features(features["ids"], values, features["dense"]))
+        return predict(given, Features(features["ids"], values, features["dense"]))
 
     (rows,) = jax.export.symbolic_shape("rows")
     inputs = {
         name: jax.ShapeDtypeStruct((rows, width), dtype)
-        for name, (width, dtype) in features.items()
+        for name, (width, dtype) in widths.items()
     }
     return jax.export.export(jax.jit(logits), platforms=PLATFORMS)(weights, inputs)

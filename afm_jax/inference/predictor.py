@@ -1,10 +1,11 @@
-"""Predictions of a trained model for new rows."""
+"""Predictions of a trained model for new rows, and for those of a store."""
 
 import functools
 import pathlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 from flax import linen as nn
 
@@ -35,8 +36,11 @@ class Predictor:
         schema: how columns became features.
         model: the model.
         variables: of the model, arrays on the host.
+        vocabularies: the values that have ids of their own.
         loss: says what the logits mean.
         compute_dtype: that the model was trained with.
+        devices: where it computes.
+        step: of the checkpoint; None if the variables are of none.
     """
 
     def __init__(
@@ -61,18 +65,20 @@ class Predictor:
         """
         self.schema, self.model, self.loss = schema, model, loss
         self.variables, self.compute_dtype = variables, compute_dtype
-        self._vocabularies = vocabularies
-        self._devices = Devices(schema.vocab_size)
-        predict = self._devices.compile_predict(
+        self.vocabularies = vocabularies
+        self.devices = Devices(schema.vocab_size)
+        self.step: int | None = None
+        predict = self.devices.compile_predict(
             steps.make_predict(model, compute_dtype=compute_dtype)
         )
-        self._predict = functools.partial(predict, self._devices.place_whole(variables))
+        self._predict = functools.partial(predict, self.devices.place_whole(variables))
 
     @classmethod
     def load(
         cls,
         folder: str | pathlib.Path,
         *,
+        schema: Schema | None = None,
         step: int | None = None,
         model: type[nn.Module] | None = None,
         loss: Any = None,
@@ -81,18 +87,20 @@ class Predictor:
 
         Args:
             folder: of the run.
+            schema: of the data to predict, if they are encoded; else that of the run.
             step: of the checkpoint; None: the best by the run's monitored metric.
             model: the class of the model, if it is none of this package.
             loss: the loss, if it is none of this package.
 
         Raises:
-            InputError: there is no run, or what it needs is not there, or is damaged.
+            InputError: there is no run, or what it needs is not there, or is damaged; or
+                the data are encoded in another way than those of the run.
         """
         run = Run(pathlib.Path(folder))
         config = read_config(run)
-        schema = run.read_schema()
+        schema = schema or run.read_schema()
         restored = restoring.restore(run, schema, step=step, model=model)
-        return cls(
+        predictor = cls(
             schema,
             Vocabularies(file=run.vocabularies),
             restored.model,
@@ -100,6 +108,12 @@ class Predictor:
             restoring.loss_of(config, loss),
             compute_dtype=config["compute_dtype"],
         )
+        predictor.step = restored.step
+        return predictor
+
+    def apply(self, batch: Batch) -> jax.Array:
+        """The logits of a batch that is placed on `devices`, float32 [B]."""
+        return self._predict(batch)
 
     def predict(self, frame: Any) -> np.ndarray:
         """The predictions for new rows, float64 [N], in their order.
@@ -122,7 +136,7 @@ class Predictor:
         rows = frame if isinstance(frame, Rows) else self.encode(frame)
         if not len(rows.ids):
             return np.zeros(0, np.float32)
-        return evaluation.logits_of(self._predict, self._batches(rows))[0]
+        return evaluation.logits_of(self.apply, self._batches(rows))[0]
 
     def encode(self, frame: Any) -> Rows:
         """The rows of a frame, as `predict` takes one; labels are 0."""
@@ -141,7 +155,7 @@ class Predictor:
         """
         from afm_jax.data.preparation.encoding import FrameEncoder
 
-        return FrameEncoder.load(self.schema, self._vocabularies)
+        return FrameEncoder.load(self.schema, self.vocabularies)
 
     def _batches(self, rows: Rows) -> Iterator[Batch]:
         """Batches of few sizes, so that few programs are compiled; filled up, weight 0."""
@@ -156,12 +170,12 @@ class Predictor:
                 f"ids from {ids.min()} to {ids.max()}, expected ids of the table rows, from 0 to {size - 1}."
             )
         size = min(BATCH_SIZE, max(_FEWEST, 1 << (count - 1).bit_length()))
-        size = -(-size // self._devices.count) * self._devices.count
+        size = -(-size // self.devices.count) * self.devices.count
         for start in range(0, count, size):
             places = np.arange(start, start + size)
             part = rows.take(places.clip(max=count - 1))
             weights = (places < count).astype(np.float32)
             features = Features(part.ids, part.values, part.dense)
-            yield self._devices.place_batch(
+            yield self.devices.place_batch(
                 Batch(features, np.zeros(size, np.float32), weights)
             )

@@ -1,5 +1,6 @@
 """Predictions for the rows of files, part by part and in their order."""
 
+import collections
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType, ModuleType
@@ -9,7 +10,8 @@ import numpy as np
 import polars as pl
 
 from afm_jax.data import formats
-from afm_jax.data.preparation.options import DEFAULTS
+from afm_jax.data.preparation.encoding import FrameEncoder, columns_of
+from afm_jax.data.preparation.options import stored
 from afm_jax.data.preparation.spill import ordered_map
 from afm_jax.data.progress import Advance, silent
 from afm_jax.errors import InputError
@@ -20,6 +22,9 @@ from afm_jax.training.dataset import check_labels
 
 LOGIT = "logit"
 
+_FEATURES = ("categorical", "numeric", "multi_valued")
+"""The options that name the columns of features."""
+
 
 class Scores:
     """What is known of the rows that were predicted, once all have been taken.
@@ -28,7 +33,8 @@ class Scores:
         rows: their number.
         unseen: for each field, the share of its values that training did not meet or
             met too rarely; shares of 0 are left out.
-        missing: in the same way, the share of values that are missing.
+        missing: in the same way, the share of values that are missing; also of numbers,
+            by the names of the dense columns.
     """
 
     def __init__(self, predictor: Predictor, labelled: bool):
@@ -38,11 +44,17 @@ class Scores:
         fields = [schema.fields[index] for index in schema.slot_fields]
         self._offsets = np.array([field.offset for field in fields], np.int32)
         self._special = np.zeros((3, len(fields)), np.int64)
-        self._kept: list[tuple[np.ndarray, ...]] = []
+        self._missing: collections.Counter[str] = collections.Counter()
+        self._kept: dict[str, list[np.ndarray]] = collections.defaultdict(list)
         self.rows = 0
 
-    def add(self, rows: Rows, logits: np.ndarray) -> None:
+    def add(self, rows: Rows, logits: np.ndarray, missing: Mapping[str, int]) -> None:
         """Takes note of some rows.
+
+        Args:
+            rows: the rows.
+            logits: of the rows.
+            missing: how many of them have no number, by the names of dense columns.
 
         Raises:
             InputError: a label is none for the loss.
@@ -56,6 +68,7 @@ class Scores:
                 first_row=self.rows,
             )
         self.rows += len(logits)
+        self._missing.update(missing)
         used = (
             np.ones(rows.ids.shape, bool) if rows.values is None else rows.values != 0
         )
@@ -67,23 +80,31 @@ class Scores:
             )
             self._special[place] += found.sum(axis=0)
         if self._labelled:
-            weights = (
-                np.ones_like(rows.labels) if rows.weights is None else rows.weights
-            )
-            self._kept.append((logits, rows.labels, weights))
+            # As small as they are exact: the metrics need all rows at once.
+            binary = self._predictor.schema.label_kind == "binary"
+            labels = rows.labels.astype(np.uint8) if binary else rows.labels
+            self._kept["logits"].append(logits)
+            self._kept["labels"].append(labels)
+            if rows.weights is not None:
+                self._kept["weights"].append(rows.weights)
 
     def result(self) -> dict[str, Any]:
-        """'rows', 'unseen', 'missing' and, of rows with labels, 'metrics', else None."""
+        """'rows', 'unseen', 'missing' and, of rows with labels, 'metrics', else None.
+
+        To be asked for once: what the metrics are computed of is then let go.
+        """
+        found = self._missing.items()
+        numbers = {n: round(count / self.rows, 6) for n, count in found if count}
         metrics = None
         if self._kept:
-            logits, labels, weights = map(np.concatenate, zip(*self._kept, strict=True))
-            metrics = evaluation.metrics_of(
-                logits, labels, weights, loss=self._predictor.loss
-            )
+            columns = {
+                name: np.concatenate(self._kept.pop(name)) for name in [*self._kept]
+            }
+            metrics = evaluation.metrics_of(**columns, loss=self._predictor.loss)
         return {
             "rows": self.rows,
             "unseen": self._shares(1),
-            "missing": self._shares(2),
+            "missing": self._shares(2) | numbers,
             "metrics": metrics,
         }
 
@@ -138,16 +159,30 @@ def score(
             holds a value that it cannot have; in part when frames are taken.
     """
     kept = tuple(kept)
-    options = {**DEFAULTS, **predictor.schema.options, **written, "kept": kept}
+    columns = columns_of(predictor.schema)
+    options = {
+        **stored(predictor.schema),
+        # Of a run whose files had columns without names, their names all the same.
+        **{
+            role: getattr(columns, role)
+            for role in _FEATURES
+            if role not in predictor.schema.options
+        },
+        **written,
+        "kept": kept,
+    }
     opened = reader.open_reader([source], options)
-    encoder = predictor.encoder
+    encoder = FrameEncoder.load(predictor.schema, predictor.vocabularies, opened.layout)
 
-    def encode(part: formats.Part) -> tuple[pl.DataFrame, Rows]:
+    dense = [each for each in predictor.schema.dense if each.transform != "missing"]
+    none = [pl.col(each.name).fill_nan(None).null_count() for each in dense]
+
+    def encode(part: formats.Part) -> tuple[pl.DataFrame, Rows, dict[str, int]]:
         frame = part.parse()
         rows = encoder.rows(frame)
         if formats.WEIGHT in frame.columns:
             rows = rows._replace(weights=frame[formats.WEIGHT].to_numpy())
-        return frame, rows
+        return frame, rows, frame.select(none).row(0, named=True) if none else {}
 
     def parts() -> Iterator[formats.Part]:
         taken, total = 0, source.stat().st_size / 1e6
@@ -173,9 +208,9 @@ def score(
     scores = Scores(predictor, labelled=formats.LABEL in first.columns)
 
     def frames() -> Iterator[pl.DataFrame]:
-        for frame, rows in ordered_map(encode, parts()):
+        for frame, rows, missing in ordered_map(encode, parts()):
             logits = predictor.logits(rows)
-            scores.add(rows, logits)
+            scores.add(rows, logits, missing)
             columns = [
                 frame[name].alias(kept)
                 for name, kept in zip(names, kept_names, strict=True)

@@ -147,8 +147,7 @@ def predicted(
     loss: Loss,
 ) -> Predicted:
     """What metrics are measured of; arguments as for `metrics_of`."""
-    targets = loss.target(labels)
-    return Predicted(logits, labels, loss.predict(logits), targets, weights, groups)
+    return Predicted(logits, labels, loss.predict, loss.target, weights, groups)
 
 
 def best_possible(

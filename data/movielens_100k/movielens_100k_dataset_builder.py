@@ -15,6 +15,9 @@ class Builder(RawBuilder):
     )
     reader = movielens_100k_reader
 
-    def files(self, source: pathlib.Path, *, to_split: bool) -> list[SourceFile]:
+    def files(
+        self, source: pathlib.Path, *, to_split: bool, fitted: bool
+    ) -> list[SourceFile]:
         """The file of ratings; the other files in the folder are looked up by row."""
-        return [SourceFile(path, None) for path in movielens_100k_reader.files(source)]
+        split = "test" if fitted and not to_split else None
+        return [SourceFile(path, split) for path in movielens_100k_reader.files(source)]

@@ -2,17 +2,18 @@
 
 A rating of 4 or 5 is label 1. The genres are a multi-valued field; the zip prefix is the
 first digit of the zip code, its region; the release year is the end of the date. The
-files are u.data, u.user and u.item, and u.genre for the names of the genres.
+files are u.data, u.user and u.item, and u.genre for the names of the genres. Rows to predict
+may lack the rating; the other files stand beside theirs.
 """
 
 import functools
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
 from afm_jax.data import formats
-from afm_jax.data.formats import delimited, joins, text
+from afm_jax.data.formats import columns, delimited, joins, kept, records, text
 from afm_jax.data.formats.dialect import Dialect
 from afm_jax.errors import InputError
 
@@ -22,7 +23,8 @@ _RATINGS = Dialect("\t")
 _TABLE = Dialect("|")
 _LATIN_1 = Dialect("|", encoding="latin-1")
 
-_DATA = dict.fromkeys(("user", "item", "rating", "timestamp"), "whole")
+_RATING = "rating"
+_DATA = dict.fromkeys(("user", "item", _RATING, "timestamp"), "whole")
 _TABLES = ("u.user", "u.item", "u.genre")
 _USERS = {
     "user": "whole",
@@ -47,12 +49,16 @@ def files(source: pathlib.Path) -> list[pathlib.Path]:
     Raises:
         InputError: the folder lacks one of the files.
     """
-    for name in ("u.data", *_TABLES):
-        if not (source / name).is_file():
-            raise InputError(
-                f"{source / name} does not exist; --source is the folder of MovieLens-100K with u.data, u.user, u.item and u.genre."
-            )
+    _require(source, "u.data", *_TABLES)
     return [source / "u.data"]
+
+
+def _require(folder: pathlib.Path, *names: str) -> None:
+    for name in names:
+        if not (folder / name).is_file():
+            raise InputError(
+                f"{folder / name} does not exist; --source is the folder of MovieLens-100K with u.data, u.user, u.item and u.genre, or for new rows a file beside them."
+            )
 
 
 OPTIONS: tuple[str, ...] = ()
@@ -66,41 +72,58 @@ def open_reader(
     Raises:
         InputError: the files of users, films or genres are not as they should be.
     """
-    folder = paths[0].parent
-    columns = [formats.Column(name, "categorical") for name in FIELDS]
-    columns.append(formats.Column("genres", "multi_valued"))
-    parts = functools.partial(
-        _parts, users=_load_users(folder / "u.user"), films=_load_films(folder)
-    )
+    folder, header = paths[0].parent, dict(_DATA)
+    if "kept" in options and records.width(paths[0], _RATINGS) == len(_DATA) - 1:
+        del header[_RATING]
+    names = kept.names(options, tuple(header))
+    columns.require(str(paths[0]), tuple(header), names)
+    _require(folder, *_TABLES)
+    features = [formats.Column(name, "categorical") for name in FIELDS]
+    features.append(formats.Column("genres", "multi_valued"))
+    tables = {"user": _load_users(folder / "u.user"), "item": _load_films(folder)}
+    parts = functools.partial(_parts, header=header, names=names, tables=tables)
     return formats.Reader(
-        formats.Layout("rating >= 4", tuple(columns), order=formats.TIME),
+        formats.Layout("rating >= 4", tuple(features), order=formats.TIME),
         parts,
         tuple(folder / name for name in _TABLES),
     )
 
 
 def _parts(
-    path: pathlib.Path, *, users: pl.DataFrame, films: pl.DataFrame
+    path: pathlib.Path,
+    *,
+    header: Mapping[str, str],
+    names: Sequence[str],
+    tables: Mapping[str, pl.DataFrame],
 ) -> Iterator[formats.Part]:
     for chunk in text.chunks(path, _RATINGS):
-        parse = functools.partial(_parse, chunk, users, films)
+        parse = functools.partial(_parse, chunk, header, names, tables)
         yield formats.Part(parse, chunk.taken)
 
 
-def _parse(chunk: text.Chunk, users: pl.DataFrame, films: pl.DataFrame) -> pl.DataFrame:
-    frame = delimited.parse(chunk, _DATA, told="user, item, rating, timestamp")
+def _parse(
+    chunk: text.Chunk,
+    header: Mapping[str, str],
+    names: Sequence[str],
+    tables: Mapping[str, pl.DataFrame],
+) -> pl.DataFrame:
+    frame = delimited.parse(chunk, header, told=", ".join(header))
     path, line = chunk.path, chunk.first_line
-    wrong = ~frame["rating"].is_between(1, 5)
-    _refuse(path, frame["rating"], wrong, "the rating is {}, expected 1 to 5", line)
-    for name, known in (("user", users), ("item", films)):
+    rated = [name for name in header if name == _RATING]
+    for name in rated:
+        wrong = ~frame[name].is_between(1, 5)
+        _refuse(path, frame[name], wrong, "the rating is {}, expected 1 to 5", line)
+    for name, known in tables.items():
         strange = ~frame[name].is_in(known[name].implode())
         _refuse(path, frame[name], strange, f"{name} {{}} is not in u.{name}", line)
         frame = joins.add_columns(frame, known, on=name)
+    texts = kept.columns(chunk, header, names)
     return frame.select(
-        (pl.col("rating") >= 4).cast(pl.Float32).alias(formats.LABEL),
+        *((pl.col(name) >= 4).cast(pl.Float32).alias(formats.LABEL) for name in rated),
         *(pl.col(name).cast(pl.String) for name in FIELDS),
         "genres",
         pl.col("timestamp").alias(formats.TIME),
+        *(each.alias(formats.KEPT + each.name) for each in texts),
     )
 
 

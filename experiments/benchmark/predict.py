@@ -3,15 +3,13 @@
 import json
 import logging
 import pathlib
-import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from experiments.benchmark import processes, timing
+from experiments.benchmark import exported, processes, timing
 
 COLUMNS = {39: (26, 13), 10: (7, 3)}
 """Categorical and numeric columns of the files, by their sum."""
@@ -31,17 +29,17 @@ def run(
 ) -> list[dict[str, Any]]:
     """Predicts files with `experiments.predict`, and single rows with exported models.
 
+    The files have labels, so that the metrics of all rows are measured at the end.
+
     Args:
         model_names: the models to export; FM predicts the files.
         row_counts: rows of the files of 39 columns; that of 10 has the least of them. In a
             temporary folder, where 4 million rows of 39 columns take 0.8 GB.
-        windows: how often each file is predicted, in turn.
+        windows: how often each file, and then each of 2,000 rows, is predicted in turn.
 
     Returns:
         For each file 'rows_per_second' as the program reports it, compilation included,
-        and 'peak_rss_mb', the largest. For each exported model the milliseconds of
-        one row, look-up included, in a warm process: the median, 'exported_p50_ms', and
-        'exported_p99_ms' of 2,000 calls.
+        and 'peak_rss_mb', the largest. For each exported model what `exported.run` gives.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -49,7 +47,8 @@ def run(
         for columns in sorted({columns for columns, _ in files}):
             _train(folder, columns, ["fm"] if columns == 10 else ["fm", *model_names])
         cases = _predict(folder, files, windows)
-        return cases + [_call(folder, model) for model in model_names]
+        exports = {model: folder / f"exported_{model}" for model in model_names}
+        return cases + exported.run(exports, _rows(), windows=windows)
 
 
 def _names(columns: int) -> tuple[list[str], list[str]]:
@@ -57,14 +56,12 @@ def _names(columns: int) -> tuple[list[str], list[str]]:
     return [f"C{i}" for i in range(categorical)], [f"I{i}" for i in range(numeric)]
 
 
-def _write(
-    path: pathlib.Path, rows: int, columns: int, *, seed: int, label: str = "label"
-) -> None:
-    """A CSV of random rows, each category one of 5,000 values."""
+def _write(path: pathlib.Path, rows: int, columns: int, *, seed: int) -> None:
+    """A CSV of random rows with labels, each category one of 5,000 values."""
     rng = np.random.default_rng(seed)
     categorical, numeric = _names(columns)
     with path.open("w", encoding="utf-8") as file:
-        print(label, *categorical, *numeric, sep=",", file=file)
+        print("label", *categorical, *numeric, sep=",", file=file)
         for start in range(0, rows, _WRITTEN_AT_ONCE):
             count = min(_WRITTEN_AT_ONCE, rows - start)
             labels = rng.integers(0, 2, (count, 1)).astype(str)
@@ -117,8 +114,7 @@ def _predict(
     for columns, rows in files:
         _log.info("Writing %d rows of %d columns", rows, columns)
         path = folder / f"new_{columns}_{rows}.csv"
-        # Without labels: metrics at the end would take memory for every row.
-        _write(path, rows, columns, seed=1, label="id")
+        _write(path, rows, columns, seed=1)
     for window in range(windows):
         for columns, rows in files:
             _log.info("Predicting %d rows, turn %d", rows, window + 1)
@@ -127,7 +123,7 @@ def _predict(
                 f"--workdir={folder}/fm_{columns}",
                 f"--source={folder}/new_{columns}_{rows}.csv",
                 f"--output={folder}/scores.parquet",
-                "--id=id",
+                "--id=C0",
             )
             speeds[columns, rows].append(json.loads(done.result)["rows_per_second"])
             peaks[columns, rows].append(done.peak_rss_mb or 0)
@@ -143,18 +139,11 @@ def _predict(
     ]
 
 
-def _call(folder: pathlib.Path, model: str) -> dict[str, Any]:
-    """How long one row takes with an exported model."""
-    exported = folder / f"exported_{model}"
-    sys.path.insert(0, str(exported))
-    try:
-        import predictor
-    finally:
-        sys.path.remove(str(exported))
-    loaded = predictor.Predictor(exported)
+def _rows() -> list[dict[str, Any]]:
+    """New rows of 39 columns, of which one value in six was never met."""
     rng = np.random.default_rng(2)
     categorical, numeric = _names(39)
-    rows = [
+    return [
         {name: f"v{value}" for name, value in zip(categorical, values, strict=True)}
         | dict(zip(numeric, numbers, strict=True))
         for values, numbers in zip(
@@ -163,18 +152,3 @@ def _call(folder: pathlib.Path, model: str) -> dict[str, Any]:
             strict=True,
         )
     ]
-    for row in rows[:50]:
-        loaded.predict(row)
-    seconds = []
-    for row in rows:
-        start = time.perf_counter()
-        loaded.predict(row)
-        seconds.append(time.perf_counter() - start)
-    p50, p99 = 1e3 * np.quantile(seconds, [0.5, 0.99])
-    return {
-        "model": model,
-        "columns": 39,
-        "rows": 1,
-        "exported_p50_ms": round(float(p50), 3),
-        "exported_p99_ms": round(float(p99), 3),
-    }

@@ -163,6 +163,8 @@ def test_bad_input_is_one_line_and_leaves_no_store(tmp_path, capsys, case):
         (("--dataset=criteo", "--name=No Name"), "no name for a data set"),
         (("--dataset=csv", "--categorical=c"), "Give --label=NAME"),
         (("--dataset=criteo", "--delimiter=;"), "--delimiter has no meaning for cri"),
+        (("--dataset=avazu", "--na_values=x"), "--na_values has no meaning for avazu"),
+        (("--dataset=criteo", "--decimal=,"), "--decimal has no meaning for criteo"),
         (("--dataset=parquet", "--header=false"), "--header has no meaning for parq"),
         ((*CSV, "--delimiter=;;"), "--delimiter=';;', expected tab, space, or one"),
         ((*CSV, "--decimal=;"), "--decimal=;, expected . or a comma."),
@@ -637,15 +639,16 @@ def test_real_movielens(tmp_path, real_data):
 def test_values_that_training_never_had_are_told_by_split_and_field(tmp_path, capsys):
     rows = [f"{row % 2},c{row % 3},{row}" for row in range(30)]
     (tmp_path / "train.csv").write_text("\n".join(["y,city,price", *rows]))
-    rows = [*rows[:6], "1,c9,3", "0,,4"]
+    rows = [*rows[:5], "1,c9,", "1,c1,", "0,,4"]
     (tmp_path / "validation.csv").write_text("\n".join(["y,city,price", *rows]))
     assert run(tmp_path, tmp_path / "data", *CSV) == 0
     out, err = capsys.readouterr()
     result = json.loads(out)
     assert result["unseen"] == {"validation": {"city": 0.125}}
-    assert result["missing"] == {"validation": {"city": 0.125}}
+    assert result["missing"] == {"validation": {"city": 0.125, "price": 0.25}}
+    assert "validation: missing values city 12.5%, price 25%." in err
     for what in ("unseen", "missing"):
-        assert f"validation: {what} values city 12.5%." in err
+        assert f"validation: {what} values city 12.5%" in err
         assert f"No training row has a value that is {what} in these fields" in err
 
 
@@ -718,3 +721,60 @@ def test_columns_that_are_not_used_are_told(tmp_path, capsys):
     err = capsys.readouterr().err
     assert "Columns that are not used: 'price'." in err
     assert "Train: 24 rows, " in err
+
+
+DAY_2 = "y,city,price\n1,c1,3\n0,never met,\n"
+
+
+def of_day_1(tmp_path, *flags):
+    """A folder with the store of some rows; what is told of it does not matter."""
+    (tmp_path / "day1.csv").write_text("\n".join(csv_lines()))
+    (tmp_path / "day2.csv").write_text(DAY_2)
+    assert run(tmp_path / "day1.csv", tmp_path / "data", *CSV, *flags) == 0
+    return tmp_path / "data"
+
+
+def test_new_files_take_over_name_format_and_options_of_the_old_store(tmp_path, capsys):
+    data_dir = of_day_1(tmp_path, "--name=clicks", "--na_values=c2")
+    capsys.readouterr()
+    flags = [f"--like={data_dir / 'clicks'}"]
+    assert run(tmp_path / "day2.csv", tmp_path / "new", *flags) == 0
+    out, err = capsys.readouterr()
+    result = json.loads(out)
+    assert (result["dataset"], result["rows"]) == ("clicks", {"test": 2})
+    assert result["unseen"] == {"test": {"city": 0.5}}
+    told = "No training row has a value that is unseen in these fields"
+    assert told in err
+    old, new = (open_store(each, "clicks") for each in (data_dir, tmp_path / "new"))
+    assert new.schema.difference(old.schema) is None
+    assert new.schema.options["na_values"] == ["c2"]
+    # What is like the old store is as good as it, with records, too.
+    flags = [f"--like={tmp_path / 'new' / 'clicks' / '2.0.0'}", "--records"]
+    assert run(tmp_path / "day2.csv", tmp_path / "again", *flags) == 0
+    again = open_store(tmp_path / "again", "clicks")
+    np.testing.assert_array_equal(again.splits["test"].ids, new.splits["test"].ids)
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--like={}/csv", "--name=b", "--positive=1"), "--positive=1, but {}/csv was"),
+        (("--like={}",), "--like: {} is no store and no run; it holds the stores csv"),
+        (("--like={}/csv", "--overwrite"), "--overwrite would replace; give the new"),
+        (("--like={}/csv",), "{}/csv/2.0.0 exists; give --overwrite"),
+        (("--like={}/csv", "--dataset=synthetic"), "has no meaning for synthetic"),
+        (("--like={}/csv", "--verify"), "--dataset is required"),
+        (("--like={}/csv", "--verify", "--name=csv"), "has no meaning beside --verify"),
+        (("--like={}/csv", "--name=b", "--dataset=criteo"), "3 columns, expected 40"),
+    ],
+)
+def test_a_mistake_beside_like_is_one_line(tmp_path, capsys, flags, told):
+    data_dir = of_day_1(tmp_path)
+    capsys.readouterr()
+    flags = [flag.format(data_dir) for flag in flags]
+    (tmp_path / "day2.csv").write_text("1\t2\t3\n" if "criteo" in flags[-1] else DAY_2)
+    assert run(tmp_path / "day2.csv", data_dir, *flags) == 2
+    err = capsys.readouterr().err
+    assert told.format(data_dir) in err
+    assert len(err.splitlines()) == 1
+    assert [path.name for path in data_dir.iterdir()] == ["csv"]

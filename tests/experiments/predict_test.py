@@ -3,6 +3,7 @@
 import functools
 import gzip
 import json
+import shutil
 import subprocess
 import sys
 
@@ -19,9 +20,11 @@ from afm_jax import models, training
 from afm_jax.data.formats import text
 from afm_jax.data.preparation import builder, raw_builder
 from afm_jax.data.store.reader import open_store
+from afm_jax.data.synthetic import write_criteo_tsv
 from afm_jax.errors import InputError
 from afm_jax.training import evaluation
 from afm_jax.training.run.folder import Run
+from data.criteo import criteo_dataset_builder, criteo_reader
 from experiments import predict
 from experiments.cli import program
 
@@ -110,7 +113,11 @@ def test_rows_come_out_in_their_order_beside_their_predictions(
     assert result["unseen"]["user"] == pytest.approx(unseen, abs=1e-5)
     items = new_rows()["tags"].str.split("|").list.len().sum()
     missing = (new_rows()["tags"] == "").sum() / items
-    assert result["missing"] == {"tags": pytest.approx(missing, abs=1e-5)}
+    price = new_rows()["price"].null_count() / 333
+    assert result["missing"] == {
+        "tags": pytest.approx(missing, abs=1e-5),
+        "price": pytest.approx(price, abs=1e-5),
+    }
 
 
 def test_rows_without_labels_have_no_metrics_and_the_same_predictions(
@@ -255,6 +262,50 @@ def test_lists_are_for_parquet(trained, tmp_path):
     assert found["tags"].to_list() == listed["tags"].to_list()
 
 
+@pytest.fixture(scope="module")
+def of_criteo(tmp_path_factory):
+    """A run on Criteo's own file, which is beside it."""
+    folder = tmp_path_factory.mktemp("criteo")
+    write_criteo_tsv(folder / "train.txt", 600)
+    builder.build(
+        criteo_dataset_builder.Builder,
+        data_dir=folder / "data",
+        source=folder / "train.txt",
+    )
+    store = open_store(folder / "data", "criteo")
+    model = models.make("lr", schema=store.schema)
+    task = training.Task(model, optimizer=optax.sgd(0.1))
+    return afm_jax.fit(task, store, epochs=1, folder=folder / "run")
+
+
+def test_a_source_is_read_as_the_rows_of_the_run_were(of_criteo, tmp_path):
+    train = of_criteo.folder.parent / "train.txt"
+    result = run(of_criteo, train, tmp_path / "out.csv", "--id=C1")
+    assert result["metrics"]["rows"] == result["rows"] == 600
+    assert pl.read_csv(tmp_path / "out.csv").columns == ["C1", "probability", "logit"]
+    lines = [line.split("\t", 1)[1] for line in train.read_text().splitlines()]
+    (tmp_path / "test.txt").write_text("\n".join(lines) + "\n")
+    result = run(of_criteo, tmp_path / "test.txt", tmp_path / "new.csv", "--id=C1")
+    assert result["metrics"] is None
+    assert (tmp_path / "new.csv").read_text() == (tmp_path / "out.csv").read_text()
+
+
+def test_another_format_than_that_of_the_run_is_named(of_criteo, tmp_path):
+    train, names = of_criteo.folder.parent / "train.txt", criteo_reader
+    header = ",".join(["label", *names.NUMBERS, *names.CATEGORIES])
+    (tmp_path / "new.csv").write_text(
+        f"{header}\n{train.read_text().replace(chr(9), ',')}"
+    )
+    told = r"1 column, expected 40 .* read as criteo, .* --format names another"
+    with pytest.raises(InputError, match=told):
+        run(of_criteo, tmp_path / "new.csv", tmp_path / "out.csv")
+    run(of_criteo, tmp_path / "new.csv", tmp_path / "csv.csv", "--format=csv", "--id=")
+    run(of_criteo, train, tmp_path / "own.csv", "--id=")
+    assert (tmp_path / "csv.csv").read_text() == (tmp_path / "own.csv").read_text()
+    with pytest.raises(InputError, match=r"--delimiter has no meaning for .* criteo"):
+        run(of_criteo, train, tmp_path / "out.csv", "--delimiter=;")
+
+
 def test_a_pipe_takes_rows_and_gives_predictions(trained):
     command = [sys.executable, "-m", "experiments.predict", "--source=-", "--output=-"]
     ran = subprocess.run(
@@ -282,3 +333,39 @@ def test_what_is_no_probability_is_not_called_one(trained, tmp_path):
     np.testing.assert_allclose(
         found["prediction"], fitted.predict(new_rows()), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("na_values", [(), ("--na_values=NA",)])
+def test_columns_that_are_kept_are_the_text_that_stands_in_the_file(
+    na_values, trained, tmp_path
+):
+    words = ["NaN", "nan", "NA", "null", "1.50", "", 'a "b", c', " x "]
+    rows = new_rows()[: len(words)].with_columns(note=pl.Series(words))
+    more = rows.with_columns(item=pl.Series(words), tags=pl.Series(words))
+    source = write(tmp_path / "new.csv", more)
+    run(trained, source, tmp_path / "out.csv", *na_values)
+    header, *lines = (tmp_path / "out.csv").read_text().splitlines()
+    stands = source.read_text().splitlines()
+    assert header == stands[0] + ",probability,logit"
+    for line, before in zip(lines, stands[1:], strict=True):
+        assert line.startswith(before + ",")
+    if na_values:
+        none = pl.Series(words).replace("NA", "")
+        more = more.with_columns(item=none, tags=none)
+    found = pl.read_csv(tmp_path / "out.csv")["probability"]
+    np.testing.assert_allclose(found, trained.predict(more), atol=1e-6)
+
+
+def test_a_run_that_does_not_tell_its_format_asks_for_it(of_criteo, tmp_path):
+    shutil.copytree(of_criteo.folder, tmp_path / "run")
+    path = tmp_path / "run" / "schema.json"
+    schema = json.loads(path.read_text())
+    del schema["options"]["dataset"]
+    path.write_text(json.dumps(schema))
+    older = afm_jax.load(tmp_path / "run")
+    train = of_criteo.folder.parent / "train.txt"
+    with pytest.raises(InputError, match="does not tell its format; --format names"):
+        run(older, train, tmp_path / "out.csv")
+    run(older, train, tmp_path / "out.csv", "--format=criteo", "--id=")
+    run(of_criteo, train, tmp_path / "own.csv", "--id=")
+    assert (tmp_path / "out.csv").read_text() == (tmp_path / "own.csv").read_text()

@@ -249,7 +249,7 @@ def test_the_readme_commands_run(real_data, tmp_path):
         if line.startswith("python -m")
     ]
     commands = [line.partition("  #")[0] for line in commands]
-    assert len(commands) == 10
+    assert len(commands) == 12
     shortened = {
         "experiments.train": ["--epochs=1"],
         "experiments.compare": ["--epochs=1", "--resamples=100"],
@@ -262,3 +262,8 @@ def test_the_readme_commands_run(real_data, tmp_path):
         assert code == 0, err
         if arguments[0] != "docs.clicks":
             json.loads(out.splitlines()[-1])
+    blocks = "".join(readme_blocks("sh"))
+    (line,) = re.findall(r"^\(cd exported .*\)$", blocks, re.MULTILINE)
+    line = line.replace("python", sys.executable)
+    told = subprocess.check_output(line, shell=True, cwd=tmp_path, env=ENVIRONMENT)
+    assert 0 < float(told) < 1

@@ -258,3 +258,17 @@ def test_a_config_with_a_value_of_another_kind_is_damaged(started, name, value):
 def test_every_flag_that_a_config_must_hold_is_a_flag_of_training():
     assert set(NEEDED) < set(train.FLAGS)
     assert {"epochs", "patience", *workdirs._SURROUNDINGS} < set(train.FLAGS)
+
+
+def test_a_run_is_not_held_in_a_folder_of_prepared_data(tmp_path):
+    store = tmp_path / "prepared" / "csv" / "2.0.0"
+    store.mkdir(parents=True)
+    (store / "schema.json").touch()
+    before = sorted(tmp_path.rglob("*"))
+    for folder in tmp_path / "prepared", tmp_path / "prepared" / "csv":
+        with (
+            pytest.raises(InputError, match=r"which data\.prepare wrote; name another"),
+            workdirs.held(folder),
+        ):
+            pass
+    assert sorted(tmp_path.rglob("*")) == before

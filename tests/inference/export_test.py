@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 
+import exported_folders
 import jax
 import numpy as np
 import optax
@@ -131,15 +132,7 @@ def new_rows():
 def opened(monkeypatch):
     """Opens an exported folder with its own reader, as a program beside it would."""
 
-    def open_folder(folder):
-        monkeypatch.syspath_prepend(folder)
-        for name in "predictor", "predictor_rows", "predictor_formula":
-            monkeypatch.delitem(sys.modules, name, raising=False)
-        import predictor
-
-        return predictor.Predictor(folder)
-
-    return open_folder
+    return functools.partial(exported_folders.open_folder, monkeypatch)
 
 
 CASES = [
@@ -349,12 +342,11 @@ def test_a_folder_that_jax_cannot_read_is_told(tmp_path, opened):
     export_to(trained("lr"), tmp_path / "out")
     path = tmp_path / "out" / "model.stablehlo"
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(RuntimeError) as found:
+    exported_folders.seal(tmp_path / "out")
+    with pytest.raises(RuntimeError, match=r"cannot be used by jax .* export") as found:
         opened(tmp_path / "out")
-    assert "export the run again" in str(found.value)
     assert "\n" not in str(found.value)
-    about = tmp_path / "out" / "about.json"
-    about.write_text(json.dumps(json.loads(about.read_text()) | {"platforms": ["tpu"]}))
+    exported_folders.seal(tmp_path / "out", platforms=["tpu"])
     with pytest.raises(RuntimeError, match="exported for tpu"):
         opened(tmp_path / "out")
 

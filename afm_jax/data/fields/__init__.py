@@ -22,7 +22,7 @@ from afm_jax.features import Field
 if TYPE_CHECKING:
     import polars as pl
 
-    from afm_jax.data.fields.vocabulary import Vocabulary
+    from afm_jax.data.fields.vocabulary import Coded, Vocabulary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,9 +111,9 @@ class Kind:
         column: the kind of column that it takes: 'categorical', 'numeric' or
             'multi_valued'.
         counter: makes the counter of a column that becomes a field.
-        load: (field, index, vocabulary) -> what `Counter.fit` gave, for a column whose
-            codes are those of a `codes.KnownCoder` of its values, or of `coder`. `index`
-            is the column's place among those of its kind in a `Block`.
+        load: (field, index, coded) -> what `Counter.fit` gave. `index` is the column's
+            place among those of its kind in a `Block`, and `coded` the ids of its codes,
+            or None for a kind without a vocabulary.
         scale: of numbers that stay numbers, which `dense.Dense` encodes all together.
         options: those that it alone has.
         settings: (layout, options) -> the columns that its options name, each with what
@@ -126,7 +126,7 @@ class Kind:
 
     column: str
     counter: Callable[[Given], Counter] | None = None
-    load: Callable[[Field, int, Any], Fitted] | None = None
+    load: "Callable[[Field, int, Coded | None], Fitted] | None" = None
     scale: Scale | None = None
     options: tuple[Option, ...] = ()
     settings: Callable[[Layout, Mapping[str, Any]], Mapping[str, Any]] = _no_settings

@@ -4,7 +4,7 @@ import numpy as np
 
 from afm_jax.data.fields import Fitted, Given, Kind
 from afm_jax.data.fields.codes import Block
-from afm_jax.data.fields.vocabulary import Coded, Vocabulary, fit_strings, load_strings
+from afm_jax.data.fields.vocabulary import Coded, fit_strings
 from afm_jax.features import MISSING, UNSEEN, Field
 
 
@@ -31,10 +31,10 @@ class Log2Buckets:
         return _fitted(coded, self._given.index, np.array(buckets))
 
 
-def _load(field: Field, index: int, vocabulary: Vocabulary) -> Fitted:
-    buckets = vocabulary.values.cast(float).to_numpy()
+def _load(field: Field, index: int, coded: Coded | None) -> Fitted:
+    assert coded is not None
+    buckets = coded.vocabulary.values.cast(float).to_numpy()
     order = np.argsort(buckets)
-    coded = load_strings(field, vocabulary)
     in_order = coded.ids[np.concatenate([[0], 1 + order])]
     return _fitted(coded._replace(ids=in_order), index, buckets[order])
 

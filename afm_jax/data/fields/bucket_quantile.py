@@ -6,7 +6,7 @@ import numpy as np
 
 from afm_jax.data.fields import Fitted, Given, Kind, Option
 from afm_jax.data.fields.codes import Block
-from afm_jax.data.fields.vocabulary import always_missing
+from afm_jax.data.fields.vocabulary import Coded, always_missing
 from afm_jax.features import FIRST, MISSING, Field
 
 _SAMPLE = 1_000_000
@@ -50,8 +50,8 @@ class QuantileBuckets:
         return _load(field, self._given.index)
 
 
-def _load(field: Field, index: int, vocabulary: None = None) -> Fitted:
-    del vocabulary
+def _load(field: Field, index: int, coded: Coded | None = None) -> Fitted:
+    del coded
 
     def write(block: Block, ids: np.ndarray, values: np.ndarray | None) -> None:
         numbers = block.numbers[index]

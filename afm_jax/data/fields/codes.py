@@ -75,6 +75,11 @@ class Block(NamedTuple):
     values: np.ndarray
     many: tuple[Many, ...]
 
+    @property
+    def weighted(self) -> bool:
+        """Whether any column has values."""
+        return self.values.size > 0 or any(each.values.size for each in self.many)
+
     def write_values(self, index: int, values: np.ndarray | None) -> None:
         """Writes the values of a categorical column into float32 [N, 1], ones so far."""
         if values is not None and self.values.size:

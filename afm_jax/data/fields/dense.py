@@ -115,6 +115,13 @@ class FittedDense:
         columns = np.concatenate([numbers, missing[told]])
         return np.ascontiguousarray(columns.T, np.float32)
 
+    def missing(self, block: Block) -> dict[str, np.ndarray]:
+        """Where each number is missing, bool [N], by the name of its column."""
+        columns = zip(self.columns, self.indices, strict=False)
+        return {
+            column.name: np.isnan(block.numbers[index]) for column, index in columns
+        }
+
     @functools.cached_property
     def _constants(self) -> np.ndarray:
         """Mean, std, low and high of the numbers, float64 [4, columns, 1]."""

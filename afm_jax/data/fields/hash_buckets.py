@@ -16,7 +16,7 @@ import numpy as np
 
 from afm_jax.data.fields import Fitted, Given, Kind, Option
 from afm_jax.data.fields.codes import Block
-from afm_jax.data.fields.vocabulary import always_missing
+from afm_jax.data.fields.vocabulary import Coded, always_missing
 from afm_jax.data.formats import Layout
 from afm_jax.features import FIRST, MISSING, Field
 
@@ -99,8 +99,8 @@ class HashBuckets:
         return _load(field, self._given.index)
 
 
-def _load(field: Field, index: int, vocabulary: None = None) -> Fitted:
-    del vocabulary
+def _load(field: Field, index: int, coded: Coded | None = None) -> Fitted:
+    del coded
 
     def write(block: Block, ids: np.ndarray, values: np.ndarray | None) -> None:
         codes = block.codes[index].astype(np.int32)

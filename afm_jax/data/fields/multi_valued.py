@@ -10,9 +10,7 @@ from afm_jax.data.fields import Fitted, Given, Kind, Option
 from afm_jax.data.fields.codes import Block
 from afm_jax.data.fields.vocabulary import (
     Coded,
-    Vocabulary,
     fit_strings,
-    load_strings,
     warn_of_two_forms,
 )
 from afm_jax.data.formats import Layout
@@ -84,8 +82,9 @@ class MultiValued:
         )
 
 
-def _load(field: Field, index: int, vocabulary: Vocabulary) -> Fitted:
-    return _fitted(load_strings(field, vocabulary), index)
+def _load(field: Field, index: int, coded: Coded | None) -> Fitted:
+    assert coded is not None
+    return _fitted(coded, index)
 
 
 def _fitted(coded: Coded, index: int) -> Fitted:

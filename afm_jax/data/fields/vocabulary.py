@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from afm_jax.data.fields.codes import KnownCoder
 from afm_jax.errors import InputError
 from afm_jax.features import FIRST, MISSING, UNSEEN, Field
 
@@ -42,8 +43,11 @@ class Vocabulary(NamedTuple):
         return crc
 
 
-def warn_of_two_forms(name: str, strings: "pl.Series") -> None:
+def warn_of_two_forms(name: str, *texts: "pl.Series") -> None:
     """Logs a line if the texts of a column hold whole numbers in two forms."""
+    import polars as pl
+
+    strings = pl.concat(texts)
     floats = strings.filter(strings.str.ends_with(".0")).str.strip_suffix(".0")
     whole = floats.filter(floats.str.contains(r"^-?\d+$"))
     twice = whole.filter(whole.is_in(strings)) if len(whole) else whole
@@ -143,6 +147,41 @@ def load_strings(field: Field, vocabulary: Vocabulary) -> Coded:
     ids = np.arange(len(vocabulary.values) + 2, dtype=np.int32) + FIRST - 1
     ids[0], ids[-1] = MISSING, UNSEEN
     return Coded(field, vocabulary, field.offset + ids, None)
+
+
+def extend_strings(field: Field, vocabulary: Vocabulary, strings: "pl.Series") -> Coded:
+    """Gives the ids that values have already to the values of new rows.
+
+    Args:
+        field: the field.
+        vocabulary: its values.
+        strings: the values of the new rows; that of code c is at c - 1.
+
+    Returns:
+        The codes; in the vocabulary, values that are met for the first time stand
+        behind the other ones without an id, so that those keep their numbers.
+    """
+    import polars as pl
+
+    codes = _codes(vocabulary.values, strings)
+    unseen = np.flatnonzero(codes > len(vocabulary.values))
+    met = strings.gather(unseen)
+    first_met = met.filter(~met.is_in(vocabulary.others.implode())).sort()
+    others = pl.concat([vocabulary.others, first_met])
+    ids = np.append(MISSING, codes + FIRST - 1).astype(np.int32)
+    ids[1 + unseen] = UNSEEN
+    numbers = np.zeros(len(ids), np.int64)
+    numbers[1 + unseen] = field.vocab_size + _codes(others, met) - 1
+    return Coded(field, vocabulary._replace(others=others), field.offset + ids, numbers)
+
+
+def _codes(values: "pl.Series", strings: "pl.Series") -> np.ndarray:
+    """int64 [len(strings)], the codes of a `codes.KnownCoder` of the values."""
+    import polars as pl
+
+    frame = strings.alias("value").to_frame()
+    found = frame.select(KnownCoder(values).codes(pl.col("value")))
+    return found.to_series().to_numpy().astype(np.int64)
 
 
 def always_missing(name: str) -> InputError:

@@ -1,12 +1,13 @@
 """The columns that a user names, of sources that have any columns."""
 
+import collections
 import dataclasses
 from collections.abc import Callable, Collection, Sequence
 
 import polars as pl
 
 from afm_jax.data import formats
-from afm_jax.data.formats import labels, missing, roles, text, times
+from afm_jax.data.formats import kept, labels, missing, roles, text, times
 from afm_jax.data.formats.labels import Labels
 from afm_jax.data.formats.refusals import Refuse
 from afm_jax.errors import InputError
@@ -17,7 +18,7 @@ OPTIONS = (
     *("time", "time_fields", "time_unit", "na_values"),
 )
 
-ALL = "*"
+ALL = kept.ALL
 """As --categorical: all columns that no other flag names."""
 
 
@@ -61,7 +62,7 @@ class Chosen:
         """The columns that the options name.
 
         For rows that are to be predicted there is an option 'kept', the columns to keep
-        ('*' for all). The label and the weight then are left out if no column has their
+        ('*' for all). A label need not be named. The label and the weight then are left out if no column has their
         name, and so is a time that only orders the rows.
 
         Args:
@@ -72,10 +73,10 @@ class Chosen:
             InputError: no label, no columns, a column in two roles, or a name that polars
                 takes for a pattern.
         """
-        if not options["label"]:
+        if not options["label"] and "kept" not in options:
             raise InputError("Which column is the label? Give --label=NAME.")
         chosen = cls(
-            label=options["label"],
+            label=options["label"] or "",
             categorical=tuple(options["categorical"]),
             numeric=tuple(options["numeric"]),
             multi_valued=tuple(options["multi_valued"]),
@@ -90,7 +91,7 @@ class Chosen:
         if ALL in chosen.categorical:
             chosen = chosen._with_all(names())
         if "kept" in options:
-            chosen = chosen._for_new_rows(names(), tuple(options["kept"]))
+            chosen = chosen._for_new_rows(names(), options)
         roles.check(chosen)
         refuse_patterns(chosen.names)
         if not all(chosen.separators):
@@ -113,14 +114,14 @@ class Chosen:
             raise InputError("--categorical='*': other flags name all columns.")
         return dataclasses.replace(self, categorical=others)
 
-    def _for_new_rows(self, names: Sequence[str], kept: tuple[str, ...]) -> "Chosen":
+    def _for_new_rows(self, names: Sequence[str], options: formats.Options) -> "Chosen":
         """The same, for rows of a source with columns of these names."""
         return dataclasses.replace(
             self,
             label=self.label if self.label in names else "",
             weight=self.weight if self.weight in names else None,
             time=self.time if self.time_fields else None,
-            kept=tuple(dict.fromkeys(names if ALL in kept else kept)),
+            kept=kept.names(options, names),
         )
 
     def refuse_time_unit(self, kind: str) -> None:
@@ -146,11 +147,7 @@ class Chosen:
         fields = tuple(options.get("time_fields") or ())
         time = options["time"] if fields else None
         derived = names_of_time_fields(time, fields)
-        named: dict[str, list[str]] = {
-            "categorical": [],
-            "numeric": [],
-            "multi_valued": [],
-        }
+        named = collections.defaultdict[str, list[str]](list)
         for column in layout.columns:
             if column.name not in derived:
                 named[column.kind].append(column.name)
@@ -264,12 +261,15 @@ def names_of_time_fields(time: str | None, fields: Sequence[str]) -> tuple[str, 
 def separators(names: Sequence[str], options: formats.Options) -> tuple[str, ...]:
     """The separators of multi-valued columns of these names.
 
-    The option 'separator' is one for all, or as many as 'multi_valued' has names.
+    The option 'separator' is one for all, or as many as 'multi_valued' has names; or else
+    InputError is raised.
     """
     given = options.get("separator", "|")
     if isinstance(given, str):
         return (given,) * len(names)
-    by_name = dict(zip(options["multi_valued"], given, strict=True))
+    by_name = dict(zip(options["multi_valued"], given, strict=False))
+    if not {*names, *options["multi_valued"]} <= {*by_name}:
+        raise InputError("--separator: expected one, or one for each column of lists.")
     return tuple(by_name[name] for name in names)
 
 

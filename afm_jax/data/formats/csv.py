@@ -19,6 +19,7 @@ from afm_jax.data.formats import (
     columns,
     delimited,
     dialect,
+    kept,
     records,
     refusals,
     text,
@@ -48,14 +49,14 @@ def open_reader(
             no dialect; or a file has not the columns.
     """
     written = Dialect.of_csv(options)
-    chosen = columns.Chosen.of(options, lambda: _names(paths[0], written, ()))
-    names = {path: _names(path, written, chosen.names) for path in paths}
+    chosen = columns.Chosen.of(options, lambda: names(paths[0], written))
+    named = {path: names(path, written, chosen.names) for path in paths}
     dated = chosen.time is not None and _is_dated(paths[0], written, chosen)
     return formats.Reader(
         chosen.layout,
         functools.partial(_parts, chosen=chosen, written=written, dated=dated),
         check=lambda texts: chosen.labels.check(),
-        names=names.__getitem__,
+        names=named.__getitem__,
         resolved={"categorical": chosen.categorical},
     )
 
@@ -81,19 +82,21 @@ def header_and_rows(
             yield header, chunk
 
 
-def _names(path: pathlib.Path, written: Dialect, wanted: Sequence[str]) -> list[str]:
+def names(
+    path: pathlib.Path, written: Dialect = dialect.CSV, wanted: Sequence[str] = ()
+) -> list[str]:
     """The names of the columns of a file.
 
     Raises:
         InputError: the file has not those that are wanted; it tells which option may help.
     """
-    chunk, names = next(text.chunks(path, written, chunk_bytes=1 << 16)), list[str]()
+    chunk, found = next(text.chunks(path, written, chunk_bytes=1 << 16)), list[str]()
     try:
-        first, names = _read_header(chunk)
-        columns.require(f"{path} line {first.line}", names, wanted)
+        first, found = _read_header(chunk)
+        columns.require(f"{path} line {first.line}", found, wanted)
     except InputError as error:
-        raise InputError(f"{error}{_advice(chunk, names, wanted)}") from None
-    return names
+        raise InputError(f"{error}{_advice(chunk, found, wanted)}") from None
+    return found
 
 
 def _is_dated(path: pathlib.Path, written: Dialect, chosen: columns.Chosen) -> bool:
@@ -168,7 +171,10 @@ def _advice(chunk: text.Chunk, names: Sequence[str], wanted: Sequence[str]) -> s
 def _parts(
     path: pathlib.Path, *, chosen: columns.Chosen, written: Dialect, dated: bool
 ) -> Iterator[formats.Part]:
+    # What is kept is read once, as it stands, where missing values are told by a rule alone.
     kinds = dict.fromkeys(chosen.names, "text")
+    if not written.na_values:
+        kinds |= dict.fromkeys(chosen.kept, "raw")
     kinds |= dict.fromkeys(chosen.numeric, "number")
     if chosen.weight:
         kinds[chosen.weight] = "number"
@@ -187,7 +193,9 @@ def _parse(
     in_quotes = f"a number with a {written.decimal!r} stands in quotes where that is the delimiter, too"
     told = in_quotes if written.delimiter == written.decimal else ""
     frame = delimited.parse(chunk, header, told=told)
-    kept = _kept(chunk, header, chosen.kept, frame)
+    other = [name for name in chosen.kept if header[name] != "raw"]
+    texts = {name: frame[name] for name in chosen.kept if name not in other}
+    texts |= zip(other, kept.columns(chunk, header, other), strict=True)
     refuse, wall = refusals.in_chunk(chunk, tuple(header)), None
     if chosen.time and dated:
         order, wall = times.of_text(frame[chosen.time], refuse)
@@ -195,15 +203,6 @@ def _parse(
     elif chosen.time and chosen.time_fields:
         unit = chosen.time_unit or ""
         wall = times.wall_of_numbers(frame[chosen.time], unit, refuse)
-    return chosen.select(frame, refuse, wall).with_columns(kept)
-
-
-def _kept(
-    chunk: text.Chunk, header: dict[str, str], names: Sequence[str], frame: pl.DataFrame
-) -> list[pl.Series]:
-    """The columns of these names as the text that stands in the file."""
-    other = [name for name in names if header[name] != "text"]
-    if other:
-        kinds = {name: "text" if name in other else "unused" for name in header}
-        frame = frame.with_columns(delimited.parse(chunk, kinds))
-    return [frame[name].alias(formats.KEPT + name) for name in names]
+    return chosen.select(frame, refuse, wall).with_columns(
+        texts[name].alias(formats.KEPT + name) for name in chosen.kept
+    )

@@ -21,13 +21,15 @@ from afm_jax.errors import InputError
 
 KINDS = {
     "text": pl.String,
+    "raw": pl.String,
     "number": pl.Float64,
     "time": pl.Float64,
     "whole": pl.Int64,
     "label": pl.Float64,
     "unused": pl.String,
 }
-"""What a column may hold: a time is a number and not missing, a whole number is of 0 or more
+"""What a column may hold: raw text is what stands there, whether or not it says that something
+is missing; only text that is empty is null. A time is a number and not missing, a whole number is of 0 or more
 and not missing, a label is 0 or 1.
 
 Times of a chunk that are all whole become Int64, which tells nanoseconds apart. Others are
@@ -157,10 +159,11 @@ def _finish(
         column = pl.col(name)
         if kind == "label":
             column = (column > 0).cast(pl.Float32)
-        elif kind == "text" and not plain:
+        elif kind in ("text", "raw") and not plain:
             if dialect.escape:
                 column = escapes.show_all(column, dialect.delimiter)
-            column = missing.without_missing(column, dialect.na_values)
+            if kind == "text":
+                column = missing.without_missing(column, dialect.na_values)
         if kind != "unused":
             finished.append(column)
     return frame.select(finished)

@@ -19,10 +19,13 @@ from afm_jax.data.formats.dialect import Dialect, encoding_of
 from afm_jax.data.formats.labels import Labels
 from afm_jax.errors import InputError
 
-OPTIONS: tuple[str, ...] = ("field_names", "encoding", *labels.OPTIONS)
+OPTIONS: tuple[str, ...] = (
+    *("field_names", "field_numbers", "encoding"),
+    *labels.OPTIONS,
+)
 
 _FORM = "field:feature:value, three numbers"
-_FIELD = re.compile(rb"[ \t]\+?0*(\d{1,20}):\+?\d+:")
+_FIELD = re.compile(rb"(?:^|[ \t])\+?0*(\d{1,20}):\+?\d+:", re.MULTILINE)
 _MOST_FIELDS = 10_000
 
 
@@ -31,7 +34,8 @@ def open_reader(
 ) -> formats.Reader:
     """The reader of the fields that any row has.
 
-    Options: field_names (tuple in the order of the fields' numbers, or None for field_3 of
+    Options: field_numbers (those of the fields, if they are known, as for new rows; then
+    features of other fields are left out), field_names (tuple in the order of the fields' numbers, or None for field_3 of
     number 3, ...), encoding (of the files), and the rule for labels.
 
     Raises:
@@ -39,9 +43,11 @@ def open_reader(
             fields, or a name that polars takes for a pattern.
     """
     written = Dialect(" ", encoding=encoding_of(options))
+    labelled = tokens.are_labelled(paths[0], written, options)
     rule = Labels.of(options)
-    parts = functools.partial(_parts, written=written, rule=rule)
-    found = {field for path in paths for field in _fields(path, written)}
+    parts = functools.partial(_parts, written=written, rule=rule if labelled else None)
+    found = {*(options.get("field_numbers") or ())}
+    found = found or {field for path in paths for field in _fields(path, written)}
     if not found:
         for part in parts(paths[0], names=(), fields=np.zeros(0)):
             part.parse()  # finds what is wrong with the first feature
@@ -60,6 +66,7 @@ def open_reader(
         tokens.layout(listed, rule),
         functools.partial(parts, names=names, fields=fields),
         check=lambda texts: rule.check(),
+        resolved={"field_numbers": tuple(sorted(found))},
     )
 
 
@@ -80,7 +87,7 @@ def _parts(
     path: pathlib.Path,
     *,
     written: Dialect,
-    rule: Labels,
+    rule: Labels | None,
     names: Sequence[str],
     fields: np.ndarray,
 ) -> Iterator[formats.Part]:
@@ -90,11 +97,13 @@ def _parts(
 
 
 def _parse(
-    chunk: text.Chunk, names: Sequence[str], fields: np.ndarray, rule: Labels
+    chunk: text.Chunk, names: Sequence[str], fields: np.ndarray, rule: Labels | None
 ) -> pl.DataFrame:
     chunk = tokens.single_blanks(chunk)
     label, found = tokens.split(chunk, ["field", "number"], rule)
     if found is None:
-        tokens.explain(chunk, form=_FORM)
-    field = np.searchsorted(fields, found["field"].to_numpy())
-    return tokens.frame(label, found, field, names)
+        tokens.explain(chunk, labelled=rule is not None, form=_FORM)
+    numbers = found["field"].to_numpy()
+    field = np.searchsorted(fields, numbers)
+    known = fields.take(field, mode="clip") == numbers
+    return tokens.frame(label, found.filter(known), field[known], names)

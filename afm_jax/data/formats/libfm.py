@@ -43,7 +43,8 @@ def open_reader(
     """
     sizes = tuple(options["field_sizes"])
     written = Dialect(" ", encoding=encoding_of(options))
-    count = len(sizes) or _features_of_first_row(paths[0], written)
+    labelled = tokens.are_labelled(paths[0], written, options)
+    count = len(sizes) or _features_of_first_row(paths[0], written, labelled)
     names = options["field_names"] or tuple(f"field_{i}" for i in range(count))
     if len(set(names)) < len(names) or min(sizes, default=1) < 1:
         raise InputError(
@@ -57,22 +58,23 @@ def open_reader(
     kind = "multi_valued" if sizes else "categorical"
     fields = tuple(formats.Column(name, kind) for name in names)
     rule = Labels.of(options)
-    parse = functools.partial(_by_position, rule=rule, names=names)
+    read = rule if labelled else None
+    parse = functools.partial(_by_position, rule=read, names=names)
     if sizes:
-        parse = functools.partial(_by_range, rule=rule, names=names, sizes=sizes)
+        parse = functools.partial(_by_range, rule=read, names=names, sizes=sizes)
 
     def check(texts: Mapping[str, pl.Series]) -> None:
         rule.check()
         if not sizes:
-            _check_positions(texts, paths=paths, written=written)
+            _check_positions(texts, paths=paths, written=written, rule=rule)
 
     parts = functools.partial(_parts, written=written, parse=parse)
     return formats.Reader(tokens.layout(fields, rule), parts, check=check)
 
 
-def _features_of_first_row(path: pathlib.Path, written: Dialect) -> int:
+def _features_of_first_row(path: pathlib.Path, written: Dialect, labelled: bool) -> int:
     first = next(text.chunks(path, written, chunk_bytes=1 << 16))
-    count = len(first.text[: first.text.index(b"\n")].split()) - 1
+    count = len(first.text[: first.text.index(b"\n")].split()) - labelled
     if count < 1:
         raise InputError(f"{path} line 1: no features, expected label id:value ...")
     return count
@@ -86,14 +88,14 @@ def _parts(
 
 
 def _by_position(
-    chunk: text.Chunk, names: Sequence[str], rule: Labels | None = None
+    chunk: text.Chunk, names: Sequence[str], rule: Labels | None
 ) -> pl.DataFrame:
     """The rows of a chunk, with labels if there is a rule for them."""
-    chunk = tokens.single_blanks(chunk)
+    chunk, label = tokens.single_blanks(chunk), [formats.LABEL][: rule is not None]
     frame = delimited.parse(
         chunk,
-        dict.fromkeys((formats.LABEL, *names), "text"),
-        told=f"label and {len(names)} features; where rows differ in length, --field_sizes tells the fields",
+        dict.fromkeys((*label, *names), "text"),
+        told=f"{'label and ' if label else ''}{len(names)} features; where rows differ in length, --field_sizes tells the fields",
     )
     pairs = frame.select(pl.col(name).str.splitn(":", 2) for name in names)
     ids = pairs.select(_part(name, "field_0") for name in names)
@@ -103,7 +105,7 @@ def _by_position(
     )
     finite = values.select(pl.all_horizontal(pl.all().is_finite().fill_null(False)))
     if any(numbers.null_count().row(0)) or not finite.to_series().all():
-        tokens.explain(chunk, form=_FORM)
+        tokens.explain(chunk, labelled=bool(label), form=_FORM)
     other_forms = (pl.all() < "1") & (pl.all() != "0")  # 07 and +7, to be read as 7
     if ids.select(pl.any_horizontal(other_forms.any())).item():
         ids = numbers.cast(pl.String)
@@ -120,7 +122,11 @@ def _part(name: str, part: str) -> pl.Expr:
 
 
 def _check_positions(
-    texts: Mapping[str, pl.Series], *, paths: Sequence[pathlib.Path], written: Dialect
+    texts: Mapping[str, pl.Series],
+    *,
+    paths: Sequence[pathlib.Path],
+    written: Dialect,
+    rule: Labels,
 ) -> None:
     """Raises an InputError, of the first such line, if an id stands in two positions."""
     ids = pl.concat(texts.values())
@@ -131,7 +137,7 @@ def _check_positions(
     for path in paths:
         for chunk in text.chunks(path, written):
             found = (
-                _by_position(chunk, list(texts))
+                _by_position(chunk, list(texts), rule)
                 .select(*texts)
                 .with_row_index("row")
                 .unpivot(index="row", variable_name="field", value_name="id")
@@ -149,13 +155,20 @@ def _check_positions(
 
 
 def _by_range(
-    chunk: text.Chunk, names: Sequence[str], sizes: Sequence[int], rule: Labels
+    chunk: text.Chunk,
+    names: Sequence[str],
+    sizes: Sequence[int],
+    rule: Labels | None,
 ) -> pl.DataFrame:
     chunk, ends = tokens.single_blanks(chunk), list(itertools.accumulate(sizes))
     label, found = tokens.split(chunk, ["number"], rule)
     if found is None or (found["number"] >= ends[-1]).any():
         tokens.explain(
-            chunk, form=_FORM, limit=ends[-1], most="the sum of the field sizes"
+            chunk,
+            labelled=rule is not None,
+            form=_FORM,
+            limit=ends[-1],
+            most="the sum of the field sizes",
         )
     field = np.searchsorted(ends, found["number"].to_numpy(), side="right")
     return tokens.frame(label, found, field, names)

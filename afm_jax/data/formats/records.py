@@ -1,11 +1,13 @@
 """Records of a chunk one by one, slowly: for headers and errors."""
 
+import pathlib
 from collections.abc import Iterator
 from typing import NamedTuple, NoReturn
 
 import numpy as np
 
 from afm_jax.data.formats import encodings, escapes, quotes, text
+from afm_jax.data.formats.dialect import Dialect
 from afm_jax.errors import InputError
 
 
@@ -43,6 +45,12 @@ def of(chunk: text.Chunk) -> Iterator[Record]:
             line, values = line + 1 + "".join(values).count("\n"), []
     if found and start < len(data):
         _refuse_quote(chunk, found, len(values) + 1)
+
+
+def width(path: pathlib.Path, dialect: Dialect) -> int:
+    """How many values the first record of a file has."""
+    first = next(of(next(text.chunks(path, dialect, chunk_bytes=1 << 16))))
+    return len(first.values)
 
 
 def where(chunk: text.Chunk, row: int) -> str:

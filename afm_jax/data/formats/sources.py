@@ -33,7 +33,9 @@ class SourceFile(NamedTuple):
     split: str | None
 
 
-def find(source: pathlib.Path, *, to_split: bool) -> list[SourceFile]:
+def find(
+    source: pathlib.Path, *, to_split: bool, fitted: bool = False
+) -> list[SourceFile]:
     """Lists the files of a source, in the order of their names.
 
     A single file is to be split. In a folder, and in the folders inside it, every file
@@ -49,16 +51,21 @@ def find(source: pathlib.Path, *, to_split: bool) -> list[SourceFile]:
     - training and test: the training rows are to be split into training and validation;
     - training and validation, and perhaps test: they are taken as they are.
 
+    Where nothing is to be fitted, the files may name any splits, and a single file may
+    name one, too. If none is named, all rows are test rows.
+
     Args:
         source: a file or a folder.
         to_split: whether the user asked for the rows to be split.
+        fitted: whether the rows are encoded as others were, so that nothing is fitted.
 
     Raises:
         InputError: no such file, no files, the same file twice, parquet files beside
             others, or files that are none of the sets above.
     """
     if source.is_file():
-        return [SourceFile(source, None)]
+        split = _split_word(source.name) or "test" if fitted and not to_split else None
+        return [SourceFile(source, split)]
     if not source.is_dir():
         raise InputError(f"{source} does not exist; --source is a file or a folder.")
     paths = list(_data_files(source, ()))
@@ -68,6 +75,8 @@ def find(source: pathlib.Path, *, to_split: bool) -> list[SourceFile]:
     _refuse_twice(paths)
     splits = {path: _split(path.relative_to(source)) for path in paths}
     found = set(splits.values())
+    if fitted and not to_split and (None not in found or len(found) == 1):
+        return [SourceFile(path, split or "test") for path, split in splits.items()]
     if len(found) == 1 and found <= {None, "train"}:
         return [SourceFile(path, None) for path in paths]
     if found == {"train", "test"}:

@@ -4,6 +4,7 @@ A feature is a token of whole numbers and, last, its value, with colons between 
 or more blanks stand between tokens.
 """
 
+import pathlib
 import re
 from collections.abc import Sequence
 from typing import NoReturn
@@ -13,6 +14,7 @@ import polars as pl
 
 from afm_jax.data import formats
 from afm_jax.data.formats import joins, records, refusals, text
+from afm_jax.data.formats.dialect import Dialect
 from afm_jax.data.formats.labels import Labels
 from afm_jax.errors import InputError
 
@@ -26,6 +28,20 @@ def layout(fields: tuple[formats.Column, ...], rule: Labels) -> formats.Layout:
     return formats.Layout(told, fields, label_kind=rule.kind)
 
 
+def are_labelled(
+    path: pathlib.Path, written: Dialect, options: formats.Options
+) -> bool:
+    """Whether the rows of a file have labels, by the first one.
+
+    Only those to predict may have none, for which the options have 'kept': their first
+    token is then a feature.
+    """
+    if "kept" not in options:
+        return True
+    first = next(text.chunks(path, written, chunk_bytes=1 << 16)).text
+    return b":" not in first.split(b"\n", 1)[0].split(maxsplit=1)[0]
+
+
 def single_blanks(chunk: text.Chunk) -> text.Chunk:
     """The chunk with one space between tokens and none at the end of a line."""
     if any(blanks in chunk.text for blanks in (b"  ", b"\t", b" \n")):
@@ -35,17 +51,17 @@ def single_blanks(chunk: text.Chunk) -> text.Chunk:
 
 
 def split(
-    chunk: text.Chunk, parts: Sequence[str], rule: Labels
-) -> tuple[pl.Series, pl.DataFrame | None]:
+    chunk: text.Chunk, parts: Sequence[str], rule: Labels | None
+) -> tuple[pl.DataFrame, pl.DataFrame | None]:
     """The labels and the tokens of a chunk.
 
     Args:
         chunk: rows with single blanks.
         parts: names of the whole numbers of a token.
-        rule: for the labels.
+        rule: for the labels; None for rows without.
 
     Returns:
-        Float32 labels, and a frame of the tokens in order: their `row`, the parts
+        A frame of the labels, if there are any, and of the `row`s; and a frame of the tokens in order: their `row`, the parts
         (UInt64) and `value` (Float32). None for the frame if something is wrong, or if a
         row has a token twice, whatever its value; then call `explain`.
 
@@ -53,12 +69,12 @@ def split(
         InputError: bytes that are not UTF-8, or a label that the rule refuses.
     """
     lines = pl.Series(records.decode(chunk).removesuffix("\n").split("\n"))
-    rows = lines.to_frame("line").select(
-        pl.col("line")
-        .str.splitn(" ", 2)
-        .struct.rename_fields([formats.LABEL, "features"])
-    )
-    rows = rows.unnest("line").with_row_index("row")
+    rows = lines.replace("", None).to_frame("features")
+    if rule is not None:
+        names = [formats.LABEL, "features"]
+        line = pl.col("features").str.splitn(" ", 2)
+        rows = rows.select(line.struct.rename_fields(names)).unnest("features")
+    rows = rows.with_row_index("row")
     kinds = {**dict.fromkeys(parts, pl.UInt64), "value": pl.Float32}
     tokens = (
         rows.lazy()
@@ -76,8 +92,11 @@ def split(
         )
         .collect()
     )
-    refuse = refusals.in_chunk(chunk, [formats.LABEL])
-    labels = rule.read(rows[formats.LABEL], refuse)
+    labels = rows.select("row")
+    if rule is not None:
+        refuse = refusals.in_chunk(chunk, [formats.LABEL])
+        read = rule.read(rows[formats.LABEL], refuse)
+        labels = labels.with_columns(read.alias(formats.LABEL))
     sound = (
         not any(tokens.select(parts).null_count().row(0))
         and tokens["value"].is_finite().fill_null(False).all()
@@ -87,18 +106,17 @@ def split(
 
 
 def frame(
-    labels: pl.Series, tokens: pl.DataFrame, fields: np.ndarray, names: Sequence[str]
+    found: pl.DataFrame, tokens: pl.DataFrame, fields: np.ndarray, names: Sequence[str]
 ) -> pl.DataFrame:
-    """The labels, and a list of ids for each field, with their values if any is not 1.
+    """The labels if there are any, and a list of ids for each field, with their values if any is not 1.
 
     Args:
-        labels: of the rows.
+        found: the `row`s, and their labels.
         tokens: of the rows, with a `number` that is the id.
         fields: int64 [len(tokens)], the index of the field of each.
         names: of the fields.
     """
     tokens = tokens.with_columns(pl.Series("index", fields))
-    found = labels.alias(formats.LABEL).to_frame().with_row_index("row")
     plain = (tokens["value"] == 1).all()
     for index, name in enumerate(names):
         lists = (
@@ -115,22 +133,28 @@ def frame(
 
 
 def explain(
-    chunk: text.Chunk, *, form: str, limit: int = 1 << 64, most: str = "2^64"
+    chunk: text.Chunk,
+    *,
+    labelled: bool,
+    form: str,
+    limit: int = 1 << 64,
+    most: str = "2^64",
 ) -> NoReturn:
     """Raises an InputError that names the first bad token.
 
     Args:
         chunk: rows with single blanks, in UTF-8.
+        labelled: whether they have labels.
         form: of a token, such as 'id:value', in words.
         limit: the numbers of a token are below it.
         most: the limit in words.
     """
     lines = chunk.text.decode().removesuffix("\n").split("\n")
     for line, row in enumerate(lines, chunk.first_line):
-        _, *tokens = row.split(" ")
+        tokens = row.split(" ")[labelled:]
         place = f"{chunk.path} line {line}"
         seen = set()
-        for column, token in enumerate(tokens, 2):
+        for column, token in enumerate(tokens, 1 + labelled):
             where = f"{place}, column {column}"
             numbers = _numbers(token, where, form)
             for number in numbers:

@@ -17,19 +17,15 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 
 from afm_jax import files
 from afm_jax.data.progress import Advance, silent
 from afm_jax.data.store import reader, record_writer, version_1, writer
-from afm_jax.data.store.reader import (
-    SCHEMA_FILE,
-    SPLITS,
-    Store,
-    check_name,
-    store_folder,
-)
+from afm_jax.data.store.folders import SCHEMA_FILE, check_name, store_folder
+from afm_jax.data.store.reader import SPLITS, Store
 from afm_jax.data.store.writer import Block
 from afm_jax.errors import InputError
 from afm_jax.features import Rows, Schema
@@ -49,10 +45,12 @@ class Encoded(NamedTuple):
         blocks: of any number of rows each, splits in any order and interleaved as one
             pass over the source gives them. The rows of a split are stored in the order
             in which they come.
+        former_counts: see `Store.former_counts`.
     """
 
     schema: Schema
     blocks: Iterable[Block]
+    former_counts: np.ndarray | None = None
 
 
 class BlockBuilder(FileReaderBuilder, skip_registration=True):
@@ -145,7 +143,7 @@ class BlockBuilder(FileReaderBuilder, skip_registration=True):
                 raise ValueError(f"split {split!r}, expected one of {SPLITS}")
             counts[split] = counts.get(split, 0) + len(rows.labels)
             records.add(split, record_writer.record(rows))
-        if "train" not in counts:
+        if "train" not in counts and encoded.former_counts is None:
             raise InputError(f"{self.name}: no rows for the training split.")
         self.info.set_splits(records.close())
         in_order = {split: counts[split] for split in SPLITS if split in counts}
@@ -198,7 +196,7 @@ def build(
             advance=advance,
         )
         encoded = data.encode(source, new)
-        written = writer.write(new, encoded.schema, encoded.blocks)
+        written = writer.write(new, *encoded)
         shutil.rmtree(new / _SCRATCH, ignore_errors=True)
     shutil.rmtree(former, ignore_errors=True)
     return written
@@ -242,7 +240,7 @@ class _OfStore(BlockBuilder):
             for split, rows in opened.splits.items()
             for start in range(0, len(rows.labels), BLOCK_ROWS)
         )
-        return Encoded(opened.schema, blocks)
+        return Encoded(opened.schema, blocks, opened.former_counts)
 
 
 def reblock(blocks: Iterable[Block], block_rows: int) -> Iterator[tuple[str, Rows]]:
@@ -252,7 +250,7 @@ def reblock(blocks: Iterable[Block], block_rows: int) -> Iterator[tuple[str, Row
     held back.
     """
     waiting: dict[str, list[Rows]] = {}
-    for split, rows, _ in blocks:
+    for split, rows, *_ in blocks:
         waiting.setdefault(split, []).append(rows)
         total = sum(len(part.labels) for part in waiting[split])
         if total < block_rows:

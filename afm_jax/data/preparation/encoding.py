@@ -2,7 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import polars as pl
@@ -11,9 +12,10 @@ from afm_jax.data import fields, formats
 from afm_jax.data.fields import Fitted
 from afm_jax.data.fields.codes import Block, Coder, KnownCoder
 from afm_jax.data.fields.dense import FittedDense
-from afm_jax.data.fields.vocabulary import Vocabulary
+from afm_jax.data.fields.vocabulary import Vocabulary, extend_strings, load_strings
 from afm_jax.data.formats.columns import Chosen
 from afm_jax.data.preparation.blocks import block_of
+from afm_jax.data.preparation.options import stored
 from afm_jax.data.store.vocabularies import Vocabularies
 from afm_jax.errors import InputError
 from afm_jax.features import Field, Rows, Schema
@@ -32,6 +34,51 @@ class Encoding:
     by_field: tuple[Fitted, ...]
     dense: FittedDense
     weighted: bool
+
+    @classmethod
+    def load(
+        cls,
+        schema: Schema,
+        vocabularies: Mapping[str, Vocabulary],
+        layout: formats.Layout,
+        strings: Mapping[str, pl.Series] = MappingProxyType({}),
+    ) -> "Encoding":
+        """The encoding of the rows of a schema, for blocks with the columns of a layout.
+
+        Args:
+            schema: of the rows.
+            vocabularies: of its fields.
+            layout: the columns of the blocks; it has those of the schema.
+            strings: the texts of the codes of a column, that of code c at c - 1. A
+                column that is not there has the codes of a `codes.KnownCoder`.
+
+        Raises:
+            InputError: a column is not in the layout, or has another kind there; or a
+                vocabulary is missing, as those of synthetic data, or is not that of the
+                schema.
+        """
+        _check_columns(schema, layout)
+        chosen, places = choose(schema, layout), _places(layout)
+        by_field = []
+        for field in schema.fields:
+            kind = fields.kinds()[chosen[field.name].kind]
+            if kind.load is None:
+                raise InputError(
+                    f"The schema of {schema.dataset} is damaged: its options make no field of column {field.name!r}."
+                )
+            coded = None
+            if kind.has_vocabulary:
+                vocabulary = _vocabulary(field, vocabularies)
+                coded = (
+                    extend_strings(field, vocabulary, strings[field.name])
+                    if field.name in strings
+                    else load_strings(field, vocabulary)
+                )
+            by_field.append(kind.load(field, places[field.name], coded))
+        numbers = [column for column in schema.dense if column.transform != "missing"]
+        dense = FittedDense(schema.dense, tuple(places[each.name] for each in numbers))
+        weighted = any(field.slots > 1 for field in schema.fields)
+        return cls(tuple(by_field), dense, weighted)
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -88,47 +135,83 @@ class FrameEncoder:
     columns: Chosen
 
     @classmethod
-    def load(cls, schema: Schema, vocabularies: Vocabularies) -> "FrameEncoder":
+    def load(
+        cls,
+        schema: Schema,
+        vocabularies: Vocabularies,
+        layout: formats.Layout | None = None,
+    ) -> "FrameEncoder":
         """The encoder of the rows of a schema.
 
         Args:
             schema: of the rows.
             vocabularies: of its fields.
+            layout: the columns of the frames, if a reader gives them; else those from
+                which the rows of the schema were made.
 
         Raises:
             InputError: a vocabulary is missing, as those of synthetic data, or is not
-                that of the schema.
+                that of the schema; or a column of the schema is not in the layout.
         """
-        layout = _layout(schema)
-        defaults = {option.name: option.default for option in fields.options()}
-        chosen = fields.choose(layout, defaults | dict(schema.options))
-        places = _places(layout)
-        by_field, coders = [], dict(fields.coders(chosen))
-        for field in schema.fields:
-            vocabulary = _vocabulary(field, chosen[field.name].kind, vocabularies)
-            load = fields.kinds()[chosen[field.name].kind].load
-            assert load is not None
-            by_field.append(load(field, places[field.name], vocabulary))
-            if vocabulary is not None:
-                coders.setdefault(field.name, KnownCoder(vocabulary.values))
-        numbers = [column for column in schema.dense if column.transform != "missing"]
-        dense = FittedDense(schema.dense, tuple(places[each.name] for each in numbers))
-        weighted = any(field.slots > 1 for field in schema.fields)
-        encoding = Encoding(tuple(by_field), dense, weighted)
-        columns = Chosen.of_layout(layout, schema.options)
-        return cls(layout, encoding, coders, chosen, columns)
+        layout = layout or _layout(schema)
+        chosen = choose(schema, layout)
+        encoding = Encoding.load(schema, vocabularies.tables(), layout)
+        coders = dict(fields.coders(chosen))
+        for name, vocabulary in encoding.vocabularies.items():
+            coders.setdefault(name, KnownCoder(vocabulary.values))
+        return cls(layout, encoding, coders, chosen, columns_of(schema))
 
     def rows(self, frame: pl.DataFrame) -> Rows:
-        """The rows of a frame with the columns of `layout`; without labels they are 0."""
+        """The rows of a frame with the columns of `layout`; without labels they are 0.
+
+        Raises:
+            InputError: the frame has not all of them, since the options of a damaged
+                schema name others.
+        """
+        for name, _ in self.layout.columns:
+            if name not in frame.columns:
+                raise InputError(
+                    f"The schema is damaged: its options name no column {name!r}, of which it has a field."
+                )
         prepare = functools.partial(
             fields.prepare, layout=self.layout, chosen=self.chosen
         )
-        return self.encoding.rows(block_of(frame, self.layout, self.coders, prepare))
+        block = block_of(frame, self.layout, self.coders, prepare)
+        weighted = self.encoding.weighted or block.weighted
+        return dataclasses.replace(self.encoding, weighted=weighted).rows(block)
+
+
+def columns_of(schema: Schema) -> Chosen:
+    """The columns of a schema, as a reader of frames, or of files with names, wants them."""
+    return Chosen.of_layout(_layout(schema), stored(schema))
+
+
+def choose(schema: Schema, layout: formats.Layout) -> dict[str, fields.Choice]:
+    """What each column of a layout became in the rows of a schema."""
+    return fields.choose(layout, stored(schema))
+
+
+def _check_columns(schema: Schema, layout: formats.Layout) -> None:
+    """Raises InputError if a column of a schema is not in a layout as it was."""
+    there = {column.name: column.kind for column in layout.columns}
+    wanted = {each.name: fields.kinds()[each.kind].column for each in schema.fields}
+    dense = [each for each in schema.dense if each.transform != "missing"]
+    for name, kind in (wanted | {each.name: "numeric" for each in dense}).items():
+        if name not in there:
+            raise InputError(
+                f"The new rows have no column {name!r}, which the old ones had; they have {', '.join(there)}."
+            )
+        # A list of one item at most has the kind of a text.
+        listed = kind == "categorical" and there[name] == "multi_valued"
+        if there[name] != kind and not listed:
+            raise InputError(
+                f"Column {name!r} of the new rows is {there[name]}; expected {kind}, as it was."
+            )
 
 
 def _layout(schema: Schema) -> formats.Layout:
     """The columns from which the rows of a schema are made."""
-    lists = schema.options.get("multi_valued") or ()
+    lists = stored(schema)["multi_valued"]
     columns = [
         formats.Column(each.name, _column(each, lists)) for each in schema.fields
     ]
@@ -140,8 +223,12 @@ def _layout(schema: Schema) -> formats.Layout:
     return formats.Layout(schema.label, tuple(columns))
 
 
-def _column(field: Field, lists: tuple[str, ...]) -> str:
+def _column(field: Field, lists: Sequence[str]) -> str:
     """The kind of column that became a field."""
+    if field.kind not in fields.kinds():
+        raise InputError(
+            f"Field {field.name!r} is of the kind {field.kind!r}, which is none of {', '.join(fields.kinds())}; its schema is damaged, or of a newer version."
+        )
     # A list of one item at most has the kind of a text.
     if field.slots > 1 or field.name in lists:
         return "multi_valued"
@@ -158,13 +245,9 @@ def _places(layout: formats.Layout) -> dict[str, int]:
     return places
 
 
-def _vocabulary(
-    field: Field, kind: str, vocabularies: Vocabularies
-) -> Vocabulary | None:
-    """The vocabulary of a field; None if its kind has none."""
-    if not fields.kinds()[kind].has_vocabulary:
-        return None
-    found = vocabularies.tables().get(field.name)
+def _vocabulary(field: Field, vocabularies: Mapping[str, Vocabulary]) -> Vocabulary:
+    """The vocabulary of a field."""
+    found = vocabularies.get(field.name)
     if found is None:
         raise InputError(
             f"The vocabulary of field {field.name!r} is not known, so that new rows cannot be encoded as the old ones were; expected data that data.prepare or afm_jax.data.prepare_frames made."

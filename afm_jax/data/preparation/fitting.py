@@ -16,6 +16,7 @@ from afm_jax.data.fields.dense import Dense
 from afm_jax.data.fields.vocabulary import Vocabulary
 from afm_jax.data.preparation import splits
 from afm_jax.data.preparation.encoding import Encoding
+from afm_jax.data.preparation.former import Former
 from afm_jax.data.preparation.spill import Held, Spill, Stored, ordered_map
 from afm_jax.data.progress import Advance, silent
 from afm_jax.data.store import writer
@@ -33,11 +34,13 @@ class Prepared(NamedTuple):
         schema: how columns became features; row counts are not filled in.
         vocabularies: the values with ids of their own, by the names of the fields.
         blocks: the rows, encoded as they are taken.
+        former_counts: see `Store.former_counts`.
     """
 
     schema: Schema
     vocabularies: Mapping[str, Vocabulary]
     blocks: Iterator[writer.Block]
+    former_counts: np.ndarray | None = None
 
 
 def prepare(
@@ -46,6 +49,7 @@ def prepare(
     options: Mapping[str, Any],
     *,
     dataset: str,
+    former: Former | None = None,
     advance: Advance = silent,
 ) -> Prepared:
     """Splits the rows, fits on the training rows, and encodes all.
@@ -55,29 +59,36 @@ def prepare(
         chosen: what each column becomes.
         options: of the preparation, as the schema is to hold them.
         dataset: name of the data set.
+        former: what knows the encoding already, so that nothing is fitted.
         advance: told how far the encoding is.
 
     Raises:
-        InputError: as `splits.assign` and `fit`.
+        InputError: as `splits.assign`, `fit` and `Former.encoding`.
     """
     assigned = splits.assign(
         spill, options["split"], options["fractions"], options["seed"]
     )
     if spill.rows_of_weight_0:
         _log.info("%d rows have weight 0: left out.", spill.rows_of_weight_0)
-    encoding = fit(spill, assigned, chosen, options)
+    if former is None:
+        encoding = fit(spill, assigned, chosen, options)
+    else:
+        encoding = former.encoding(spill)
     schema = Schema(
         dataset=dataset,
         fields=encoding.fields,
         dense=encoding.dense.columns,
         label=spill.layout.label,
-        label_kind=spill.layout.label_kind,
+        label_kind=former.schema.label_kind if former else spill.layout.label_kind,
         sources=spill.checksums,
         options=options,
         source_rows=spill.source_rows,
+        label_mean=former.schema.label_mean if former else None,
     )
     blocks = encode(spill, assigned, encoding, advance=advance)
-    return Prepared(schema, encoding.vocabularies, blocks)
+    return Prepared(
+        schema, encoding.vocabularies, blocks, former.counts if former else None
+    )
 
 
 def fit(
@@ -165,9 +176,11 @@ def encode(
         stored, part, end = task
         block = stored.load()
         rows = encoding.rows(block)._replace(numbers=np.arange(end - stored.rows, end))
-        unseen = encoding.unseen(block)
+        unseen, missing = encoding.unseen(block), encoding.dense.missing(block)
         return [
-            _of_split(name, rows, unseen, np.flatnonzero(part == index))
+            _of_split(name, rows, unseen, np.flatnonzero(part == index))._replace(
+                missing={n: int(of[part == index].sum()) for n, of in missing.items()}
+            )
             for index, name in enumerate(SPLITS)
             if (part == index).any()
         ]

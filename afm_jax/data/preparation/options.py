@@ -1,6 +1,7 @@
 """The options of a preparation: what there are, and which have a meaning together."""
 
 import logging
+import numbers
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from afm_jax.data import fields
 from afm_jax.data.formats import dialect
 from afm_jax.data.preparation import splits
 from afm_jax.errors import InputError
+from afm_jax.features import Schema
 
 DEFAULTS: Mapping[str, Any] = {
     **{option.name: option.default for option in fields.options()},
@@ -29,13 +31,23 @@ DEFAULTS: Mapping[str, Any] = {
     **{option.name: option.default for option in dialect.OPTIONS},
     "field_sizes": (),
     "field_names": None,
+    "field_numbers": (),
 }
 """All options of a preparation.
 
 `split` None: given files, else random. `fractions` None: see `splits.resolve_fractions`.
 """
 
-FOR_ALL = (*(option.name for option in fields.options()), "split", "fractions", "seed")
+_LISTS_TOO = ("fractions", "separator", "field_names")
+"""What may be a list, although the default is none."""
+
+_ITEMS = {"fractions": numbers.Real, "field_sizes": int, "field_numbers": int}
+"""What lists have in place of texts."""
+
+HOW_TO_SPLIT = ("split", "fractions", "seed")
+"""Those that say how rows are split that are not split yet."""
+
+FOR_ALL = (*(option.name for option in fields.options()), *HOW_TO_SPLIT)
 """Those that every source has."""
 
 _log = logging.getLogger(__name__)
@@ -74,6 +86,41 @@ def resolve(
         if isinstance(options[name], int) and options[name] < least:
             raise InputError(f"--{name}={options[name]}, expected at least {least}.")
     return options
+
+
+def stored(schema: Schema) -> dict[str, Any]:
+    """All options as the schema of a store or a run tells them, the others at their defaults.
+
+    Raises:
+        InputError: one is of a type that it cannot have.
+    """
+    found = dict(DEFAULTS)
+    for name, value in schema.options.items():
+        if name not in DEFAULTS or value is None:
+            continue
+        if not _fits(name, value):
+            raise InputError(
+                f"The schema of {schema.dataset} is damaged: its option {name} cannot be {value!r}."
+            )
+        found[name] = value
+    return found
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Whether an option may have a value, by its type."""
+    default = DEFAULTS[name]
+    if isinstance(value, list | tuple):
+        several = isinstance(default, tuple) or name in _LISTS_TOO
+        return several and all(_is_a(_ITEMS.get(name, str), each) for each in value)
+    if name == "positive_from":
+        return _is_a(numbers.Real, value)
+    return _is_a(str if default is None else type(default), value)
+
+
+def _is_a(kind: type, value: Any) -> bool:
+    """Whether a value is of a type; True and False are no numbers."""
+    kind = numbers.Integral if kind is int else kind
+    return isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
 
 
 def refuse_idle(given: Collection[str], used: Collection[str]) -> None:

@@ -13,8 +13,10 @@ from afm_jax.data import fields
 from afm_jax.data.formats import csv, libffm, libfm, parquet, sources
 from afm_jax.data.preparation import fitting, unused
 from afm_jax.data.preparation.builder import BlockBuilder, Encoded
+from afm_jax.data.preparation.former import Former
 from afm_jax.data.preparation.options import (
     FOR_ALL,
+    HOW_TO_SPLIT,
     how_to_split,
     refuse_idle,
     resolve,
@@ -36,25 +38,33 @@ class RawBuilder(BlockBuilder):
     defaults: Mapping[str, Any] = types.MappingProxyType({})
 
     def files(
-        self, source: pathlib.Path, *, to_split: bool
+        self, source: pathlib.Path, *, to_split: bool, fitted: bool
     ) -> list[sources.SourceFile]:
         """The files of the source; see `sources.find`."""
-        return sources.find(source, to_split=to_split)
+        return sources.find(source, to_split=to_split, fitted=fitted)
 
     def encode(self, source: pathlib.Path | None, folder: pathlib.Path) -> Encoded:
-        """Reads the source once, into `folder / "scratch"`; see `BlockBuilder.encode`."""
+        """Reads the source once, into `folder / "scratch"`; see `BlockBuilder.encode`.
+
+        A store, a run, or the folder of one as the option 'like' is what the rows are
+        encoded like.
+        """
         if source is None:
             raise InputError(f"{self.name} is made from files; name their folder.")
         known = (*FOR_ALL, *self.reader.OPTIONS)
-        options = resolve(type(self).name, self.options, known, self.defaults)
-        to_split = not {"split", "fractions", "seed"}.isdisjoint(self.options)
-        files = self.files(source, to_split=to_split)
+        given = dict(self.options)
+        like = given.pop("like", None)
+        former = None if like is None else Former.of(like)
+        asked = former.options(given, known) if former else given
+        options = resolve(type(self).name, asked, known, self.defaults)
+        to_split = not {*HOW_TO_SPLIT}.isdisjoint(given)
+        files = self.files(source, to_split=to_split, fitted=former is not None)
         reader = self.reader.open_reader([file.path for file in files], options)
         if reader.names is not None:
             sources.require_one_table(files, reader.names)
         options.update(reader.resolved)
         chosen = fields.choose(reader.layout, options)
-        refuse_idle(self.options, {choice.kind for choice in chosen.values()})
+        refuse_idle(given, {choice.kind for choice in chosen.values()})
         options.update(how_to_split([file.split for file in files], options))
         spilled = spill(
             files,
@@ -69,12 +79,13 @@ class RawBuilder(BlockBuilder):
         prepared = fitting.prepare(
             spilled,
             chosen,
-            {name: options[name] for name in known},
+            {"dataset": type(self).name, **{name: options[name] for name in known}},
             dataset=self.name,
+            former=former,
             advance=self.advance,
         )
         vocabularies.write(folder, prepared.vocabularies)
-        return Encoded(prepared.schema, prepared.blocks)
+        return Encoded(prepared.schema, prepared.blocks, prepared.former_counts)
 
 
 class LibfmBuilder(RawBuilder):

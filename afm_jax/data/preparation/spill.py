@@ -168,9 +168,8 @@ def spill(
         path, file, part = task
         block = block_of(part.parse(), reader.layout, dictionaries, prepare_numbers)
         _save(block, path)
-        weighted = block.values.size > 0 or any(m.values.size > 0 for m in block.many)
         stored = Stored(path, len(block.labels), file.split, file.path)
-        return stored, weighted, int(np.count_nonzero(block.weights == 0))
+        return stored, block.weighted, int(np.count_nonzero(block.weights == 0))
 
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         paths = [*(file.path for file in files), *reader.tables]

@@ -5,25 +5,29 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from afm_jax.data.store.checks import check_rows
 from afm_jax.data.store.columns import columns
-from afm_jax.data.store.reader import SPLITS, Store, add_counts
+from afm_jax.data.store.reader import SPLITS, Store, require_rows
 from afm_jax.data.store.vocabularies import Vocabularies
-from afm_jax.data.store.writer import Block, check_rows
-from afm_jax.errors import InputError
+from afm_jax.data.store.writer import Block
 from afm_jax.features import Rows, Schema
 from afm_jax.label_kinds import narrowest_kind
 
 
 def collect(
-    schema: Schema, blocks: Iterable[Block], vocabularies: Vocabularies
+    schema: Schema,
+    blocks: Iterable[Block],
+    vocabularies: Vocabularies,
+    former_counts: np.ndarray | None = None,
 ) -> Store:
     """The store of some blocks.
 
     Args:
-        schema: how columns became features; row counts, label mean and the kind of
-            the labels are filled in.
+        schema: how columns became features; row counts, the mean of the training
+            labels if there are any, and the kind of the labels are filled in.
         blocks: the rows, those of a split in their order.
         vocabularies: the values that have ids of their own.
+        former_counts: see `Store.former_counts`; there need be no training rows then.
 
     Raises:
         InputError: rows that do not agree with the schema, or no training rows.
@@ -32,7 +36,7 @@ def collect(
     unseen: dict[str, dict[int, list[np.ndarray]]] = {}
     lengths: dict[str, int] = {}
     kind = schema.label_kind
-    for split, rows, others in blocks:
+    for split, rows, others, _ in blocks:
         start = lengths.get(split, 0)
         lengths[split] = start + len(rows.labels)
         rows = _typed(rows, schema)
@@ -42,20 +46,22 @@ def collect(
         for index, found in others.items():
             moved = unseen.setdefault(split, {}).setdefault(index, [])
             moved.append(found + np.array([start, 0]))
-    if not lengths.get("train"):
-        raise InputError(f"{schema.dataset}: no rows for the training split.")
     splits = {
         name: Rows.concatenate(parts[name]) for name in SPLITS if lengths.get(name)
     }
-    train = splits["train"]
-    counts = np.zeros(schema.vocab_size, np.int64)
-    add_counts(counts, train)
-    mean = np.average(train.labels.astype(np.float64), weights=train.weights)
-    return Store(
+    require_rows(
+        schema.dataset, {name: lengths[name] for name in splits}, former_counts
+    )
+    label_mean = schema.label_mean
+    if "train" in splits:
+        train = splits["train"]
+        mean = np.average(train.labels.astype(np.float64), weights=train.weights)
+        label_mean = float(f"{mean:.12g}")
+    store = Store(
         dataclasses.replace(
             schema,
             rows={name: lengths[name] for name in splits},
-            label_mean=float(f"{mean:.12g}"),
+            label_mean=label_mean,
             label_kind=kind,
         ),
         splits,
@@ -64,9 +70,10 @@ def collect(
             split: {index: np.concatenate(each) for index, each in found.items()}
             for split, found in unseen.items()
         },
-        stored_counts=counts,
         vocabularies=vocabularies,
+        former_counts=former_counts,
     )
+    return store._replace(stored_counts=store.counts)
 
 
 def _typed(rows: Rows, schema: Schema) -> Rows:

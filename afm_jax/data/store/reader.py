@@ -5,25 +5,21 @@ Opening a store reads it and never writes. `writer` makes stores.
 
 import logging
 import pathlib
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
-from afm_jax import files
 from afm_jax.data.store import arrays, version_1
 from afm_jax.data.store.columns import OPTIONAL, columns
+from afm_jax.data.store.folders import SCHEMA_FILE, find
 from afm_jax.data.store.vocabularies import KNOWN_FILE, NO_VOCABULARIES, Vocabularies
-from afm_jax.errors import InputError, did_you_mean
+from afm_jax.errors import InputError
 from afm_jax.features import MISSING, UNSEEN, Rows, Schema
 
-VERSION = "2.0.0"
-"""Version of the layout of a prepared store."""
-
-SCHEMA_FILE = "schema.json"
 COUNTS_FILE = "counts.npy"
+FORMER_COUNTS_FILE = "former_counts.npy"
 SPLITS = ("train", "validation", "test")
 
 _CHECKED_BYTES = 1 << 28
@@ -51,6 +47,8 @@ class Store(NamedTuple):
         unseen: the values without an id, for each split. A split is not there if they
             are not known, as in stores of version 1.
         stored_counts: `counts` as they were stored, or None.
+        former_counts: the counts of the store that this one's rows are encoded like, int64
+            [vocab_size]; None in a store that was fitted on its own training rows.
         vocabularies: the values that have ids of their own; empty where they are not
             known, as in synthetic data.
     """
@@ -61,17 +59,23 @@ class Store(NamedTuple):
     unseen: Mapping[str, UnseenValues] = MappingProxyType({})
     stored_counts: np.ndarray | None = None
     vocabularies: Vocabularies = NO_VOCABULARIES
+    former_counts: np.ndarray | None = None
 
     @property
     def counts(self) -> np.ndarray:
         """How many slots of the training rows hold each id, int64 [vocab_size].
 
-        Slots with value 0, which only fill a multi-valued field up, do not count.
+        Slots with value 0, which only fill a multi-valued field up, do not count. The
+        training rows of the store that this one is like are counted, too: a model that
+        goes on from the old rows to the new ones has been trained on both.
         """
         if self.stored_counts is not None:
             return self.stored_counts
         counts = np.zeros(self.schema.vocab_size, np.int64)
-        add_counts(counts, self.splits["train"])
+        if self.former_counts is not None:
+            counts += self.former_counts
+        if "train" in self.splits:
+            add_counts(counts, self.splits["train"])
         return counts
 
     def groups(self, split: str, field_name: str) -> np.ndarray:
@@ -117,27 +121,19 @@ def add_counts(counts: np.ndarray, rows: Rows) -> None:
         np.add.at(counts, ids[counted], 1)
 
 
-def store_folder(data_dir: pathlib.Path, name: str) -> pathlib.Path:
-    """The folder of the store of this name."""
-    return pathlib.Path(data_dir) / name / VERSION
+def require_rows(
+    name: str, rows: Mapping[str, int], former_counts: np.ndarray | None
+) -> None:
+    """Raises InputError without training rows, unless another store has counted its own.
 
-
-def check_name(name: str, known: Sequence[str] = ()) -> None:
-    """Raises InputError if no data set can have this name; one of `known` may be meant."""
-    if not re.fullmatch(r"[a-z]\w*", name, re.ASCII):
-        raise InputError(
-            f"{name!r} is no name for a data set: expected small letters, digits and _, beginning with a letter.{did_you_mean(name, known)}"
-        )
-
-
-def names(data_dir: pathlib.Path) -> tuple[str, ...]:
-    """The names of the stores in a folder, sorted."""
-    found = {
-        path.parent.parent.name
-        for version in _versions(pathlib.Path(VERSION))
-        for path in pathlib.Path(data_dir).glob(f"*/{version}/{SCHEMA_FILE}")
-    }
-    return tuple(sorted(found))
+    Args:
+        name: of the data set.
+        rows: of each split.
+        former_counts: see `Store.former_counts`.
+    """
+    if not rows or ("train" not in rows and former_counts is None):
+        missing = "rows" if not rows else "rows for the training split"
+        raise InputError(f"{name}: no {missing}.")
 
 
 def open_store(data_dir: pathlib.Path, name: str) -> Store:
@@ -174,28 +170,6 @@ def open_store(data_dir: pathlib.Path, name: str) -> Store:
     return map_store(folder)
 
 
-def find(data_dir: pathlib.Path, name: str) -> pathlib.Path:
-    """The folder of the store of this name, of this version or an older one.
-
-    Raises:
-        InputError: no such store, or no name of one.
-    """
-    check_name(name, names(data_dir))
-    for folder in _versions(store_folder(data_dir, name)):
-        if folder.is_dir():
-            return folder
-    there = ", ".join(names(data_dir)) or "none"
-    raise InputError(
-        f"No prepared data {name!r} in {data_dir}, where there are: {there}. Make it with python -m data.prepare.{did_you_mean(name, names(data_dir))}"
-    )
-
-
-def _versions(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
-    """Where a store may be; in the second place after a kill, see `files.replaced`."""
-    former = folder.with_name(version_1.VERSION)
-    return folder, files.replaced(folder), former
-
-
 def map_store(folder: pathlib.Path) -> Store:
     """The store in a folder, whose files are as they were written.
 
@@ -225,7 +199,12 @@ def map_store(folder: pathlib.Path) -> Store:
             probabilities[split] = arrays.map_array(path, (num_rows,), "<f8")
     counts = arrays.map_array(folder / COUNTS_FILE, (schema.vocab_size,), "<i8")
     known = Vocabularies(file=folder / KNOWN_FILE)
-    return Store(schema, splits, probabilities, unseen, counts, known)
+    store = Store(schema, splits, probabilities, unseen, counts, known)
+    if FORMER_COUNTS_FILE in files:
+        path = folder / FORMER_COUNTS_FILE
+        former = arrays.map_array(path, (schema.vocab_size,), "<i8")
+        store = store._replace(former_counts=former)
+    return store
 
 
 def array_file(folder: pathlib.Path, split: str, column: str) -> pathlib.Path:
@@ -253,7 +232,7 @@ def read_schema(folder: pathlib.Path) -> Schema:
     path = folder / SCHEMA_FILE
     try:
         schema = Schema.from_json(path.read_text(encoding="utf-8"))
-        if not schema.rows.get("train") or not schema.rows.keys() <= {*SPLITS}:
+        if not any(schema.rows.values()) or not schema.rows.keys() <= {*SPLITS}:
             raise ValueError(f"rows of the splits {', '.join(schema.rows) or 'none'}")
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; prepare the data again.") from None

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from afm_jax import files
 from afm_jax.data.progress import Advance, silent
-from afm_jax.data.store import reader, record_reader, version_1, writer
+from afm_jax.data.store import folders, reader, record_reader, version_1, writer
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
 
@@ -31,10 +31,10 @@ def upgrade(
     Raises:
         InputError: there are no such records, they are damaged, or there is a store.
     """
-    reader.check_name(name)
-    folder = reader.store_folder(data_dir, name)
+    folders.check_name(name)
+    folder = folders.store_folder(data_dir, name)
     old = folder.with_name(version_1.VERSION)
-    if not (old / reader.SCHEMA_FILE).is_file():
+    if not (old / folders.SCHEMA_FILE).is_file():
         raise InputError(f"There is no store of version 1 in {old}.")
     schema = reader.read_schema(old)
     with files.placed(folder, overwrite=False) as new:

@@ -1,9 +1,10 @@
 """The values of all fields that have ids of their own, in a file beside a store or a run."""
 
+import contextlib
 import os
 import pathlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from afm_jax import files
@@ -49,6 +50,23 @@ class Vocabularies:
             assert self._file is not None
             self._tables = _read(self._file)
         return self._tables
+
+    def complete(self) -> Mapping[str, Vocabulary]:
+        """As `tables`, with the values without an id, as far as they are known.
+
+        A store has a file of them; a run has none.
+
+        Raises:
+            InputError: a file is damaged.
+        """
+        tables = self.tables()
+        if self._file is None:
+            return tables
+        others = _read_others(self._file.with_name(OTHERS_FILE))
+        return {
+            name: table._replace(others=others.get(name, table.others))
+            for name, table in tables.items()
+        }
 
     def save(self, path: pathlib.Path) -> None:
         """Makes a file of them: whole, or after a kill none.
@@ -117,18 +135,41 @@ def _read(file: pathlib.Path) -> dict[str, Vocabulary]:
     """The vocabularies of a `KNOWN_FILE`; what has no id is not in it."""
     import polars as pl
 
-    if not file.is_file():
-        return {}
-    try:
-        table = pl.read_parquet(file, glob=False, hive_partitioning=False)
-        parts = table.group_by("field", maintain_order=True)
-        none = pl.Series(dtype=pl.String)
+    none = pl.Series(dtype=pl.String)
+    with _told(file):
         return {
-            str(field): Vocabulary(
+            name: Vocabulary(
                 part["value"].cast(pl.String), part["count"].cast(pl.Int64), none
             )
-            for (field,), part in parts
+            for name, part in _by_field(file)
         }
+
+
+def _read_others(file: pathlib.Path) -> "dict[str, pl.Series]":
+    """The values of an `OTHERS_FILE`, by the names of the fields."""
+    import polars as pl
+
+    with _told(file):
+        return {name: part["value"].cast(pl.String) for name, part in _by_field(file)}
+
+
+def _by_field(file: pathlib.Path) -> "Iterator[tuple[str, pl.DataFrame]]":
+    """The rows of each field in a file, which may not exist."""
+    import polars as pl
+
+    if file.is_file():
+        table = pl.read_parquet(file, glob=False, hive_partitioning=False)
+        for (field,), part in table.group_by("field", maintain_order=True):
+            yield str(field), part
+
+
+@contextlib.contextmanager
+def _told(file: pathlib.Path) -> Iterator[None]:
+    """Tells what polars finds wrong with a file in one line, panics as well."""
+    import polars as pl
+
+    try:
+        yield
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         reason = str(error).strip().split("\n")[0]
         raise InputError(f"{file} is damaged ({reason}).") from None

@@ -1,16 +1,18 @@
 """Writing a store, block by block, and checking one as a whole."""
 
+import collections
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from afm_jax.data.progress import Advance, silent
-from afm_jax.data.store import arrays, reader, version_1
+from afm_jax.data.store import arrays, folders, reader, version_1
+from afm_jax.data.store.checks import check_rows, check_unseen
 from afm_jax.data.store.columns import columns
 from afm_jax.data.store.reader import SPLITS, UnseenValues
 from afm_jax.errors import InputError
@@ -27,11 +29,13 @@ class Block(NamedTuple):
         split: 'train', 'validation' or 'test'.
         rows: the rows, those of a split in their order, block after block.
         unseen: their values without an id; the rows in it are counted within the block.
+        missing: how many of the rows have no number, by the names of dense columns.
     """
 
     split: str
     rows: Rows
     unseen: UnseenValues = MappingProxyType({})
+    missing: Mapping[str, int] = MappingProxyType({})
 
 
 class Written(NamedTuple):
@@ -41,7 +45,8 @@ class Written(NamedTuple):
         schema: as it was written.
         unseen: for each split and field, the share of its values that are unseen or
             rare; shares of 0 are left out.
-        missing: in the same way, the share of the rows without a value.
+        missing: in the same way, the share of the rows without a value; also of numbers,
+            by the names of the dense columns.
     """
 
     schema: Schema
@@ -49,7 +54,12 @@ class Written(NamedTuple):
     missing: dict[str, dict[str, float]]
 
 
-def write(folder: pathlib.Path, schema: Schema, blocks: Iterable[Block]) -> Written:
+def write(
+    folder: pathlib.Path,
+    schema: Schema,
+    blocks: Iterable[Block],
+    former_counts: np.ndarray | None = None,
+) -> Written:
     """Writes schema, arrays and manifest of a store into a folder.
 
     Memory does not grow with the number of rows. Other files in the folder, such as
@@ -57,10 +67,11 @@ def write(folder: pathlib.Path, schema: Schema, blocks: Iterable[Block]) -> Writ
 
     Args:
         folder: an existing folder.
-        schema: how columns became features; row counts and label mean are filled in,
-            and the kind of the labels: the narrowest that holds them, or the schema's
-            if that is wider.
+        schema: how columns became features; row counts are filled in, the mean of the
+            training labels if there are any, and the kind of the labels: the narrowest
+            that holds them, or the schema's if that is wider.
         blocks: the rows, splits in any order and interleaved.
+        former_counts: see `Store.former_counts`; there need be no training rows then.
 
     Raises:
         InputError: rows that do not agree with the schema, or no training rows.
@@ -69,8 +80,10 @@ def write(folder: pathlib.Path, schema: Schema, blocks: Iterable[Block]) -> Writ
     with contextlib.closing(writer):
         for block in blocks:
             writer.add(block)
-    if not writer.num_rows.get("train"):
-        raise InputError(f"{schema.dataset}: no rows for the training split.")
+    reader.require_rows(schema.dataset, writer.num_rows, former_counts)
+    if former_counts is not None:
+        np.save(folder / reader.FORMER_COUNTS_FILE, former_counts)
+        writer.counts += former_counts
     np.save(folder / reader.COUNTS_FILE, writer.counts)
     rows = {
         split: writer.num_rows[split] for split in SPLITS if split in writer.num_rows
@@ -78,7 +91,7 @@ def write(folder: pathlib.Path, schema: Schema, blocks: Iterable[Block]) -> Writ
     schema = dataclasses.replace(
         schema, rows=rows, label_mean=writer.label_mean, label_kind=writer.label_kind
     )
-    (folder / reader.SCHEMA_FILE).write_text(schema.to_json(), encoding="utf-8")
+    (folder / folders.SCHEMA_FILE).write_text(schema.to_json(), encoding="utf-8")
     arrays.write_manifest(folder)
     return Written(schema, *writer.shares())
 
@@ -97,16 +110,20 @@ class _Writer:
         self._unseen: dict[str, arrays.ArrayFile] = {}
         self._label_sum = self._weight_sum = 0.0
         self._special: dict[str, np.ndarray] = {}
+        self._missing: dict[str, collections.Counter[str]] = {}
         self.label_kind = schema.label_kind
         self.num_rows: dict[str, int] = {}
         self.counts = np.zeros(schema.vocab_size, np.int64)
 
     @property
-    def label_mean(self) -> float:
+    def label_mean(self) -> float | None:
         """Weighted mean of the training labels, with 12 significant digits.
 
-        Rounded, so that it does not show in which blocks the rows came.
+        Rounded, so that it does not show in which blocks the rows came. Without training
+        rows it is that of the schema.
         """
+        if "train" not in self.num_rows:
+            return self._schema.label_mean
         return float(f"{self._label_sum / self._weight_sum:.12g}")
 
     def add(self, block: Block) -> None:
@@ -126,6 +143,7 @@ class _Writer:
         self.label_kind = narrowest_kind(rows.labels, least=self.label_kind)
         special = self._special.setdefault(split, np.zeros((3, len(self._first)), int))
         special += _count_special(rows, self._first)
+        self._missing.setdefault(split, collections.Counter()).update(block.missing)
         if split == "train":
             reader.add_counts(self.counts, rows)
             weights = (
@@ -144,6 +162,9 @@ class _Writer:
                 for kind, count in zip(found, (unseen, missing), strict=True):
                     if count:
                         kind.setdefault(split, {})[field.name] = float(count / values)
+            for name, count in self._missing[split].items():
+                if count:
+                    found[1].setdefault(split, {})[name] = count / self.num_rows[split]
         return found
 
     def close(self) -> None:
@@ -192,53 +213,6 @@ def _count_special(rows: Rows, first: np.ndarray) -> np.ndarray:
     )
 
 
-def check_rows(rows: Rows, schema: Schema, told: str) -> None:
-    """Checks what a look-up or a loss would pass over in silence.
-
-    Raises:
-        InputError: a shape that is not the schema's, an id outside its field, a number
-            that is not finite, or a weight that is not above 0.
-    """
-    count = len(rows.labels)
-    for name, (_, shape) in columns(schema).items():
-        array = getattr(rows, name)
-        if array is not None and array.shape != (count, *shape):
-            raise InputError(
-                f"{told}: {name} of shape {list(array.shape)}, but the schema asks for {[count, *shape]}."
-            )
-        if array is not None and not np.isfinite(array).all():
-            raise InputError(f"{told}: {name} that are not finite.")
-    slot_fields = [schema.fields[index] for index in schema.slot_fields]
-    first = np.array([field.offset for field in slot_fields], np.int32)
-    last = first + np.array([field.vocab_size for field in slot_fields], np.int32)
-    outside = (rows.ids < first) | (rows.ids >= last)
-    if outside.any():
-        row, slot = np.argwhere(outside)[0]
-        raise InputError(
-            f"{told}: id {rows.ids[row, slot]} of field {slot_fields[slot].name!r} is outside [{first[slot]}, {last[slot]})."
-        )
-    if rows.weights is not None and not (rows.weights > 0).all():
-        raise InputError(
-            f"{told}: weight {rows.weights.min()}, expected numbers above 0; leave rows of weight 0 out."
-        )
-
-
-def _check_unseen(
-    unseen: np.ndarray, rows: Rows, index: int, schema: Schema, told: str
-) -> None:
-    """Raises InputError if values without an id are told of other rows than have none."""
-    field, slot = schema.fields[index], schema.slot_fields.index(index)
-    places = np.flatnonzero(rows.ids[:, slot] == field.offset + UNSEEN)
-    if (
-        field.slots > 1
-        or not np.array_equal(unseen[:, 0], places)
-        or (unseen[:, 1] < field.vocab_size).any()
-    ):
-        raise InputError(
-            f"{told}: the values without an id of field {field.name!r} are not those of the rows; prepare the data again."
-        )
-
-
 def verify(
     data_dir: pathlib.Path, name: str, *, advance: Advance = silent
 ) -> dict[str, Any]:
@@ -256,7 +230,7 @@ def verify(
     Raises:
         InputError: no such store, or it is damaged.
     """
-    folder = reader.find(data_dir, name)
+    folder = folders.find(data_dir, name)
     checksums = folder.name != version_1.VERSION
     if checksums:
         files = arrays.read_manifest(folder)
@@ -273,7 +247,7 @@ def verify(
             check_rows(part, schema, f"{folder}: {split} rows from {start}")
             advance("rows", len(part.labels), num_rows, "rows")
         for index, unseen in found.unseen.get(split, {}).items():
-            _check_unseen(unseen, rows, index, schema, f"{folder}: {split}")
+            check_unseen(unseen, rows, index, schema, f"{folder}: {split}")
     recounted = found._replace(stored_counts=None).counts
     if not np.array_equal(recounted, found.counts):
         raise InputError(

@@ -11,28 +11,35 @@ A row of a model whose columns are all lists stands in a list: alone it reads as
 None, NaN and '' are missing values. A value that training did not meet counts as unseen.
 """
 
-import json
+import dataclasses
+import functools
 import pathlib
 
 import numpy as np
+import predictor_formula
+import predictor_times
+from predictor_folder import PROGRAM, Folder, FolderError, told
 from predictor_rows import Encoder
 
 SIZES = (1, 8, 64, 1024)  # of batches: more rows are cut, fewer are filled up
 
 
 class Predictor:
-    """The model of an exported folder; `predict` may be called from several threads."""
+    """The model of an exported folder; `predict` may be called from several threads.
+
+    Raises FolderError, a RuntimeError of one line: the folder is damaged, or is for another
+    jax or another device.
+    """
 
     def __init__(self, folder=pathlib.Path(__file__).parent):
-        folder = pathlib.Path(folder)
-        self.about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        folder = Folder(folder)
+        self.about = folder.about
         columns = [field["column"] for field in self.about["fields"]]
         columns += [column["name"] for column in self.about["numbers"]]
         self.columns = list(dict.fromkeys(columns))
-        self._encode = Encoder(folder, self.about)
-        with np.load(folder / "weights.npz", allow_pickle=False) as weights:
-            make = numpy_model if self.about["format"] == "numpy" else jax_model
-            self._compute = make(folder, self.about, dict(weights))
+        self._encode = Encoder(folder, predictor_times.reader)
+        make = numpy_model if self.about["format"] == "numpy" else jax_model
+        self._compute = make(folder, self._encode)
 
     def predict(self, rows):
         """Predictions, float64: of a row a number, else [N]; mostly probabilities."""
@@ -55,11 +62,8 @@ class Predictor:
         for start in range(0, count, SIZES[-1]):
             stop = min(start + SIZES[-1], count)
             part = {name: each[start:stop] for name, each in columns.items()}
-            size = next(size for size in SIZES if size >= stop - start)
-            places = np.minimum(np.arange(size), stop - start - 1)
             features = self._encode(part, start)
-            features = {name: each[places] for name, each in features.items()}
-            logits[start:stop] = self._compute(features)[: stop - start]
+            logits[start:stop] = self._compute(filled(features))[: stop - start]
         return logits
 
     def _is_row(self, rows):
@@ -74,8 +78,10 @@ class Predictor:
                 listed = [rows] if isinstance(rows, dict) else rows
                 columns = {name: [row[name] for row in listed] for name in self.columns}
         except KeyError as error:
-            told = f"column {error.args[0]!r} is not there; None stands for a missing value"
-            raise ValueError(told) from None
+            name = error.args[0]
+            raise ValueError(
+                f"column {name!r} is not there; None stands for a missing value"
+            ) from None
         except TypeError:
             raise ValueError("expected a row, a list of rows, or columns") from None
         if len({len(column) for column in columns.values()}) > 1:
@@ -92,53 +98,51 @@ def _listed(column):
     return column if isinstance(column, (list, tuple, np.ndarray)) else list(column)
 
 
-def jax_model(folder, about, weights):
-    """The function (features, float32 [B]) of the StableHLO in the folder."""
-    import dataclasses
+def filled(features):
+    """The features of the next of SIZES; the last row is repeated."""
+    count = len(features["ids"])
+    size = next(size for size in SIZES if size >= count)
+    if size == count:
+        return features
+    places = np.minimum(np.arange(size), count - 1)
+    return {name: each[places] for name, each in features.items()}
 
+
+def jax_model(folder, encoder):
+    """The function (features, float32 [B]) of the StableHLO in the folder."""
     import jax
     from jax import export
 
+    about = folder.about
     platform = {"gpu": "cuda"}.get(jax.default_backend(), jax.default_backend())
     if platform not in about["platforms"]:
-        told = f"was exported for {' and '.join(about['platforms'])}, and jax computes on {platform} here; set JAX_PLATFORMS=cpu"
-        raise RuntimeError(f"{folder} {told}.")
+        what = f"{folder.path} was exported for {' and '.join(about['platforms'])}"
+        raise FolderError(f"{what}, not for {platform}; set JAX_PLATFORMS=cpu.")
     (rows,) = export.symbolic_shape("rows")
-    specs = {
+    inputs = {
         name: jax.ShapeDtypeStruct((rows, width), dtype)
-        for name, (width, dtype) in about["features"].items()
+        for name, (width, dtype) in encoder.features.items()
     }
-    # All that a version of jax has its own way of stays out of the folder: it is taken
-    # from another function of the same arguments.
-    other = export.export(jax.jit(_rows_of), platforms=about["platforms"])(
-        weights, specs
-    )
-    program = {name: about["program"][name] for name in about["program"]}
+    program = {name: about["program"][name] for name in PROGRAM}
     program["module_kept_var_idx"] = tuple(program["module_kept_var_idx"])
-    program["mlir_module_serialized"] = (folder / "model.stablehlo").read_bytes()
-    call = jax.jit(dataclasses.replace(other, **program).call)
-    weights = jax.device_put(weights)
-
-    def compute(features):
-        return np.asarray(call(weights, features))
-
-    try:
-        compute({name: np.zeros((1, s.shape[1]), s.dtype) for name, s in specs.items()})
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        told = f"was exported by jax {about['jax']}, and jax {jax.__version__} cannot use it ({reason}); export the run again"
-        raise RuntimeError(f"{folder} {told}.") from error
-    return compute
+    program["mlir_module_serialized"] = folder.read("model.stablehlo")
+    weights = jax.device_put(folder.weights())
+    what = f"the program of jax {about['jax']} cannot be used by jax {jax.__version__}"
+    with told(f"{folder.path}: {what}"):
+        # All that a version of jax has its own way of stays out of the folder: it is
+        # taken from another function of the same arguments.
+        other = export.export(
+            jax.jit(lambda w, f: f["dense"].sum(axis=1)), platforms=about["platforms"]
+        )
+        call = jax.jit(dataclasses.replace(other(weights, inputs), **program).call)
+        call(weights, encoder.example()).block_until_ready()
+    return lambda features: np.asarray(call(weights, features))
 
 
-def _rows_of(weights, features):
-    del weights
-    return features["dense"].sum(axis=1)
-
-
-def numpy_model(folder, about, weights):
+def numpy_model(folder, encoder):
     """The same function without jax."""
-    del folder
-    from predictor_formula import logits
-
-    return lambda features: logits(about, weights, features)
+    about, weights = folder.about, folder.weights()
+    compute = functools.partial(predictor_formula.logits, about, weights)
+    with told(folder.path):
+        compute(encoder.example())
+    return compute

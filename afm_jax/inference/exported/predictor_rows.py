@@ -1,5 +1,6 @@
 """Raw values as the arrays that the exported model takes; beside predictor.py."""
 
+import bisect
 import hashlib
 
 import numpy as np
@@ -10,58 +11,56 @@ MISSING, UNSEEN = 0, 1
 class Encoder:
     """Makes ids, values and numbers of columns, as training made them.
 
-    Called with columns by name, and the number of their first row for errors.
+    Called with columns by name, and the number of their first row for errors. It is made
+    of the folder and of `predictor_times.reader`.
+
+    Attributes:
+        features: the width and the dtype of each array that a call gives, by name.
     """
 
-    def __init__(self, folder, about):
-        self._fields, self._numbers = about["fields"], about["numbers"]
-        self._text = text_without(about["na_values"])
-        self._converters = [self._converter(field) for field in self._fields]
-        found = enumerate(self._fields)
-        self._makers = [maker(folder, index, field) for index, field in found]
-        self._has_values = "values" in about["features"]
-        self._slots = sum(field["slots"] for field in self._fields)
+    def __init__(self, folder, time_reader):
+        fields, self._numbers = folder.about["fields"], folder.about["numbers"]
+        text = text_without(frozenset(folder.about["na_values"]))
+        self._ids_of = [
+            (field["column"], id_maker(folder, index, field, text, time_reader))
+            for index, field in enumerate(fields)
+        ]
+        self._lists = {i for i, field in enumerate(fields) if is_list(field)}
+        slots = [(field, slot) for field in fields for slot in range(field["slots"])]
+        self._offsets = np.array([field["offset"] for field, _ in slots], np.int32)
+        self._always = np.array([slot == 0 for _, slot in slots], bool)
 
         def constants(name):
-            return np.array([column[name] for column in self._numbers], float)[:, None]
+            found = [column[name] for column in self._numbers]
+            return np.array(found, np.float64)[:, None]
 
         self._mean, self._std = constants("mean"), constants("std")
         self._low, self._high = constants("low"), constants("high")  # NaN: no limit
         numbers = list(enumerate(self._numbers))
         self._log = [i for i, column in numbers if column["transform"] == "log1p"]
         self._told = [i for i, column in numbers if column["tells_missing"]]
+        width = len(numbers) + len(self._told)
+        self.features = {"ids": (len(slots), "int32"), "dense": (width, "float32")}
+        if len(slots) > len(fields):
+            self.features["values"] = (len(slots), "float32")
 
     def __call__(self, columns, start):
         count = len(next(iter(columns.values())))
-        ids = np.zeros((count, self._slots), np.int32)
-        values = np.ones((count, self._slots), np.float32)
-        slot = 0
-        for field, make, convert in zip(
-            self._fields, self._makers, self._converters, strict=True
-        ):
-            name, stop = field["column"], slot + field["slots"]
-            converted = each(name, convert, columns[name], start)
-            if field["kind"] == "multi_valued":
-                ids[:, slot:stop] = field["offset"] + MISSING
-                values[:, slot + 1 : stop] = 0
-                for row, items in enumerate(converted):
-                    ids[row, slot : slot + len(items)] = make(items)
-                    values[row, slot : slot + len(items)] = 1
-            else:
-                ids[:, slot] = make(converted)
-            slot = stop
+        by_slot = []
+        for index, (name, id_of) in enumerate(self._ids_of):
+            found = each(name, id_of, columns[name], start)
+            by_slot += zip(*found, strict=True) if index in self._lists else [found]
+        ids = np.array(by_slot, np.int32).reshape(-1, count).T
         features = {"ids": ids, "dense": self._dense(columns, start, count)}
-        return features | ({"values": values} if self._has_values else {})
+        if "values" in self.features:
+            used = self._always | (ids != self._offsets + MISSING)
+            features["values"] = used.astype(np.float32)
+        return features
 
-    def _converter(self, field):
-        """The function of a raw value that gives what the maker of the field takes."""
-        if "time_part" in field:
-            import predictor_times
-
-            return predictor_times.reader(field["time_part"], field["time_unit"])
-        if field["kind"] == "multi_valued":
-            return items_of(field, self._text)
-        return number if field["kind"].startswith("bucket") else self._text
+    def example(self):
+        """What a call gives of one row, all 0."""
+        found = self.features.items()
+        return {name: np.zeros((1, width), dtype) for name, (width, dtype) in found}
 
     def _dense(self, columns, start, count):
         names = [column["name"] for column in self._numbers]
@@ -78,12 +77,12 @@ class Encoder:
 
 def each(name, convert, column, start):
     """The values of a column, converted; an error names the row."""
-    row = 0
     converted = []
     try:
-        for row, value in enumerate(column):  # noqa: B007
+        for value in column:
             converted.append(convert(value))
     except (ValueError, TypeError, OverflowError) as error:
+        row = len(converted)
         told = f"row {start + row} (from 0): {name} is {column[row]!r}, {error}"
         raise ValueError(" ".join(told.split())) from None
     return converted
@@ -91,11 +90,15 @@ def each(name, convert, column, start):
 
 def number(value):
     """A float; NaN if it is missing."""
-    if value is None or value == "":
-        return np.nan
-    if isinstance(value, (str, bytes)) or np.ndim(value) or abs(float(value)) == np.inf:
+    if type(value) not in (int, float):  # What else it may be takes longer to tell.
+        if value is None or value == "":
+            return np.nan
+        if isinstance(value, (str, bytes)) or np.ndim(value):
+            raise ValueError("expected a finite number")
+    value = float(value)
+    if abs(value) == np.inf:
         raise ValueError("expected a finite number")
-    return float(value)
+    return value
 
 
 def text(value):
@@ -127,77 +130,77 @@ def text_without(na_values):
     return known
 
 
-def items_of(field, text):
-    """The function that gives the first texts of a list, or of text with separators."""
+def is_list(field):
+    """Whether the field takes lists, so that an id maker gives an id for each slot."""
+    return field["kind"] == "multi_valued"
 
-    def items(value):
+
+def id_maker(folder, index, field, text, time_reader):
+    """The function of a raw value that gives its id, or the ids of a list."""
+    offset, kind = field["offset"], field["kind"]
+    if kind == "bucket_quantile":
+        edges = field["boundaries"]
+
+        def quantile(value):
+            value = number(value)
+            bucket = 2 + bisect.bisect_right(edges, value)
+            return offset + (MISSING if value != value else bucket)
+
+        return quantile
+    if kind == "hash_buckets":
+        buckets = field["vocab_size"] - 2
+
+        def hashed(value):
+            found = text(value)
+            return offset + (MISSING if found is None else 2 + fnv1a(found) % buckets)
+
+        return hashed
+    id_of_text = Vocabulary(folder, index, field)
+    if is_list(field):
+        return ids_of_items(field, text, id_of_text)
+    if field["time_part"]:
+        text = time_reader(field["time_part"], field["time_unit"])
+    if kind == "bucket_log2":
+        text = log2_bucket
+    return lambda value: id_of_text(text(value))
+
+
+def ids_of_items(field, text, id_of_text):
+    """The function that gives the ids of a list, or of text with separators, to slots."""
+
+    def ids(value):
         if isinstance(value, str):
             value = value.split(field["separator"])
         if value is None or isinstance(value, float):
             value = ()
         if not isinstance(value, (list, tuple, np.ndarray)):
             raise ValueError("expected a list or text")
-        found = [item for item in map(text, value) if item is not None]
-        return found[: field["slots"]]
+        items = [item for item in map(text, value) if item is not None]
+        found = [id_of_text(item) for item in items[: field["slots"]]]
+        return found + [field["offset"] + MISSING] * (field["slots"] - len(found))
 
-    return items
-
-
-def maker(folder, index, field):
-    """The function that gives the ids of a field's values, int32 [N]."""
-    offset, kind = field["offset"], field["kind"]
-    if kind == "bucket_quantile":
-
-        def quantile(numbers):
-            numbers = np.array(numbers, np.float64)
-            bucket = 2 + np.searchsorted(field["boundaries"], numbers, side="right")
-            return offset + np.where(np.isnan(numbers), MISSING, bucket)
-
-        return quantile
-    if kind == "hash_buckets":
-        buckets = field["vocab_size"] - 2
-        return lambda texts: [
-            offset + (MISSING if each is None else 2 + fnv1a(each) % buckets)
-            for each in texts
-        ]
-    look_up = Vocabulary(folder, index, offset)
-    if kind == "bucket_log2":
-        return lambda numbers: look_up([log2_bucket(each) for each in numbers])
-    return look_up
+    return ids
 
 
 class Vocabulary:
-    """Ids of texts: 64-bit hashes in rising order, then the bytes are compared."""
+    """The id of a text: 64-bit hashes in rising order, then the bytes are compared."""
 
-    def __init__(self, folder, index, offset):
-        self._hashes, self._ids, self._ends, self._bytes = (
-            # As plain arrays: a memmap takes longer for each small access.
-            np.load(folder / f"vocabulary_{index}.{part}.npy", "r").view(np.ndarray)
-            for part in ("hashes", "ids", "ends", "bytes")
+    def __init__(self, folder, index, field):
+        # Views of memory give single numbers faster than arrays do.
+        self._hashes, self._ids, self._ends, self._bytes = map(
+            memoryview, folder.vocabulary(index)
         )
-        self._offset = offset
+        self._offset = field["offset"]
 
-    def __call__(self, texts):
-        ids = np.full(len(texts), self._offset + MISSING, np.int32)
-        found = [
-            (row, each.encode("utf-8", "surrogatepass"))
-            for row, each in enumerate(texts)
-            if each is not None
-        ]
-        hashes = np.array([hash64(value) for _, value in found], np.uint64)
-        for (row, value), key, place in zip(
-            found,
-            hashes.tolist(),
-            np.searchsorted(self._hashes, hashes).tolist(),
-            strict=True,
-        ):
-            ids[row] = self._find(value, key, place)
-        return ids
-
-    def _find(self, value, key, place):
+    def __call__(self, text):
+        if text is None:
+            return self._offset + MISSING
+        value = text.encode("utf-8", "surrogatepass")
+        key = hash64(value)
+        place = bisect.bisect_left(self._hashes, key)
         while place < len(self._hashes) and self._hashes[place] == key:
             start = self._ends[place - 1] if place else 0
-            if self._bytes[start : self._ends[place]].tobytes() == value:
+            if self._bytes[start : self._ends[place]] == value:
                 return self._ids[place]
             place += 1
         return self._offset + UNSEEN
@@ -218,6 +221,7 @@ def fnv1a(value):
 
 def log2_bucket(value):
     """The published Criteo rule as text: floor(log(x)^2) for x > 2, else x cut."""
-    if np.isnan(value):
+    value = number(value)
+    if value != value:
         return None
     return f"{np.floor(np.square(np.log(value))) if value > 2 else np.trunc(value) + 0.0:.0f}"

@@ -21,7 +21,7 @@ FORM = re.compile(
 def reader(part, unit):
     """The function that gives a part of a time as text, such as the hour '7'.
 
-    Times are numbers that count from 1970 in a unit, in UTC; or, if the unit is None, dates
+    Times are numbers that count from 1970 in a unit, in UTC; or, if the unit is '', dates
     as text or as objects, of which the clock of their own zone is read.
     """
 

@@ -1,11 +1,18 @@
 """How well scores tell positive from negative rows: AUC, and AUC within groups."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from afm_jax.ops.metrics.metric import Metric, Predicted, check_binary, checked
+from afm_jax.ops.metrics.metric import (
+    BLOCK_ROWS,
+    Metric,
+    Predicted,
+    check_binary,
+    checked,
+    validated,
+)
 
 
 def auc(
@@ -29,14 +36,18 @@ def auc(
         ValueError: shapes differ, a score is NaN or infinite, a label is not 0 or 1, or
             a weight is negative or not finite.
     """
-    scores, labels, weights = checked(scores, labels, weights)
+    scores, labels, weights = validated(scores, labels, weights)
     check_binary(labels)
-    order = np.argsort(scores)
-    wins, positive, negative = _pairs(
-        _starts(scores[order]), (weights * labels)[order], weights[order]
-    )
-    pairs = float(positive.sum()) * float(negative.sum())
-    return float(wins.sum()) / pairs if pairs > 0 else None
+    if weights is None:
+        return _auc_of_counts(*sorted_classes(scores, labels))
+    wins = positive = negative = 0.0
+    for rows, ties in rising(scores):
+        found = weights[rows].astype(np.float64)
+        (won,), (above,), (below,) = _pairs(ties, found * labels[rows], found)
+        wins += float(won + above * negative)
+        positive, negative = positive + float(above), negative + float(below)
+    pairs = positive * negative
+    return wins / pairs if pairs > 0 else None
 
 
 def gauc(
@@ -106,6 +117,43 @@ def gauc_coverage(
     positive = np.bincount(places, labels[counted])
     mixed = (positive > 0) & (positive < rows)
     return int(mixed.sum()), int(rows[mixed].sum())
+
+
+def rising(scores: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The rows by rising score, in parts of about `BLOCK_ROWS` that part no equal scores.
+
+    Yields:
+        The rows of a part, and where in it runs of equal scores start, int each.
+    """
+    order = np.argsort(scores)
+    in_order, start = scores[order], 0
+    while start < order.size:
+        last = in_order[min(start + BLOCK_ROWS, order.size) - 1]
+        stop = int(np.searchsorted(in_order, last, "right"))
+        yield order[start:stop], _starts(in_order[start:stop])
+        start = stop
+
+
+def sorted_classes(
+    scores: np.ndarray, labels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The scores of the rows with label 1, and of those with label 0, each rising."""
+    positive = labels == 1
+    found = scores[positive], scores[~positive]
+    for each in found:
+        each.sort()
+    return found
+
+
+def _auc_of_counts(positives: np.ndarray, negatives: np.ndarray) -> float | None:
+    """The AUC of rising scores of rows that count alike, from whole numbers of pairs."""
+    twice_the_wins = 0
+    for start in range(0, positives.size, BLOCK_ROWS):
+        some = positives[start : start + BLOCK_ROWS]
+        for side in ("left", "right"):
+            twice_the_wins += int(np.searchsorted(negatives, some, side).sum())
+    pairs = positives.size * negatives.size
+    return twice_the_wins / (2 * pairs) if pairs else None
 
 
 class Ranking(NamedTuple):

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from afm_jax.ops.metrics.metric import (
+    Block,
     Metric,
     Predicted,
     check_probable,
-    checked,
     mean,
 )
 
@@ -28,9 +28,7 @@ def log_loss(
         ValueError: shapes differ, a logit is NaN or infinite, a label is not in [0, 1],
             a weight is negative or not finite, or the weights sum to 0.
     """
-    logits, labels, weights = checked(logits, labels, weights)
-    check_probable(labels)
-    return mean(np.logaddexp(0.0, logits) - labels * logits, weights)
+    return mean(Predicted(logits, labels, weights=weights), _cross_entropies)
 
 
 def rmse(
@@ -42,8 +40,7 @@ def rmse(
         ValueError: shapes differ, a prediction is NaN or infinite, a weight is negative
             or not finite, or the weights sum to 0.
     """
-    predictions, targets, weights = checked(predictions, targets, weights)
-    return float(np.sqrt(mean((predictions - targets) ** 2, weights)))
+    return _rmse(Predicted(predictions, targets, weights=weights))
 
 
 def mae(
@@ -54,8 +51,7 @@ def mae(
     Raises:
         ValueError: as `rmse`.
     """
-    predictions, targets, weights = checked(predictions, targets, weights)
-    return mean(np.abs(predictions - targets), weights)
+    return mean(Predicted(predictions, targets, weights=weights), _distances)
 
 
 def calibration(
@@ -74,10 +70,33 @@ def calibration(
     Raises:
         ValueError: as `log_loss`, but for the sum of the weights.
     """
-    probabilities, labels, weights = checked(probabilities, labels, weights)
-    check_probable(labels)
-    positive = weights @ labels
-    return float(weights @ probabilities / positive) if positive > 0 else None
+    return _calibration(Predicted(probabilities, labels, weights=weights))
+
+
+def _cross_entropies(rows: Predicted | Block) -> np.ndarray:
+    check_probable(rows.labels)
+    return np.logaddexp(0.0, rows.logits) - rows.labels * rows.logits
+
+
+def _distances(rows: Predicted | Block) -> np.ndarray:
+    return np.abs(rows.predictions - rows.targets)
+
+
+def _squares(rows: Predicted | Block) -> np.ndarray:
+    return (rows.predictions - rows.targets) ** 2
+
+
+def _rmse(predicted: Predicted) -> float:
+    return float(np.sqrt(mean(predicted, _squares)))
+
+
+def _calibration(predicted: Predicted) -> float | None:
+    positive = total = 0.0
+    for block in predicted.blocks():
+        check_probable(block.labels)
+        positive += float(block.weights @ block.labels)
+        total += float(block.weights @ block.predictions)
+    return total / positive if positive > 0 else None
 
 
 def _resampled_mean(
@@ -98,7 +117,7 @@ def _resampled_mean(
 
 
 def _resampled_rmse(runs: Sequence[Predicted]) -> Callable[[np.ndarray], np.ndarray]:
-    measure = _resampled_mean(lambda p: (p.predictions - p.targets) ** 2)(runs)
+    measure = _resampled_mean(_squares)(runs)
     return lambda weights: np.sqrt(measure(weights))
 
 
@@ -106,19 +125,17 @@ METRICS = (
     Metric(
         "log_loss",
         "log loss",
-        lambda p: log_loss(p.logits, p.labels, p.weights),
+        lambda p: mean(p, _cross_entropies),
         direction=-1,
         label_kinds=("binary", "probability"),
         needs_probabilities=True,
-        resampled=_resampled_mean(
-            lambda p: np.logaddexp(0.0, p.logits) - p.labels * p.logits
-        ),
+        resampled=_resampled_mean(_cross_entropies),
         tested_on=("binary", "probability"),
     ),
     Metric(
         "rmse",
         "RMSE",
-        lambda p: rmse(p.predictions, p.targets, p.weights),
+        _rmse,
         direction=-1,
         label_kinds=("binary", "probability", "real"),
         resampled=_resampled_rmse,
@@ -127,16 +144,16 @@ METRICS = (
     Metric(
         "mae",
         "MAE",
-        lambda p: mae(p.predictions, p.targets, p.weights),
+        lambda p: mean(p, _distances),
         direction=-1,
         label_kinds=("real",),
-        resampled=_resampled_mean(lambda p: np.abs(p.predictions - p.targets)),
+        resampled=_resampled_mean(_distances),
         tested_on=("real",),
     ),
     Metric(
         "calibration",
         "calibration",
-        lambda p: calibration(p.predictions, p.labels, p.weights),
+        _calibration,
         label_kinds=("binary", "probability"),
         needs_probabilities=True,
     ),

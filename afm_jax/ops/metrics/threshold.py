@@ -2,7 +2,13 @@
 
 import numpy as np
 
-from afm_jax.ops.metrics.metric import Metric, check_binary, checked
+from afm_jax.ops.metrics.discrimination import rising, sorted_classes
+from afm_jax.ops.metrics.metric import (
+    BLOCK_ROWS,
+    Metric,
+    check_binary,
+    validated,
+)
 
 PRECISION = 0.9
 """The precision at which `recall_at_precision` is measured by default."""
@@ -33,17 +39,38 @@ def recall_at_precision(
     Raises:
         ValueError: as `auc`.
     """
-    scores, labels, weights = checked(scores, labels, weights)
+    scores, labels, weights = validated(scores, labels, weights)
     check_binary(labels)
-    order = np.argsort(-scores)
-    found = np.cumsum(weights[order])
-    positive = np.cumsum((weights * labels)[order])
-    if not positive.size or not positive[-1] > 0:
-        return None
-    # Rows of one score are found together: by the last of them.
-    last = np.append(np.diff(scores[order]) != 0, True)
-    right = last & (positive >= precision * found) & (found > 0)
-    return float(np.max(positive, where=right, initial=0.0) / positive[-1])
+    if weights is None:
+        return _of_counts(*sorted_classes(scores, labels), precision)
+    best, found, positive = 0.0, np.zeros(1), np.zeros(1)
+    for rows, ties in rising(-scores):
+        some = weights[rows].astype(np.float64)
+        found = np.cumsum(np.append(found[-1], some))[1:]
+        positive = np.cumsum(np.append(positive[-1], some * labels[rows]))[1:]
+        # Rows of one score are found together: by the last of them.
+        last = np.append(ties[1:], rows.size) - 1
+        right = (positive >= precision * found)[last] & (found[last] > 0)
+        best = max(best, float(np.max(positive[last], where=right, initial=0.0)))
+    return best / float(positive[-1]) if positive[-1] > 0 else None
+
+
+def _of_counts(
+    positives: np.ndarray, negatives: np.ndarray, precision: float
+) -> float | None:
+    """The recall of rising scores of rows that count alike.
+
+    A threshold between two positives finds no more of them than the upper one, and no
+    fewer negatives; so the scores of the positives are thresholds enough.
+    """
+    best = 0
+    for start in range(0, positives.size, BLOCK_ROWS):
+        some = positives[start : start + BLOCK_ROWS]
+        right = positives.size - np.searchsorted(positives, some)
+        found = right + negatives.size - np.searchsorted(negatives, some)
+        right[right < precision * found] = 0
+        best = max(best, int(np.max(right)))
+    return best / positives.size if positives.size else None
 
 
 METRICS = (

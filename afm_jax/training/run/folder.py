@@ -98,10 +98,10 @@ class Run:
         Raises:
             InputError: it is missing or damaged.
         """
+        if not self.schema.is_file():
+            raise InputError(f"{self.schema} does not exist, or is no file.")
         try:
             return Schema.from_json(self.schema.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise InputError(f"{self.schema} does not exist.") from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{self.schema} is damaged ({error}).") from None
 

@@ -8,7 +8,8 @@ import pytest
 pytest.importorskip("tensorflow_datasets", reason="needs the extra 'data'")
 
 from afm_jax.data.preparation import builder
-from afm_jax.data.store.reader import open_store, store_folder
+from afm_jax.data.store.folders import store_folder
+from afm_jax.data.store.reader import open_store
 from afm_jax.data.store.writer import Block
 from afm_jax.errors import InputError
 from afm_jax.features import DenseColumn, Field, Rows, Schema

@@ -176,7 +176,7 @@ def test_values_without_an_id_have_numbers_that_tell_them_apart(tmp_path):
     others = vocabularies.others(fitted.vocabularies).filter(field="c")["value"]
     raw = {"train": train["c"], "validation": validation["c"]}
     seen = 0
-    for split, rows, unseen in fitting.encode(spilled, assigned, fitted):
+    for split, rows, unseen, _ in fitting.encode(spilled, assigned, fitted):
         for row, number in unseen[0]:
             assert rows.ids[row, 0] == 1
             value = others[int(number) - fitted.fields[0].vocab_size]

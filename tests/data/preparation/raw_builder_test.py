@@ -23,7 +23,7 @@ def encoded(builder, tmp_path, **options):
     made = builder(
         data_dir=str(tmp_path / "d"), source=tmp_path / "in", options=options
     )
-    schema, blocks = made.encode(made.source, tmp_path / "out")
+    schema, blocks, *_ = made.encode(made.source, tmp_path / "out")
     ids = {}
     for split, rows, *_ in blocks:
         ids.setdefault(split, []).append(rows.ids)
@@ -164,7 +164,7 @@ def rows_of(builder, tmp_path, **options):
     made = builder(
         data_dir=str(tmp_path / "d"), source=tmp_path / "in", options=options
     )
-    schema, blocks = made.encode(made.source, tmp_path / "out")
+    schema, blocks, *_ = made.encode(made.source, tmp_path / "out")
     parts = {}
     for block in blocks:
         parts.setdefault(block.split, []).append(block.rows)

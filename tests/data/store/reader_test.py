@@ -13,7 +13,8 @@ pytest.importorskip("tensorflow_datasets", reason="needs the extra 'data'")
 from afm_jax.data import synthetic
 from afm_jax.data.preparation import builder
 from afm_jax.data.store import arrays, reader, writer
-from afm_jax.data.store.reader import names, open_store, store_folder
+from afm_jax.data.store.folders import names, store_folder
+from afm_jax.data.store.reader import open_store
 from afm_jax.data.store.writer import Block
 from afm_jax.errors import InputError
 from afm_jax.features import UNSEEN, DenseColumn, Field, Rows, Schema

@@ -11,8 +11,9 @@ import pytest
 pytest.importorskip("tensorflow_datasets", reason="needs the extra 'data'")
 
 from afm_jax.data.preparation import builder
-from afm_jax.data.store import reader, upgrade, writer
-from afm_jax.data.store.reader import open_store, store_folder
+from afm_jax.data.store import folders, reader, upgrade, writer
+from afm_jax.data.store.folders import store_folder
+from afm_jax.data.store.reader import open_store
 from afm_jax.data.store.writer import Block
 from afm_jax.errors import InputError
 from afm_jax.features import Field, Rows, Schema
@@ -41,7 +42,7 @@ def test_a_store_of_version_1_is_read_and_says_that_it_has_no_checksums(old, cap
     caplog.set_level(logging.INFO)
     opened = open_store(old, "csv")
     assert "of version 1, whose files have no checksums" in caplog.text
-    assert reader.names(old) == ("csv",)
+    assert folders.names(old) == ("csv",)
     assert dict(opened.schema.rows) == {"train": 120, "validation": 40}
     train = opened.splits["train"]
     assert train.ids.shape == train.values.shape == (120, 5)
