@@ -66,7 +66,7 @@ _TRAINING.enum(
     "optimizer",
     "adam",
     optimizers.OPTIMIZERS,
-    "The optimizer, one of ours or of optax's. With row updates Adam is lazy: table rows that do not occur in a batch rest.",
+    "The optimizer, one of ours or of optax's.",
 )
 _TRAINING.strings(
     "optimizer_set",
@@ -142,7 +142,7 @@ _TRAINING.enum(
     "table_update",
     "rows",
     TABLE_UPDATES,
-    "'rows' updates the table rows of the batch alone, at a cost that hardly depends on the vocabulary. 'dense' updates whole tables, as published benchmarks do.",
+    "'rows' updates the table rows of the batch alone, at a cost that hardly depends on the vocabulary; under Adam, a table row catches up with the steps that it missed when it next occurs, so that the result is that of 'dense'. 'lazy' leaves out the catching up: a table row that does not occur rests. 'dense' updates whole tables, as published benchmarks do, and L2 is then over whole tables.",
 )
 _TRAINING.integer(
     "seed",

@@ -180,7 +180,7 @@ def _check_shapes(task: Task, example: TrainState, features: Features) -> None:
         for where, leaf in leaves.by_name(variables).items()
         if not where.endswith("/table")
     )
-    if suspect and task.table_update == "rows":
+    if suspect and task.table_update != "dense":
         model_rules.check_tables(task.model, features)
 
 

@@ -40,9 +40,7 @@ def make(
     updates, the penalty on tables is over the rows of the batch.
 
     Args:
-        name: of `OPTIMIZERS`. With row updates, Adam and AdamW are lazy: table rows
-            that do not occur do not move. Adagrad's sums of squares start at 0, as in
-            PyTorch; from optax's 0.1 on, a table, whose gradients are small in a mean
+        name: of `OPTIMIZERS`. Adagrad's sums of squares start at 0, as in PyTorch; from optax's 0.1 on, a table, whose gradients are small in a mean
             over the batch, would hardly move. All others are as optax has them.
         learning_rate: learning rate per step, or an optax schedule of it.
         table_l2: strength of the penalty on tables, >= 0.

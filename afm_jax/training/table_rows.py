@@ -4,9 +4,9 @@ A batch holds U distinct feature ids, far fewer than the tables have rows. A row
 trains on those U table rows with renumbered ids and scatters them back. So the cost of a
 step does not depend on the vocabulary, for any elementwise optimizer (`training.rowwise`
 tries whether it is one), and the model does not notice. SGD and Adagrad give exactly what
-they give on whole tables. Adam and AdamW become their lazy forms: a table row rests,
-momentum and decay included, until it occurs. The table row of the id in unused slots
-(value 0) counts as occurring.
+they give on whole tables. Under Adam and others with momentum, a table row would move on
+between its uses: `training.catch_up` makes up for it. The table row of the id in unused
+slots (value 0) counts as used.
 """
 
 from typing import TypeVar

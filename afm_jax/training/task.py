@@ -23,13 +23,15 @@ class Task:
         loss: the name of a loss of `ops.losses`; a `losses.Loss`; or any function
             (logits [B], labels [B]) -> losses [B], whose logits then are log odds.
         optimizer: the name of an optimizer, see `training.optimizers`, which then takes
-            `learning_rate`; or an optax transformation. If `table_update` is 'rows', it
+            `learning_rate`; or an optax transformation. Unless `table_update` is 'dense', it
             must treat a table row as if there were no others; the first step raises
             InputError if it does not (see `training.rowwise`).
         learning_rate: the learning rate per step, a number or an optax schedule. Beside
             an optax transformation it is only for the record of a run.
         table_update: 'rows' updates the table rows of the batch, at a cost that does
-            not depend on vocab_size (see `training.table_rows`); 'dense' updates whole
+            not depend on vocab_size (see `training.table_rows`), and lets those of earlier
+            batches catch up (see `training.catch_up`), so that training is that of 'dense'
+            but for penalties on tables; 'lazy' lets them rest; 'dense' updates whole
             tables, as published benchmarks do.
         compute_dtype: 'bfloat16' rounds the operands of `ops.matmul`, the products of
             hidden layers and of cross layers with a matrix; parameters, sums and all
