@@ -7,10 +7,11 @@ EXTRAS ?= data,plots,test,lint
 
 PYTEST = $(VENV)/bin/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
-# What a person waits for: formulas, parameters, the contract of four models. The kernels of
-# attention, which take a third of the time of tests/ops, are left to `make test`.
+# What a person waits for, a minute once .jax_cache holds the compiled programs: formulas,
+# parameters, the contract of four models. Left to `make test` are the kernels of attention,
+# which take a third of the time of tests/ops, and the models' other forms.
 CHECK = tests/layering_test.py tests/errors_test.py tests/ops tests/modules \
-	tests/models/contract_test.py -k 'not contract_test or afm or nfm or xdeepfm' \
+	tests/models/contract_test.py -k 'not contract_test or (afm or nfm or xdeepfm) and not dense_tower' \
 	$(addprefix --ignore=tests/ops/,$(addsuffix _test.py,batch_split blocked_attention pallas_attention))
 
 # What another jax may break: formulas, one model, devices, checkpoints, a program.

@@ -9,6 +9,9 @@ Layers, each importing only those before it: `features`, `ops` (pure functions o
 arrays), `modules` (Flax Linen parameters), `models` (one paper a file), `training`,
 `inference` (predictions) and `api` (`fit` and `load`). `data` goes from raw files and
 frames to batches.
+
+A name without a leading underscore is public, in every module. CHANGELOG tells when one moves,
+and importing a moved module by its old name says where it is for one version.
 """
 
 import importlib

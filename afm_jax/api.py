@@ -21,11 +21,11 @@ from typing import Any
 
 from flax import linen as nn
 
-from afm_jax import files, models
+from afm_jax import errors, files, model_rules, models
 from afm_jax.data.loader import Loader
 from afm_jax.data.store.folders import refuse_stores
 from afm_jax.data.store.reader import Store
-from afm_jax.errors import InputError
+from afm_jax.errors import InputError, check_type, whole_number
 from afm_jax.inference.trained_model import TrainedModel
 from afm_jax.ops import losses
 from afm_jax.training import loop
@@ -74,8 +74,10 @@ def fit(
             raise InputError(
                 f"{name} is a {type(found).__name__}, expected a {kind.__name__}; write afm_jax.fit(afm_jax.Task(model, learning_rate=...), store, epochs=...)."
             )
-    _check_model(task.model, store)
-    devices = devices or Devices(store.schema.vocab_size)
+    model_rules.check_data(task.model, store.schema)
+    batch_size = whole_number("batch_size", batch_size, least=1)
+    devices = Devices(store.schema.vocab_size) if devices is None else devices
+    check_type("devices", devices, Devices, "Devices of afm_jax.training.devices")
     dataset = dataset_of(
         store,
         batch_size=batch_size,
@@ -84,7 +86,10 @@ def fit(
         group_field=group_field,
     )
     config = _config(task, checked, batch_size=batch_size, group_field=group_field)
-    path = pathlib.Path(folder or tempfile.mkdtemp(prefix="afm_jax_"))
+    if folder is None:
+        path = pathlib.Path(tempfile.mkdtemp(prefix="afm_jax_"))
+    else:
+        path = errors.path("folder", folder)
     discard = functools.partial(shutil.rmtree, path, ignore_errors=True)
     try:
         result = _train(task, dataset, devices, Run(path), checked, store, config)
@@ -140,8 +145,12 @@ def load(
         InputError: there is no run, it did not end, it is damaged, or its model or loss
             must be given.
     """
-    run = Run(pathlib.Path(folder))
+    run = Run(errors.path("folder", folder))
     config = read_config(run)
+    if model is not None:
+        check_type("model", model, type, "a class")
+    if loss is not None:
+        losses.make(loss)  # raises if it is none
     if model is None and ":" in config["model"]:
         raise InputError(
             f"The model of {folder} is {config['model']}, which is code of yours; give load(..., model={config['model'].rpartition(':')[2]})."
@@ -199,6 +208,7 @@ def dataset_of(
     }
     groups = {}
     if group_field is not None:
+        check_type("group_field", group_field, str, "the name of a field")
         try:
             groups = {
                 split: store.groups(split, group_field)
@@ -217,21 +227,6 @@ def _options(epochs: int, options: Mapping[str, Any]) -> Options:
         if name not in known:
             raise InputError(f"fit has no option {name!r}; it has {', '.join(known)}.")
     return Options(epochs=epochs, **options)
-
-
-def _check_model(model: nn.Module, store: Store) -> None:
-    """Raises InputError if a model is over another vocabulary than the store's."""
-    schema = store.schema
-    found = getattr(model, "vocab_size", None)
-    if found != schema.vocab_size:
-        raise InputError(
-            f"The model has vocab_size={found}, the data have {schema.vocab_size}; make it by models.make(..., schema=store.schema)."
-        )
-    slots = getattr(model, "slot_fields", ()) or tuple(range(len(schema.fields)))
-    if slots != schema.slot_fields:
-        raise InputError(
-            f"The model has slot_fields={slots}, the data have {schema.slot_fields}; make it by models.make(..., schema=store.schema)."
-        )
 
 
 def _config(

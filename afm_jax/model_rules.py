@@ -12,7 +12,7 @@ from flax import errors as flax_errors
 from flax import linen as nn
 
 from afm_jax.errors import InputError
-from afm_jax.features import Features
+from afm_jax.features import Features, Schema
 
 TABLES = ("params/embedding/table", "params/first_order/table")
 """The parameters whose size is that of the vocabulary."""
@@ -61,6 +61,24 @@ def check_tables(model: Any, features: Features) -> None:
             raise InputError(
                 f"{name}'s {where} is {words(leaf)}; expected a row for each of the vocab_size feature ids, {size} here."
             )
+        if is_table and leaf.shape[1:] != other.shape[1:]:
+            raise InputError(
+                f"{name}'s {where} is {words(leaf)}, and {list(other.shape)} over {2 * size} feature ids; expected table rows of one width, whatever vocab_size is."
+            )
+
+
+def check_data(model: nn.Module, schema: Schema) -> None:
+    """Raises InputError if a model is over another vocabulary than the store's."""
+    found = getattr(model, "vocab_size", None)
+    if found != schema.vocab_size:
+        raise InputError(
+            f"The model has vocab_size={found}, the data have {schema.vocab_size}; make it by models.make(..., schema=store.schema)."
+        )
+    slots = getattr(model, "slot_fields", ()) or tuple(range(len(schema.fields)))
+    if slots != schema.slot_fields:
+        raise InputError(
+            f"The model has slot_fields={slots}, the data have {schema.slot_fields}; make it by models.make(..., schema=store.schema)."
+        )
 
 
 def by_path(tree: Any) -> Iterator[tuple[str, Any]]:

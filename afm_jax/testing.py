@@ -38,8 +38,9 @@ def check_model(model: type[nn.Module], /, **hyperparameters: Any) -> None:
       `model.clone(vocab_size=...)` computes the same logits.
     - Without `train` the logits need no key. A row does not depend on other rows.
     - The number of rows may be a symbol, as in `jax.export`.
-    - Every parameter receives a finite gradient that is not 0. From the start that the
-      model gives it, it does so within four steps.
+    - Every parameter receives a finite gradient that is not 0, and a table receives none
+      in table rows without an id in the batch. From the start that the model gives it, a
+      parameter learns within four steps.
     - Every hyperparameter whose name ends in `dropout_rate` makes training random.
 
     Args:
@@ -50,9 +51,8 @@ def check_model(model: type[nn.Module], /, **hyperparameters: Any) -> None:
         InputError: a rule is broken.
     """
     _check_class(model)
-    made = model(
-        **{"vocab_size": _VOCAB_SIZE, "slot_fields": _SLOT_FIELDS}, **hyperparameters
-    )
+    data: dict[str, Any] = {"vocab_size": _VOCAB_SIZE, "slot_fields": _SLOT_FIELDS}
+    made = model(**data, **hyperparameters)
     features = _features()
     variables = jax.eval_shape(made.init, jax.random.key(0), features)
     check_logits(made, variables, features)
@@ -213,6 +213,10 @@ def _check_gradients(case: _Case) -> None:
             kind = "of 0" if np.isfinite(found).all() else "that is not finite"
             raise InputError(
                 f"{case.name}'s {where} receives a gradient {kind}; take it away, or let the logits depend on it."
+            )
+        if where.endswith("/table") and np.delete(found, case.features.ids, 1).any():
+            raise InputError(
+                f"{case.name}'s {where} receives a gradient in table rows that have no id in the batch; read tables by features.ids alone."
             )
 
 

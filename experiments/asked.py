@@ -1,41 +1,56 @@
 """What --set=help, --optimizer_set=help and --loss_set=help answer."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from absl import flags
 
-from afm_jax import models, settings
+from afm_jax import hyperparameters, models
 from afm_jax.ops import losses
 from afm_jax.training import optimizers
 from experiments import own_code
 from experiments.cli import program
 
 
-def answer(flag_values: flags.FlagValues) -> None:
-    """Ends the program with a list of what can be set, if a flag asks for it.
+def answer(told: Iterable[str]) -> None:
+    """Ends the program with these texts, each once, if there are any.
 
     Raises:
-        program.Answer: a flag asks; it holds the text.
+        program.Answer: there are; it holds the text.
+    """
+    texts = dict.fromkeys(told)
+    if texts:
+        raise program.Answer("\n\n".join(texts))
+
+
+def told(flag_values: flags.FlagValues) -> list[str]:
+    """What can be set, for each flag of experiments.train that asks for it.
+
+    Raises:
         InputError: the model, optimizer or loss is unknown.
     """
-    for flag, describe in {
+    describe: dict[str, Callable[[], str]] = {
         "set": lambda: str(models.describe(own_code.load("model", flag_values.model))),
-        "optimizer_set": lambda: _settings(
+        "optimizer_set": lambda: _of_function(
             flag_values.optimizer, optimizers.function_of(flag_values.optimizer)
         ),
-        "loss_set": lambda: _settings(
+        "loss_set": lambda: _of_function(
             flag_values.loss,
             losses.make(own_code.load("loss", flag_values.loss)).function,
         ),
-    }.items():
-        if "help" in (flag_values[flag].value or ()):
-            raise program.Answer(describe())
+    }
+    return [
+        describe[flag]()
+        for flag in describe
+        if "help" in (flag_values[flag].value or ())
+    ]
 
 
-def _settings(name: str, function: Callable[..., object]) -> str:
-    found = settings.settable(function)
-    lines = [f"  {key}={default!r}" for key, default in found.items()]
+def _of_function(name: str, function: Callable[..., object]) -> str:
+    lines = [
+        f"  {each.name}={each.default!r}: {each.expected}"
+        for each in hyperparameters.of_function(function)
+    ]
     about = (inspect.getdoc(function) or "").partition("\n\n")[0]
     return "\n".join(
         [f"{name}: {about}", "", *(lines or ["  There is nothing to set."])]

@@ -29,7 +29,7 @@ from absl import flags
 from afm_jax.data.store.reader import Store
 from afm_jax.errors import InputError, did_you_mean
 from afm_jax.training.run.folder import Run
-from experiments import plots, report, runs, startup, statistics, train, workdirs
+from experiments import asked, plots, report, runs, startup, statistics, train, workdirs
 from experiments.cli import flagfiles, groups, program, words
 from experiments.cli.progress import show_progress
 
@@ -52,11 +52,7 @@ _SEEDS = flags.DEFINE_integer(
     flag_values=FLAGS,
 )
 _WORKDIR = flags.DEFINE_string(
-    "workdir",
-    None,
-    "Folder of the runs and of the report.",
-    flag_values=FLAGS,
-    required=True,
+    "workdir", None, "Folder of the runs and of the report.", flag_values=FLAGS
 )
 _REFERENCE = flags.DEFINE_string(
     "reference",
@@ -99,8 +95,11 @@ def main() -> dict[str, Any]:
     startup.prepare()
     if _PLOTS.value:
         plots.check()
-    workdir = pathlib.Path(_WORKDIR.value)
     entries = _entries()
+    asked.answer(text for entry in entries for text in _told(entry))
+    if _WORKDIR.value is None:
+        raise InputError(f"--workdir is required: {FLAGS['workdir'].help}")
+    workdir = pathlib.Path(_WORKDIR.value)
     names = [entry.name for entry in entries]
     reference = _REFERENCE.value or names[0]
     if reference not in names:
@@ -185,21 +184,30 @@ def _entries() -> list[Entry]:
     return entries
 
 
+def _told(entry: Entry) -> list[str]:
+    """What can be set of an entry, if a flag such as --set=help asks for it."""
+    _parse(entry, 0, pathlib.Path())
+    with _errors_name(entry.name):
+        return asked.told(train.FLAGS)
+
+
 def _open_data(entries: list[Entry], workdir: pathlib.Path) -> Store:
     """The data of all entries, whose flags are checked before anything is trained."""
-    asked: dict[tuple[str, str | None], str] = {}
+    data: dict[tuple[str, str | None], str] = {}
     models = {}
     for entry in entries:
         _parse(entry, 0, workdir)
         config = train.config()
-        asked.setdefault((config["dataset"], config["data_dir"]), entry.name)
+        data.setdefault((config["dataset"], config["data_dir"]), entry.name)
         models[entry.name] = config["model"], config["set"]
-    if len(asked) > 1:
-        found_on = ", ".join(f"{name} on {data}" for (data, _), name in asked.items())
+    if len(data) > 1:
+        found_on = ", ".join(
+            f"{name} on {dataset}" for (dataset, _), name in data.items()
+        )
         raise InputError(
             f"All models must be trained on the same data, found {found_on}."
         )
-    store = runs.open_data(*next(iter(asked)))
+    store = runs.open_data(*next(iter(data)))
     for name, (model, settings) in models.items():
         with _errors_name(name):
             runs.make_model(model, settings, store.schema)

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from flax import linen as nn
 
-from afm_jax import api, models, settings
+from afm_jax import api, hyperparameters, models
 from afm_jax.data import synthetic
 from afm_jax.data.loader import Loader
 from afm_jax.data.store.reader import Store, open_store
@@ -90,7 +90,7 @@ def make_model(
         InputError: a text that is not name=value; as `models.make`; or hyperparameters
             that do not fit one another, the data, or this machine.
     """
-    model = models.make(name, schema=schema, **settings.read("set", texts))
+    model = models.make(name, schema=schema, **hyperparameters.read("set", texts))
     features = restoring.example_features(schema)
     with warnings.catch_warnings(action="ignore"):  # of sizes that are refused below
         variables = jax.eval_shape(model.init, jax.random.key(0), features)

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from flax import linen as nn
 
-from afm_jax import settings
+from afm_jax import hyperparameters
 from afm_jax.errors import InputError
 from afm_jax.ops import losses
 from afm_jax.ops.losses import Loss
-from afm_jax.training import loop, optimizers, progress
+from afm_jax.training import actions, loop, optimizers, progress
 from afm_jax.training.devices import Devices
 from afm_jax.training.run.folder import Run
 from afm_jax.training.task import Task
@@ -42,7 +42,7 @@ from experiments.train_flags import FLAGS
 def main() -> dict[str, Any]:
     """Trains as the flags and, with --resume, the run say; returns the result."""
     startup.prepare()
-    asked.answer(FLAGS)
+    asked.answer(asked.told(FLAGS))
     if FLAGS.resume:
         resuming.take_flags(FLAGS, config(), _workdir())
     return run()
@@ -98,7 +98,7 @@ def run() -> dict[str, Any]:
                     stop_requested=stop.is_set,
                     advance=advance,
                 )
-            except loop.Interrupted as interrupted:
+            except actions.Interrupted as interrupted:
                 command = resuming.command(folder.path)
                 print(f"{interrupted} Go on with: {command}", file=sys.stderr)
                 raise KeyboardInterrupt from None
@@ -134,7 +134,7 @@ def make_task(model: nn.Module, total_steps: int) -> Task:
         l2=FLAGS.l2,
         attention_l2=FLAGS.attention_l2,
         clip_norm=FLAGS.clip_norm,
-        numbers=settings.read("optimizer_set", FLAGS.optimizer_set),
+        numbers=hyperparameters.read("optimizer_set", FLAGS.optimizer_set),
     )
     return Task(
         model,
@@ -148,7 +148,7 @@ def make_task(model: nn.Module, total_steps: int) -> Task:
 
 def make_loss() -> Loss:
     """The loss that the flags say."""
-    numbers = settings.read("loss_set", FLAGS.loss_set)
+    numbers = hyperparameters.read("loss_set", FLAGS.loss_set)
     return losses.make(own_code.load("loss", FLAGS.loss), **numbers)
 
 

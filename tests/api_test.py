@@ -195,7 +195,7 @@ WRONG = {
     "monitor": {"monitor": "acu"},
     "group_field: no field 'usr'": {"group_field": "usr"},
     "group_field: Field 'tags' can have several values": {"group_field": "tags"},
-    "batch size 0": {"batch_size": 0},
+    "batch_size must be a whole number, 1 or more, found 0": {"batch_size": 0},
 }
 
 

@@ -1,8 +1,9 @@
-"""What a mistyped or shortened name most likely stands for."""
+"""What a mistyped name most likely stands for, and what values are."""
 
 import pathlib
 import shlex
 
+import numpy as np
 import pytest
 
 from afm_jax import errors
@@ -59,3 +60,28 @@ def test_a_value_that_is_no_option_is_refused_with_the_one_it_may_stand_for():
         errors.check_one_of("kind", "Adam", ["sgd", "adam"])
     with pytest.raises(errors.InputError, match=r"found 'x'\.$"):
         errors.check_one_of("kind", "x", ["sgd", "adam"])
+
+
+def test_a_value_is_shown_in_one_line_that_is_not_long():
+    assert errors.shown("a\nb") == r"'a\nb'"
+    assert errors.shown(10**400) == "1" + 79 * "0" + "..."
+    assert errors.shown(np.ones((2, 2))) == "one of type ndarray"
+    assert str(errors.InputError("a\nb c\n")) == "a b c"
+
+
+@pytest.mark.parametrize("value", [0, "3", 2.0, True, None, 2**63, np.float32(3)])
+def test_a_whole_number_is_one_in_its_range(value):
+    assert errors.whole_number("x", np.int8(3), least=1) == 3
+    with pytest.raises(
+        errors.InputError, match=r"^x must be a whole number, 1 or more, f"
+    ):
+        errors.whole_number("x", value, least=1)
+
+
+@pytest.mark.parametrize("value", [-0.1, "3", True, None, float("nan"), 10**400, 1.5])
+def test_a_number_is_finite_and_in_its_range(value):
+    assert errors.number("x", np.float32(0.5), most=1) == 0.5
+    with pytest.raises(
+        errors.InputError, match=r"^x must be a finite number, 0 or more and"
+    ):
+        errors.number("x", value, most=1)

@@ -1,4 +1,4 @@
-"""Imports go one way, and optional packages only inside functions."""
+"""Imports go one way, optional packages only inside functions; files and functions are short."""
 
 import ast
 import functools
@@ -12,7 +12,6 @@ BELOW = (
     "afm_jax.features",
     "afm_jax.hyperparameters",
     "afm_jax.model_rules",
-    "afm_jax.settings",
 )
 LINES = (
     (
@@ -69,6 +68,60 @@ def imported(tree):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def used_of_ours(tree):
+    """Names of our modules that a module imports, or reads as `module.name`."""
+    modules = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and layer(node.module) is not None:
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                if file_of(full):
+                    modules[alias.asname or alias.name] = full
+                else:
+                    yield full
+    local = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)} | {
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+    for node in ast.walk(tree):
+        is_read = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+        if is_read and node.value.id in modules.keys() - local:
+            yield f"{modules[node.value.id]}.{node.attr}"
+
+
+def file_of(module):
+    path = ROOT.joinpath(*module.split("."))
+    found = (path.with_suffix(".py"), path / "__init__.py")
+    return next((file for file in found if file.is_file()), None)
+
+
+@functools.cache
+def defined_in(file):
+    """What a module defines, at its top level, or has in `__all__`."""
+    names = set()
+    for node in tree_of(file).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            stored = [name for target in targets for name in ast.walk(target)]
+            names.update(name.id for name in stored if isinstance(name, ast.Name))
+            if ast.unparse(targets[0]) == "__all__":
+                names.update(ast.literal_eval(node.value))
+    return names
+
+
+def is_defined(name):
+    module, _, name_in_it = name.rpartition(".")
+    is_module = file_of(name) is not None
+    return (
+        is_module
+        or name_in_it == "__name__"
+        or name_in_it in defined_in(file_of(module))
+    )
+
+
 def layer(name):
     """The layer of a module, the most exact one; None if it is not ours."""
     found = [layer for layer in LAYERS if f"{name}.".startswith(f"{layer}.")]
@@ -121,5 +174,58 @@ def test_ops_are_pure_functions_of_arrays():
         for path in (ROOT / "afm_jax/ops").glob("*.py")
         for name in imported(tree_of(path))
         if name.split(".")[0] in {"flax", "optax", "orbax"}
+    ]
+    assert not wrong
+
+
+def test_what_begins_with_an_underscore_is_of_its_own_module():
+    """So every other name is public, and stays or is moved with a word in CHANGELOG."""
+    wrong = [
+        f"{name_of(path)} uses {name}"
+        for path in FILES
+        for name in used_of_ours(tree_of(path))
+        if name.rpartition(".")[2].startswith("_") and not name.endswith("__")
+    ]
+    assert not wrong
+
+
+def test_a_name_of_the_library_is_imported_from_where_it_is_defined():
+    """Or from a package that lists it in `__all__`."""
+    wrong = [
+        f"{name_of(path)} uses {name}"
+        for path in FILES
+        for name in used_of_ours(tree_of(path))
+        if name.startswith("afm_jax.") and not is_defined(name)
+    ]
+    assert not wrong
+
+
+def test_no_file_is_over_300_lines():
+    long = {name_of(path) for path in FILES if path.read_text().count("\n") > 300}
+    assert not long
+
+
+def arguments_of(function):
+    given = function.args
+    found = [*given.posonlyargs, *given.args, *given.kwonlyargs]
+    return [each.arg for each in found if each.arg not in ("self", "cls")]
+
+
+def test_no_function_takes_more_than_seven_arguments():
+    wrong = [
+        f"{name_of(path)}.{node.name}"
+        for path in FILES
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.FunctionDef) and len(arguments_of(node)) > 7
+    ]
+    assert not wrong
+
+
+def test_no_tuple_is_unpacked_where_it_is_written():
+    wrong = [
+        f"{name_of(path)} line {node.lineno}"
+        for path in FILES
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Starred) and isinstance(node.value, ast.Tuple)
     ]
     assert not wrong

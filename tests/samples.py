@@ -168,6 +168,13 @@ _HASH = jax.extend.random.define_prng_impl(
 """Keys whose draws compile in half the time of jax's own, for tests alone."""
 
 
+def draw_quickly(monkeypatch):
+    """Makes `jax.random.key` give keys of `_HASH`."""
+    monkeypatch.setattr(
+        jax.random, "key", functools.partial(jax.random.key, impl=_HASH)
+    )
+
+
 def random_state(model, tx, features, *, stddev=0.5):
     """A state on the host with the variables of `random_variables`.
 

@@ -93,6 +93,19 @@ class WholeTable(Good):
         return logits + jnp.square(table).mean()
 
 
+class WholeTableALittle(Good):
+    def logits(self, logits, features):
+        table = self.variables["params"]["embedding"]["table"]
+        return logits + 1e-6 * jnp.square(table).mean()
+
+
+class WidthOfTheTable(Good):
+    @nn.compact
+    def __call__(self, features, *, train=False):
+        width = 1 + self.vocab_size // 16
+        return embedding.field_vectors(self, width, features).sum(axis=(1, 2))
+
+
 class WholeBatch(Good):
     def logits(self, logits, features):
         return logits - logits.mean()
@@ -134,6 +147,14 @@ class NoDropout(Good):
         (Width, "Width's params/hidden/bias is float32 [16] and depends on vocab_size"),
         (OneRowMore, "OneRowMore's params/embedding/table is float32 [8, 3]; expected"),
         (WholeTable, "WholeTable has other logits over the table rows of a batch"),
+        (
+            WholeTableALittle,
+            "WholeTableALittle's params/embedding/table receives a gradient in table rows",
+        ),
+        (
+            WidthOfTheTable,
+            "WidthOfTheTable's params/embedding/table is float32 [16, 2], and [32, 3] over 32",
+        ),
         (WholeBatch, "WholeBatch's logit of a row depends on the other rows"),
         (Length, "Length cannot be exported for any number of rows ("),
         (Unused, "Unused's params/unused receives a gradient of 0; take it away"),

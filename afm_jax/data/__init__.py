@@ -8,6 +8,7 @@ Nothing here imports a model, training or a program. Work that takes long is han
 `advance`, which is told how far it is; see `afm_jax.data.progress`.
 """
 
-from afm_jax.data.frames import prepare_frames, store_of_ids
+from afm_jax.data.frames import prepare_frames
+from afm_jax.data.ready_ids import store_of_ids
 
 __all__ = ["prepare_frames", "store_of_ids"]

@@ -1,17 +1,20 @@
-"""Data in memory as a store: frames of columns, and rows whose ids are made already."""
+"""Frames in memory as a store."""
 
 import functools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from afm_jax.data.store import memory, writer
+from afm_jax.data import frame_options
+from afm_jax.data.store import memory
 from afm_jax.data.store.reader import SPLITS, Store
-from afm_jax.data.store.vocabularies import NO_VOCABULARIES, Vocabularies
-from afm_jax.errors import InputError, did_you_mean
-from afm_jax.features import DenseColumn, Field, Rows, Schema
+from afm_jax.data.store.vocabularies import Vocabularies
+from afm_jax.errors import (
+    InputError,
+    did_you_mean,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from afm_jax.data.preparation.spill import Spill
 
 _BLOCK_ROWS = 65536
+_EMPTY = (str, tuple, list, Mapping)
 
 
 def prepare_frames(
@@ -72,13 +76,17 @@ def prepare_frames(
     """
     columns = {
         "label": label,
-        "categorical": _texts(categorical),
-        "numeric": _texts(numeric),
-        "multi_valued": _texts(multi_valued),
+        "categorical": categorical,
+        "numeric": numeric,
+        "multi_valued": multi_valued,
         "time": time,
     }
     like = options.pop("like", None)
-    given = {name: value for name, value in columns.items() if value} | options
+    given = {
+        name: value
+        for name, value in columns.items()
+        if not (value is None or (isinstance(value, _EMPTY) and not value))
+    } | options
     if isinstance(multi_valued, Mapping) and multi_valued:
         given["separator"] = tuple(multi_valued.values())
     try:
@@ -86,61 +94,6 @@ def prepare_frames(
     except InputError as error:
         # An option is a flag in the programs, and an argument here.
         raise InputError(re.sub(r"--(\w+)", r"\1", str(error))) from None
-
-
-def store_of_ids(
-    splits: Mapping[str, Rows],
-    *,
-    vocab_sizes: Sequence[int],
-    names: Sequence[str] | None = None,
-    dense_names: Sequence[str] | None = None,
-) -> Store:
-    """A store of rows whose ids are made already.
-
-    Args:
-        splits: 'train', and perhaps 'validation' and 'test'; `Rows.ids` are int [N, F],
-            counted from 0 in each field. Id 0 is for missing and 1 for unseen values: where
-            no training row has them, training gives them the mean of their field.
-        vocab_sizes: the number of ids of each field, 0 and 1 included.
-        names: of the fields.
-        dense_names: of the columns of `Rows.dense`.
-
-    Raises:
-        InputError: no training rows, or rows that do not fit the sizes.
-    """
-    sizes = [int(size) for size in vocab_sizes]
-    offsets = np.cumsum([0, *sizes])
-    names = names or [f"field_{index}" for index in range(len(sizes))]
-    fields = tuple(
-        Field(name, "categorical", size, int(offset))
-        for name, size, offset in zip(names, sizes, offsets[:-1], strict=True)
-    )
-    width = {np.shape(rows.dense)[1] for rows in splits.values()}
-    dense_names = dense_names or [
-        f"dense_{index}" for index in range(max(width, default=0))
-    ]
-    dense = tuple(DenseColumn(name, "none") for name in dense_names)
-    blocks = []
-    for split, rows in splits.items():
-        ids = np.asarray(rows.ids)
-        if ids.ndim != 2 or ids.shape[1] != len(sizes):
-            raise InputError(
-                f"{split}: ids of shape {list(ids.shape)}, expected [rows, {len(sizes)}], a column for each of vocab_sizes."
-            )
-        outside = (ids < 0) | (ids >= sizes)
-        if outside.any():
-            row, slot = np.argwhere(outside)[0]
-            raise InputError(
-                f"{split} row {row} (from 0): id {ids[row, slot]} of field {names[slot]!r} is outside [0, {sizes[slot]})."
-            )
-        blocks.append(
-            writer.Block(
-                split, rows._replace(ids=(ids + offsets[:-1]).astype(np.int32))
-            )
-        )
-    return memory.collect(
-        Schema("ids", fields, dense, "label is 1"), blocks, NO_VOCABULARIES
-    )
 
 
 def _by_split(frames: Any, *, fitted: bool, to_split: bool) -> dict[str | None, Any]:
@@ -188,10 +141,18 @@ def _prepare(frames: Any, given: Mapping[str, Any], like: Any) -> Store:
 
     known = (*known_options.FOR_ALL, *columns.OPTIONS)
     defaults = known_options.DEFAULTS
-    given = {name: _option(each, defaults.get(name)) for name, each in given.items()}
+    given = {
+        name: frame_options.plain(name, each, defaults.get(name))
+        for name, each in given.items()
+    }
     former = None if like is None else Former.of(like)
     asked = former.options(given, known) if former else given
     options = known_options.resolve("frames", asked, known, {})
+    separators, lists = options["separator"], options["multi_valued"]
+    if not isinstance(separators, str) and len(separators) != len(lists):
+        raise InputError(
+            f"separator must be one text, or one for each of the {len(lists)} columns of multi_valued, found {separators}."
+        )
     to_split = not {*known_options.HOW_TO_SPLIT}.isdisjoint(given)
     frames = _by_split(frames, fitted=former is not None, to_split=to_split)
     told = {split: f"the {split} frame" if split else "the frame" for split in frames}
@@ -260,17 +221,3 @@ def _hold(
             int(np.count_nonzero(block.load().weights == 0)) for block in blocks
         ),
     )
-
-
-def _texts(names: Iterable[str]) -> tuple[str, ...]:
-    """Names, of which one alone may be given."""
-    return (names,) if isinstance(names, str) else tuple(names)
-
-
-def _option(value: Any, default: Any) -> Any:
-    """An option as the programs give it: what is said of columns, as texts."""
-    if isinstance(value, Mapping):
-        return tuple(f"{name}:{each}" for name, each in value.items())
-    if isinstance(default, tuple) and isinstance(value, str | int):
-        return (str(value),)
-    return value

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from afm_jax.data.permutation import permute
-from afm_jax.errors import InputError
+from afm_jax.errors import InputError, whole_number
 from afm_jax.features import Batch, Features, Rows
 
 AHEAD = 3
@@ -53,8 +53,7 @@ class Loader:
         """
         if not len(rows.labels):
             raise InputError("There are no rows to make batches of.")
-        if batch_size < 1:
-            raise InputError(f"batch size {batch_size}: expected 1 or more.")
+        batch_size = whole_number("batch_size", batch_size, least=1)
         self.num_rows = len(rows.labels)
         whole = -(-self.num_rows // multiple) * multiple
         self.batch_size = min(batch_size, whole)

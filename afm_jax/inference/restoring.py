@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from flax import linen as nn
 
-from afm_jax import models, settings
+from afm_jax import hyperparameters, models
 from afm_jax.errors import InputError
 from afm_jax.features import Features, Schema
 from afm_jax.ops import losses
@@ -91,7 +91,7 @@ def model_of(
         raise InputError(
             f"The model {name} is code of yours, which a folder does not name by itself; give it again."
         )
-    values = settings.read("set", config["set"])
+    values = hyperparameters.read("set", config["set"])
     return models.make(model or name, schema=schema, **values)
 
 
@@ -105,7 +105,7 @@ def loss_of(config: Mapping[str, Any], loss: Any = None) -> Loss:
     Raises:
         InputError: there is none of this name, or it has no such number.
     """
-    numbers = settings.read("loss_set", config["loss_set"])
+    numbers = hyperparameters.read("loss_set", config["loss_set"])
     if loss is None and config["loss"] not in losses.names() and ":" in config["loss"]:
         raise InputError(
             f"The loss {config['loss']} is code of yours, which a folder does not name by itself; give it again."

@@ -10,7 +10,7 @@ import numpy as np
 from flax import linen as nn
 
 from afm_jax import files
-from afm_jax.errors import InputError
+from afm_jax.errors import InputError, path
 from afm_jax.inference.predictor import Predictor
 from afm_jax.training.run.config import read_config
 from afm_jax.training.run.folder import Run
@@ -74,7 +74,7 @@ class TrainedModel:
         """Writes a folder that predicts without afm_jax; see `inference.export.export`."""
         from afm_jax.inference.export import export
 
-        export(self.predictor, folder, format=format)
+        export(self.predictor, path("folder", folder), format=format)
 
     def save(self, folder: str | pathlib.Path) -> None:
         """Copies the run to a folder, which must not exist or be empty.
@@ -82,7 +82,7 @@ class TrainedModel:
         Raises:
             InputError: there is something in the folder, or the run is not there any more.
         """
-        target = pathlib.Path(folder)
+        target = path("folder", folder)
         read_config(Run(self.folder))  # raises if the run has been deleted
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise InputError(f"{target} is there already; name another folder.")

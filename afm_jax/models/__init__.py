@@ -17,12 +17,13 @@ import inspect
 import pkgutil
 import re
 import sys
-import typing
+from collections.abc import Iterable
 from typing import Any
 
 from flax import linen as nn
 
-from afm_jax import errors, hyperparameters
+from afm_jax import hyperparameters
+from afm_jax.errors import InputError, check_type, did_you_mean
 from afm_jax.features import Schema
 from afm_jax.hyperparameters import Hyperparameter
 
@@ -76,30 +77,27 @@ def make(
 
     Raises:
         InputError: no model has this name, the model has no such hyperparameter, it
-            comes from the schema, or a value is of the wrong type or out of range.
-        TypeError: neither `schema` nor `vocab_size` is given.
+            comes from the schema, a value is of the wrong type or out of range, or one
+            that is needed is missing, such as `schema` and `vocab_size` both.
     """
-    model = _class_of(name) if isinstance(name, str) else name
+    model = _class_of(name)
     name = name if isinstance(name, str) else name.__name__
+    data = {key: values.pop(key) for key in _FROM_DATA if key in values}
     if schema is not None:
-        for key in _FROM_DATA:
-            if key in values:
-                raise errors.InputError(f"{name}'s {key} comes from the data.")
-        values["vocab_size"] = schema.vocab_size
+        check_type("schema", schema, Schema, "a Schema, such as store.schema")
+        for key in data:
+            raise InputError(f"{name}'s {key} comes from the data.")
+        data["vocab_size"] = schema.vocab_size
         if len(schema.slot_fields) > len(schema.fields):
-            values["slot_fields"] = schema.slot_fields
-    annotations = typing.get_type_hints(model)
-    fields = [field.name for field in _fields(model)]
-    checked = {}
-    for key, value in values.items():
-        if key not in fields:
-            settable = tuple(field for field in fields if field not in _FROM_DATA)
-            raise errors.InputError(
-                f"{name} has no hyperparameter {key!r}; it has {settable}.{errors.did_you_mean(key, settable)}"
-            )
-        title = f"{name}'s {key}"
-        checked[key] = hyperparameters.check(title, key, value, annotations[key])
-    return model(**checked)
+            data["slot_fields"] = schema.slot_fields
+    known = hyperparameters.of_class(model)
+    given = hyperparameters.check(name, known, data)
+    given |= hyperparameters.check(name, _settable(known), values)
+    for each in known:
+        if each.default is dataclasses.MISSING and each.name not in given:
+            advice = "schema=store.schema" if each.name in _FROM_DATA else each.name
+            raise InputError(f"{name} needs {each.name}; give {advice}.")
+    return model(**given)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,8 +154,8 @@ def describe(model: str | type[nn.Module], /) -> Description:
     Raises:
         InputError: no model has this name.
     """
-    name = model if isinstance(model, str) else model.__name__
-    model = _class_of(model) if isinstance(model, str) else model
+    name, model = model, _class_of(model)
+    name = name if isinstance(name, str) else name.__name__
     title = re.fullmatch(
         r"(.*?)(?: \((.*)\))?\.", (sys.modules[model.__module__].__doc__ or "").strip()
     )
@@ -177,7 +175,6 @@ def describe(model: str | type[nn.Module], /) -> Description:
             r"^    (\w+): (.*(?:\n        .*)*)", attributes, re.MULTILINE
         )
     }
-    annotations = typing.get_type_hints(model)
     return Description(
         name=name,
         title=title[1] if title else name,
@@ -187,27 +184,23 @@ def describe(model: str | type[nn.Module], /) -> Description:
         extra_parameters=sizes["Extra parameters"],
         cost=sizes["Cost of a row"],
         hyperparameters=tuple(
-            Hyperparameter(
-                name=field.name,
-                expected=hyperparameters.expected(field.name, annotations[field.name]),
-                default=field.default,
-                meaning=meanings.get(field.name, ""),
-            )
-            for field in _fields(model)
-            if field.name not in _FROM_DATA
+            each._replace(meaning=meanings.get(each.name, ""))
+            for each in _settable(hyperparameters.of_class(model))
         ),
     )
 
 
-def _class_of(name: str) -> type[nn.Module]:
-    if name not in names():
-        raise errors.InputError(
-            f"Unknown model {name!r}; choose from {names()}.{errors.did_you_mean(name, names())}"
+def _class_of(model: str | type[nn.Module]) -> type[nn.Module]:
+    if isinstance(model, type) and issubclass(model, nn.Module):
+        return model
+    check_type("model", model, str, "a name, or a class of Flax modules")
+    if model not in names():
+        raise InputError(
+            f"Unknown model {model!r}; choose from {names()}.{did_you_mean(model, names())}"
         )
-    return importlib.import_module(f"{__name__}.{name}").Model
+    return importlib.import_module(f"{__name__}.{model}").Model
 
 
-def _fields(model: type[nn.Module]) -> list[dataclasses.Field[Any]]:
-    """The hyperparameters among the fields of the class."""
-    own = ("parent", "name")
-    return [field for field in dataclasses.fields(model) if field.name not in own]
+def _settable(known: Iterable[Hyperparameter]) -> tuple[Hyperparameter, ...]:
+    """Those that a user may set."""
+    return tuple(each for each in known if each.name not in _FROM_DATA)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from afm_jax import errors, settings
+from afm_jax import errors, hyperparameters
 from afm_jax.label_kinds import LABEL_KINDS, narrowest_kind
 
 Function = Callable[..., jax.Array]
@@ -221,10 +221,16 @@ def make(loss: str | Loss | Function, **numbers: Any) -> Loss:
             )
         loss = found[loss]
     elif not isinstance(loss, Loss):
+        if not callable(loss) or isinstance(loss, type):
+            raise errors.InputError(
+                f"loss must be one of {names()}, a Loss, or a function of logits and labels, found {errors.shown(loss)}."
+            )
         loss = Loss(getattr(loss, "__name__", "loss"), loss)
     if not numbers:
         return loss
-    checked = settings.check(loss.name, loss.function, numbers)
+    checked = hyperparameters.check(
+        loss.name, hyperparameters.of_function(loss.function), numbers
+    )
     return dataclasses.replace(
         loss, function=functools.partial(loss.function, **checked)
     )

@@ -70,7 +70,7 @@ def check_labels(
     if kind not in loss.label_kinds:
         fitting = [each for each in losses.names() if kind in _kinds(each)]
         raise InputError(
-            f"The labels of {schema.dataset} are {LABEL_KINDS[kind]}, and the loss {loss.name} is for labels that are {' or '.join(LABEL_KINDS[each] for each in loss.label_kinds)}; choose --loss from {', '.join(fitting)}, or prepare the data with other labels."
+            f"The labels of {schema.dataset} are {LABEL_KINDS[kind]}, and the loss {loss.name} is for labels that are {' or '.join(LABEL_KINDS[each] for each in loss.label_kinds)}; choose a loss from {', '.join(fitting)}, or prepare the data with other labels."
         )
     for start in range(0, len(labels), _BLOCK):
         part = labels[start : start + _BLOCK]

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import optax
 
-from afm_jax import settings
+from afm_jax import hyperparameters
 from afm_jax.errors import InputError, did_you_mean
 from afm_jax.training import leaves
 from afm_jax.training.state import tables
@@ -68,7 +68,11 @@ def make(
         decay.append(optax.add_decayed_weights(attention_l2, mask=_attention_kernel))
     clip = [optax.clip_by_global_norm(clip_norm)] if clip_norm else []
     if name in _SCALES:
-        scale = _SCALES[name](**settings.check(name, _SCALES[name], numbers))
+        scale = _SCALES[name](
+            **hyperparameters.check(
+                name, hyperparameters.of_function(_SCALES[name]), numbers
+            )
+        )
         step = [scale, optax.scale_by_learning_rate(learning_rate)]
     else:
         step = [_of_gradients_alone(name, learning_rate, numbers)]
@@ -161,7 +165,7 @@ def _of_gradients_alone(
 ) -> optax.GradientTransformation:
     """The optimizer of optax; raises InputError if it takes more, or is deprecated."""
     make = getattr(optax, name)
-    numbers = settings.check(name, make, numbers)
+    numbers = hyperparameters.check(name, hyperparameters.of_function(make), numbers)
     params = {"kernel": jax.ShapeDtypeStruct((2, 3), np.float32)}
     try:
         with warnings.catch_warnings(action="error"):

@@ -2,13 +2,22 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from afm_jax.errors import InputError, check_one_of
+from afm_jax.errors import (
+    InputError,
+    check_one_of,
+    check_type,
+    number,
+    whole_number,
+)
 from afm_jax.label_kinds import LABEL_KINDS
 from afm_jax.ops import metrics as metrics_table
 from afm_jax.ops.losses import Loss
+from afm_jax.training.feed import PLACEMENTS
+from afm_jax.training.run import best
 
 BASE_LOGITS = ("auto", "0")
 
@@ -51,14 +60,19 @@ class Options:
     def __post_init__(self) -> None:
         check_one_of("base_logit", self.base_logit, BASE_LOGITS)
         check_one_of("monitor", self.monitor, metrics_table.DIRECTIONS)
-        for name, least in (
-            *(("epochs", 1), ("log_every", 1)),
-            *(("patience", 0), ("checkpoint_every", 0)),
-        ):
-            if getattr(self, name) < least:
-                raise InputError(
-                    f"{name} must be {least} or more, found {getattr(self, name)}."
-                )
+        check_one_of("data_placement", self.data_placement, PLACEMENTS)
+        check_type("tables", self.tables, Mapping, "a mapping of names to tables")
+        least = {"epochs": 1, "log_every": 1, "patience": 0, "checkpoint_every": 0}
+        checked: dict[str, Any] = {
+            name: whole_number(name, getattr(self, name), least=fewest)
+            for name, fewest in least.items()
+        }
+        checked["seed"] = whole_number("seed", self.seed, least=0, most=2**32 - 1)
+        checked["plateau_factor"] = number(
+            "plateau_factor", self.plateau_factor, most=1
+        )
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)  # of NumPy's types, too
 
     def check_monitor(
         self, loss: Loss, *, groups: bool, label_kind: str = "binary"
@@ -82,7 +96,7 @@ class Options:
                 if label_kind in metrics_table.METRICS[name].label_kinds
             ]
             raise InputError(
-                f"monitor={self.monitor!r} is not measured of labels that are {LABEL_KINDS[label_kind]}; choose --monitor from {', '.join(measured)}."
+                f"monitor={self.monitor!r} is not measured of labels that are {LABEL_KINDS[label_kind]}; choose a monitor from {', '.join(measured)}."
             )
         if metric.needs_groups and not groups:
             raise InputError(
@@ -110,13 +124,12 @@ class Progress:
     def evaluated(
         self, metrics: Mapping[str, float | None] | None, monitor: str
     ) -> bool:
-        """Counts an epoch; False if it has the metric, and does not beat the best."""
+        """Counts an epoch; False if it has the metric, and is no new best by `run.best`."""
         self.epochs += 1
-        found = metrics[monitor] if metrics else None
-        sign = metrics_table.DIRECTIONS[monitor]
+        found = best.measured(monitor, metrics)
         if found is None:
             return True
-        if self.best is None or sign * found > sign * self.best:
+        if best.is_better(monitor, found, self.best):
             self.best, self.evaluations_since_best = found, 0
             return True
         self.evaluations_since_best += 1

@@ -6,7 +6,7 @@ import functools
 import optax
 from flax import linen as nn
 
-from afm_jax.errors import InputError, check_one_of
+from afm_jax.errors import InputError, check_one_of, check_type, number
 from afm_jax.ops import losses
 from afm_jax.training import optimizers
 
@@ -38,7 +38,8 @@ class Task:
             else stay float32.
 
     Raises:
-        InputError: a name is unknown, or the name of an optimizer has no learning rate.
+        InputError: an argument is of another type, a name is unknown, or the name of an
+            optimizer has no learning rate.
     """
 
     model: nn.Module
@@ -49,7 +50,14 @@ class Task:
     compute_dtype: str = "float32"
 
     def __post_init__(self) -> None:
+        check_type("model", self.model, nn.Module, "a model, such as of models.make")
         _ = self.made_loss
+        kinds = (str, optax.GradientTransformation)
+        check_type(
+            "optimizer", self.optimizer, kinds, "a name or an optax transformation"
+        )
+        if self.learning_rate is not None and not callable(self.learning_rate):
+            number("learning_rate", self.learning_rate)
         check_one_of("table_update", self.table_update, TABLE_UPDATES)
         check_one_of("compute_dtype", self.compute_dtype, COMPUTE_DTYPES)
         if isinstance(self.optimizer, str):

@@ -29,7 +29,7 @@ from typing import Any
 from absl import flags
 from flax import linen as nn
 
-from afm_jax import models, settings
+from afm_jax import hyperparameters, models
 from afm_jax.errors import InputError, did_you_mean
 from afm_jax.ops import attention as ops_attention
 from afm_jax.training import optimizers
@@ -62,8 +62,15 @@ _list = functools.partial(flags.DEFINE_list, flag_values=FLAGS)
 
 _ATTENTIONS = typing.get_args(ops_attention.Implementation)
 _SUITES = (
-    *("attention", "epoch", "evaluation", "loader", "memory", "peers"),
-    *("predict", "prepare", "step"),
+    "attention",
+    "epoch",
+    "evaluation",
+    "loader",
+    "memory",
+    "peers",
+    "predict",
+    "prepare",
+    "step",
 )
 
 _SUITE = _enum("suite", None, _SUITES, "What to time.")
@@ -184,7 +191,7 @@ def _run(suite: str) -> list[dict[str, Any]]:
             folder=_peers_dir(),
             turns=turns,
         )
-    given = settings.read("set", _SET.value)
+    given = hyperparameters.read("set", _SET.value)
     for name in _MODELS.value:
         models.make(name, vocab_size=1, **given)
     if suite == "evaluation":

@@ -1,14 +1,16 @@
 """What can be set is listed by the flag that sets it."""
 
+import re
+
 import pytest
 
 from data import prepare
-from experiments import train
+from experiments import compare, train
 from experiments.cli import program
 
 
-def told(capsys, *arguments):
-    code = program.run(train.main, train.FLAGS, ["train", *arguments])
+def told(capsys, *arguments, of=train):
+    code = program.run(of.main, of.FLAGS, [of.__name__, *arguments])
     return code, *capsys.readouterr()
 
 
@@ -17,7 +19,7 @@ def told(capsys, *arguments):
     [
         (("--set=help", "--model=fm"), "  embedding_dim=16: a whole number, 1 or more"),
         (("--set=help", "--model=examples/own_model.py:TwoTowers"), "  width=16: "),
-        (("--optimizer_set=help", "--optimizer=adamw"), "  b2=0.999"),
+        (("--optimizer_set=help", "--optimizer=adamw"), "  b2=0.999: a finite number"),
         (("--optimizer_set=help", "--optimizer=rmsprop"), "  decay=0.9"),
         (("--loss_set=help", "--loss=focal"), "  gamma=2.0"),
         (("--loss_set=help",), "There is nothing to set."),
@@ -27,6 +29,25 @@ def test_help_as_a_setting_lists_what_can_be_set(arguments, words, capsys):
     code, out, err = told(capsys, *arguments)
     assert (code, err) == (0, "")
     assert words in out
+
+
+def test_a_comparison_lists_what_can_be_set_of_each_model_once(capsys, tmp_path):
+    preset = tmp_path / "mine.flags"
+    preset.write_text("--model=lr")
+    given = ("--models=fm,lr", f"--flagfiles={preset}", "--set=help", "--loss_set=help")
+    code, out, err = told(capsys, *given, of=compare)
+    assert (code, err) == (0, "")
+    heads = [
+        line for line in out.splitlines() if re.match(r"(fm|lr|sigmoid\w+): ", line)
+    ]
+    assert [head.partition(":")[0] for head in heads] == [
+        "fm",
+        "sigmoid_cross_entropy",
+        "lr",
+    ]
+    code, out, err = told(capsys, "--models=fm", of=compare)
+    assert (code, out) == (2, "")
+    assert err.startswith("--workdir is required: Folder of the runs")
 
 
 def test_help_of_an_unknown_model_is_its_mistake(capsys):

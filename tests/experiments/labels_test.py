@@ -98,17 +98,17 @@ def test_losses_and_metrics_of_other_labels_are_one_line(real_store, tmp_path):
         (
             (),
             real_store,
-            "labels of t are real numbers, .*choose --loss from regression",
+            "labels of t are real numbers, .*choose a loss from regression",
         ),
         (
             ("--loss=regression",),
             None,
-            "labels of synthetic are 0 or 1, .*choose --loss from sigmoid_cross_entropy,",
+            "labels of synthetic are 0 or 1, .*choose a loss from sigmoid_cross_entropy,",
         ),
         (
             ("--loss=regression",),
             real_store,
-            "monitor='auc' is not measured .*choose --monitor from rmse, mae",
+            "monitor='auc' is not measured .*choose a monitor from rmse, mae",
         ),
     ]:
         with pytest.raises(InputError, match=told) as refused:
@@ -134,7 +134,7 @@ def test_labels_that_are_probabilities_are_learned(tmp_path):
     assert least < found["log_loss"] < least + 0.002
     assert found["rmse"] < 0.03
     assert found["calibration"] == pytest.approx(1.0, abs=0.02)
-    with pytest.raises(InputError, match="choose --monitor from log_loss, rmse"):
+    with pytest.raises(InputError, match="choose a monitor from log_loss, rmse"):
         programs.run(train, *LR, f"--workdir={tmp_path}/other", store=store)
 
 

@@ -16,7 +16,7 @@ import pytest
 import samples
 from flax import linen as nn
 
-from afm_jax import models, testing
+from afm_jax import model_rules, models, testing
 from afm_jax.errors import InputError
 from afm_jax.features import Features
 from afm_jax.inference import export
@@ -32,7 +32,7 @@ class Case(NamedTuple):
 
     model: nn.Module
     apply: Callable[..., jax.Array]
-    """The model's; 'full' as users compile it, 'plain' operation by operation."""
+    """The model's, compiled; 'full' as users compile it."""
     variables: dict[str, Any]
     features: Features
 
@@ -42,8 +42,8 @@ def make_case(name, kind):
     model = samples.make_form(name, **samples.data_hyperparameters(kind))
     features = samples.random_features(kind)
     variables = samples.random_variables(model, features)
-    apply = model.apply if kind == "plain" else samples.optimized_jit(model.apply)
-    return Case(model, apply, variables, features)
+    compile = jax.jit if kind == "plain" else samples.optimized_jit
+    return Case(model, compile(model.apply), variables, features)
 
 
 def logits_of(case, features):
@@ -113,22 +113,23 @@ def test_the_reader_of_exported_folders_computes_batches_of_any_size(name):
     program = export.make_program(case.model, case.variables, widths)
     weights = leaves.by_name(case.variables)
     compute = exported_folders.load(program, weights, widths)
-    rows = np.random.default_rng(3).integers(len(case.features.ids), size=200)
+    order = np.random.default_rng(3).integers(len(case.features.ids), size=200)
     expected = logits_of(case, case.features)
-    found = compute({part: array[rows] for part, array in features.items()})
-    np.testing.assert_allclose(
-        found,
-        expected[rows],
-        rtol=1e-6,
-        # A small logit may be the difference of terms as large as the other logits.
-        atol=1e-6 * max(1, np.abs(expected).max()),
-    )
+    for rows in (order[:1], order):
+        np.testing.assert_allclose(
+            compute({part: array[rows] for part, array in features.items()}),
+            expected[rows],
+            rtol=1e-6,
+            # A small logit may be the difference of terms as large as the other logits.
+            atol=1e-6 * max(1, np.abs(expected).max()),
+        )
 
 
 @every_form
-def test_a_row_does_not_depend_on_other_rows(name):
-    case = make_case(name, "full")
-    others = samples.random_features("full", seed=1)
+@every_kind
+def test_a_row_does_not_depend_on_other_rows(name, kind):
+    case = make_case(name, kind)
+    others = samples.random_features(kind, seed=1)
     mixed = jax.tree.map(
         lambda ours, theirs: np.concatenate([ours[:2], theirs[2:]]),
         case.features,
@@ -140,8 +141,9 @@ def test_a_row_does_not_depend_on_other_rows(name):
 
 
 @every_model
-def test_logits_move_with_their_rows(name):
-    case = make_case(name, "full")
+@every_kind
+def test_logits_move_with_their_rows(name, kind):
+    case = make_case(name, kind)
     order = np.random.default_rng(2).permutation(len(case.features.ids))
     moved = jax.tree.map(lambda leaf: leaf[order], case.features)
     np.testing.assert_allclose(
@@ -191,8 +193,9 @@ def test_no_values_are_values_of_one(name):
 
 
 @every_form
-def test_every_parameter_has_a_name_and_counts(name):
-    case = make_case(name, "full")
+@every_kind
+def test_every_parameter_has_a_name_and_counts(name, kind):
+    case = make_case(name, kind)
     before, rng = logits_of(case, case.features), np.random.default_rng(4)
     leaves, treedef = jax.tree.flatten_with_path(case.variables["params"])
     for i, (path, leaf) in enumerate(leaves):
@@ -204,6 +207,30 @@ def test_every_parameter_has_a_name_and_counts(name):
         assert (case.apply(changed, case.features) != before).any(), where
 
 
+@every_form
+@every_kind
+def test_tables_alone_depend_on_the_vocabulary(name, kind):
+    case = make_case(name, kind)
+    model_rules.check_tables(case.model, case.features)
+
+
+@every_form
+def test_the_model_over_the_table_rows_of_a_batch_is_the_same_model(name):
+    case = make_case(name, "full")
+    table_rows, positions = np.unique(case.features.ids, return_inverse=True)
+    small = case.model.clone(vocab_size=len(table_rows))
+    variables = jax.tree.map_with_path(
+        lambda path, leaf: leaf[table_rows] if is_table(path) else leaf, case.variables
+    )
+    ids = positions.reshape(case.features.ids.shape).astype(np.int32)
+    np.testing.assert_allclose(
+        small.apply(variables, case.features._replace(ids=ids)),
+        eager_logits(name),
+        rtol=1e-6,
+        atol=1e-6,
+    )
+
+
 @every_model
 def test_evaluation_is_not_random(name):
     case = make_case(name, "full")
@@ -211,6 +238,26 @@ def test_evaluation_is_not_random(name):
         case.variables, case.features, rngs={"dropout": jax.random.key(0)}
     )
     np.testing.assert_array_equal(with_key, eager_logits(name))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in models.names()
+        if dropout_rates(models.make(name, vocab_size=samples.VOCAB_SIZE))
+    ],
+)
+def test_training_is_as_random_as_its_key(name):
+    case = make_case(name, "full")
+    model = samples.without_batch_statistics(case.model)
+    model = model.clone(**dict.fromkeys(dropout_rates(model), 0.5))
+    rngs = {"dropout": jax.random.key(1)}
+    once, again = (
+        model.apply(case.variables, case.features, train=True, rngs=rngs)
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(once, again)
 
 
 @every_model
@@ -278,16 +325,17 @@ def test_defaults_pass_the_checks_of_hyperparameters(name):
 
 
 @every_form
-def test_the_check_of_models_of_ones_own_finds_nothing_in_ours(name):
-    """It holds, of each model: tables alone depend on the vocabulary; over the table rows
-    of a batch the model is the same; every parameter receives gradient, and learns from the
-    start that the model gives it; every dropout rate changes training."""
+def test_the_check_of_models_of_ones_own_finds_nothing_in_ours(name, monkeypatch):
+    """It holds, of each model: every parameter receives gradient, a table in the table rows
+    of the batch alone; every parameter learns from the start that the model gives it; every
+    dropout rate changes training."""
     model = make_case(name, "full").model
     settings = {
         field.name: getattr(model, field.name)
         for field in dataclasses.fields(model)
         if field.name not in ("vocab_size", "slot_fields", "parent", "name")
     }
+    samples.draw_quickly(monkeypatch)
     testing.check_model(type(model), **settings)
 
 

@@ -26,10 +26,11 @@ def test_a_description_is_what_the_file_of_the_model_says():
     layers = found.hyperparameters[1]
     assert layers == models.Hyperparameter(
         name="num_cross_layers",
-        expected="a whole number, 0 or more",
+        annotation=int,
         default=6,
         meaning="Number of cross layers, L in the formula. The paper has 6 for Criteo.",
     )
+    assert layers.expected == "a whole number, 0 or more"
     assert "vocab_size" not in [each.name for each in found.hyperparameters]
 
 
@@ -139,7 +140,7 @@ DIMS = "a tuple of whole numbers, 1 or more, such as (400, 400) or (64,)"
     ],
 )
 def test_values_of_the_wrong_type_or_out_of_range_are_refused(key, value, expected):
-    message = f"afm_deep's {key} is {value!r}; expected {expected}."
+    message = f"afm_deep's {key} is {errors.shown(value)}; expected {expected}."
     with pytest.raises(errors.InputError, match=f"^{re.escape(message)}$"):
         models.make("afm_deep", **{"vocab_size": 9, key: value})
 

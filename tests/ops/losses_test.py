@@ -76,7 +76,7 @@ def test_focal_without_gamma_is_cross_entropy_and_numbers_reach_it():
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     by_default = losses.make("focal")(logits, labels)
     np.testing.assert_array_equal(by_default, losses.focal(logits, labels, gamma=2.0))
-    with pytest.raises(errors.InputError, match="focal has no setting 'gama'"):
+    with pytest.raises(errors.InputError, match="focal has no hyperparameter 'gama'"):
         losses.make("focal", gama=2)
 
 

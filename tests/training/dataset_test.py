@@ -64,7 +64,7 @@ def test_a_loss_takes_the_kinds_of_labels_that_it_is_for(kind, loss):
     if loss in ACCEPTED[kind]:
         data.check_labels(losses.make(loss))
         return
-    told = f"the loss {loss} is for .*; choose --loss from {', '.join(ACCEPTED[kind])},"
+    told = f"the loss {loss} is for .*; choose a loss from {', '.join(ACCEPTED[kind])},"
     with pytest.raises(InputError, match=told):
         data.check_labels(losses.make(loss))
 

@@ -23,6 +23,7 @@ from afm_jax.data.loader import Loader
 from afm_jax.errors import InputError
 from afm_jax.ops import metrics
 from afm_jax.training import (
+    actions,
     evaluation,
     leaves,
     loop,
@@ -231,7 +232,7 @@ loop_test.run(pathlib.Path({str(tmp_path)!r}), advance=advance, checkpoint_every
 def test_a_stopped_run_resumes_to_the_bit(wholes, tmp_path, placement, at):
     workdir, _ = wholes[placement]
     done = []
-    with pytest.raises(loop.Interrupted):
+    with pytest.raises(actions.Interrupted):
         run(
             tmp_path,
             advance=lambda rows, note: done.append(rows),

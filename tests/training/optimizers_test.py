@@ -173,7 +173,7 @@ def test_constant_stays():
 def test_mistakes_are_named():
     with pytest.raises(InputError, match="Unknown optimizer 'adm'"):
         optimizers.make("adm", 0.1)
-    with pytest.raises(InputError, match="adam has no setting 'b3'; it has"):
+    with pytest.raises(InputError, match="adam has no hyperparameter 'b3'; it has"):
         optimizers.make("adam", 0.1, numbers={"b3": 0.5})
     with pytest.raises(InputError, match="rmsprop's decay is 'x'; expected"):
         optimizers.make("rmsprop", 0.1, numbers={"decay": "x"})

@@ -58,7 +58,7 @@ def test_a_metric_that_is_not_measured_cannot_be_monitored():
 def test_the_monitored_metric_is_one_of_such_labels(kind, loss, monitor, others):
     made = losses.make(loss)
     told = (
-        f"monitor='{monitor}' .* {LABEL_KINDS[kind]}; choose --monitor from .*{others}"
+        f"monitor='{monitor}' .* {LABEL_KINDS[kind]}; choose a monitor from .*{others}"
     )
     with pytest.raises(InputError, match=told):
         Options(epochs=1, monitor=monitor).check_monitor(

@@ -4,9 +4,10 @@ import zlib
 
 import numpy as np
 
-from afm_jax.data.fields import Fitted, Given, Kind, Option
+from afm_jax.data.fields import Fitted, Given, Kind
 from afm_jax.data.fields.codes import Block
 from afm_jax.data.fields.vocabulary import Coded, always_missing
+from afm_jax.data.formats import Option
 from afm_jax.features import FIRST, MISSING, Field
 
 _SAMPLE = 1_000_000

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from afm_jax.data.fields import Fitted, Given, Kind, Option
+from afm_jax.data.fields import Fitted, Given, Kind
 from afm_jax.data.fields.codes import Block
 from afm_jax.data.fields.vocabulary import Coded, always_missing
-from afm_jax.data.formats import Layout
+from afm_jax.data.formats import Layout, Option
 from afm_jax.features import FIRST, MISSING, Field
 
 if TYPE_CHECKING:

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from afm_jax.data.fields import Fitted, Given, Kind, Option
+from afm_jax.data.fields import Fitted, Given, Kind
 from afm_jax.data.fields.codes import Block
 from afm_jax.data.fields.vocabulary import (
     Coded,
     fit_strings,
     warn_of_two_forms,
 )
-from afm_jax.data.formats import Layout
+from afm_jax.data.formats import Layout, Option
 from afm_jax.features import MISSING, Field
 
 _FEW_SLOTS = 32

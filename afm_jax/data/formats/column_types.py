@@ -36,7 +36,8 @@ _GROUPS = {
     "weight": (_NUMBERS,),
     "numeric": (_NUMBERS | {"truth"},),
     "time": (
-        *(_NUMBERS, frozenset({"date", "datetime"})),
+        _NUMBERS,
+        frozenset({"date", "datetime"}),
         *_alone("truth", "text", "instant", "time of day", "duration"),
     ),
     "categorical": _CATEGORIES,

@@ -12,11 +12,10 @@ from afm_jax.data.formats.labels import Labels
 from afm_jax.data.formats.refusals import Refuse
 from afm_jax.errors import InputError
 
-OPTIONS = (
-    *("label", *labels.OPTIONS, "weight"),
-    *("categorical", "numeric", "multi_valued", "separator"),
-    *("time", "time_fields", "time_unit", "na_values"),
-)
+_VALUES = ("categorical", "numeric", "multi_valued", "separator", "na_values")
+_TIMES = ("time", "time_fields", "time_unit")
+
+OPTIONS = ("label", *labels.OPTIONS, "weight", *_VALUES, *_TIMES)
 
 ALL = kept.ALL
 """As --categorical: all columns that no other flag names."""

@@ -20,7 +20,9 @@ from afm_jax.data.formats.labels import Labels
 from afm_jax.errors import InputError
 
 OPTIONS: tuple[str, ...] = (
-    *("field_names", "field_numbers", "encoding"),
+    "field_names",
+    "field_numbers",
+    "encoding",
     *labels.OPTIONS,
 )
 

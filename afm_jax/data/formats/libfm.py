@@ -25,7 +25,9 @@ from afm_jax.errors import InputError
 _FORM = "id:value, two numbers"
 
 OPTIONS: tuple[str, ...] = (
-    *("field_sizes", "field_names", "encoding"),
+    "field_sizes",
+    "field_names",
+    "encoding",
     *labels.OPTIONS,
 )
 

@@ -16,7 +16,7 @@ from afm_jax.data.preparation.spill import Spill
 from afm_jax.data.store import folders, reader
 from afm_jax.data.store.reader import Store
 from afm_jax.data.store.vocabularies import KNOWN_FILE, Vocabularies
-from afm_jax.errors import InputError
+from afm_jax.errors import InputError, path
 from afm_jax.features import FIRST, Schema
 
 _WRITTEN = {option.name for option in dialect.OPTIONS}
@@ -58,7 +58,7 @@ class Former:
             return like
         if isinstance(like, Store):
             return cls._of_store(None, like)
-        folder = pathlib.Path(getattr(like, "folder", like)).resolve()
+        folder = path("like", getattr(like, "folder", like)).resolve()
         store = folders.locate(folder)
         if store is not None:
             data_dir, name = store

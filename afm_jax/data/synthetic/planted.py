@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+# fmt: off
 VOCAB_SIZES = (
-    *(12, 40, 2_000, 24, 100, 8, 30, 50, 3, 5_000, 18, 20, 36),
-    *(500, 25, 60, 10, 32, 4, 300, 16, 35, 6, 28, 15, 1_000),
+    12, 40, 2_000, 24, 100, 8, 30, 50, 3, 5_000, 18, 20, 36,
+    500, 25, 60, 10, 32, 4, 300, 16, 35, 6, 28, 15, 1_000,
 )
+# fmt: on
 """Number of values of each categorical field, before rare ones are left out."""
 
 NUM_DENSE = 13

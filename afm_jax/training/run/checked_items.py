@@ -26,8 +26,15 @@ from afm_jax.training import leaves
 # What the machine, not the file, is at fault for: another try may go well.
 _TRANSIENT = frozenset(
     {
-        *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EAGAIN),
-        *(errno.EACCES, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT),
+        errno.EACCES,
+        errno.EAGAIN,
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.EPERM,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
     }
 )
 

@@ -211,7 +211,7 @@ class Checkpoints:
         return max(self._steps(), default=None)
 
     def best_step(self) -> int | None:
-        """The step of the best metric, the newest of equals; None if none has it."""
+        """The step of the best metric, the first of equals; None if none has it."""
         return self._best.step_of(self._steps())
 
     def wait(self) -> None:

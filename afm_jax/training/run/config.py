@@ -13,9 +13,13 @@ NEEDED = ("model", "set", "dataset", "data_dir", "loss")
 
 # What runs did before these could be chosen.
 _FORMERLY = {
-    **{"monitor": "auc", "compute_dtype": "float32", "attention_l2": 0.0},
-    **{"base_logit": "0", "untrained_rows": "keep"},
-    **{"loss_set": [], "optimizer_set": []},
+    "monitor": "auc",
+    "compute_dtype": "float32",
+    "attention_l2": 0.0,
+    "base_logit": "0",
+    "untrained_rows": "keep",
+    "loss_set": [],
+    "optimizer_set": [],
 }
 
 

@@ -185,9 +185,9 @@ def test_the_best_is_known_and_kept_in_the_next_process(tmp_path):
     with Checkpoints(tmp_path, SCHEMA) as checkpoints:
         assert checkpoints.best_step() == 1
         assert checkpoints.latest_step() == 6
-        checkpoints.save(7, make_state(7), {}, {"auc": 0.9})  # An equal, and newer.
-        assert checkpoints.best_step() == 7
-    assert steps_in(tmp_path) == [6, 7]
+        checkpoints.save(7, make_state(7), {}, {"auc": 0.9})  # An equal, but newer.
+        assert checkpoints.best_step() == 1
+    assert steps_in(tmp_path) == [1, 6, 7]
 
 
 def test_metrics_that_are_null_or_nan_do_not_count(tmp_path):
