@@ -150,6 +150,9 @@ def test_of_store_of_ids():
 
 def test_of_load_and_predict(tmp_path, monkeypatch):
     monkeypatch.undo()
+    monkeypatch.chdir(
+        tmp_path
+    )  # some of what is given is a name that a folder can have
     run = afm_jax.fit(make_task(), store(), epochs=1, batch_size=32)
     check(lambda frame: run.predict(frame), {"frame": FRAME})
     check(run.save, {"folder": tmp_path / "run"})

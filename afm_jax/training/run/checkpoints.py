@@ -75,8 +75,7 @@ class Checkpoints:
             raise InputError(f"No checkpoint in {self._directory} to restore.")
         for step in self._steps():
             try:
-                about = checked_items.read_about(self._folder(step))
-                self._best.note(step, about["metrics"])
+                self._best.note(step, self._about(step)["metrics"])
             except checked_items.DamageError:
                 continue  # `restore` reports it, if it comes to that.
 
@@ -194,17 +193,10 @@ class Checkpoints:
         return step, fields
 
     def saved_leaves(self) -> set[str] | None:
-        """Names of the leaves of the newest that is not damaged; None if there is none.
-
-        Raises:
-            InputError, OSError: as `restore`.
-        """
+        """Names of the leaves of the newest that `restore` would take; None without one."""
         if self.latest_step() is None:
             return None
-        _, about = self._newest(
-            None, lambda s: checked_items.read_about(self._folder(s))
-        )
-        return {*about["leaves"]}
+        return {*self._newest(None, self._about)[1]["leaves"]}
 
     def latest_step(self) -> int | None:
         """The newest step, or None."""
@@ -235,6 +227,9 @@ class Checkpoints:
 
     def _folder(self, step: int) -> pathlib.Path:
         return self._directory / str(step)
+
+    def _about(self, step: int) -> Any:
+        return checked_items.read_about(self._folder(step))
 
     def _steps(self) -> list[int]:
         """The steps of all checkpoints, that under way included, rising."""
@@ -278,7 +273,7 @@ class Checkpoints:
         place: Place = _as_it_is,
     ) -> tuple[T, Any]:
         """State and progress, or those fields of the state."""
-        about = checked_items.read_about(self._folder(step))
+        about = self._about(step)
         where = f"Checkpoint {step} in {self._directory}"
         if self._schema is not None:
             difference = Schema.from_json(about["schema"]).difference(self._schema)
