@@ -72,25 +72,25 @@ def of(task: Task, params: Any) -> Resting | None:
     return found
 
 
-def begin(task: Task, state: TrainState, steps: int) -> TrainState:
-    """The state before row updates by a step of `steps.make_train_step`.
-
-    A state that need not catch up stays as it is.
+def begin(laws: Resting | None, state: TrainState, steps: int) -> TrainState:
+    """The state before so many row updates by `steps.make_train_step`; `end` follows them.
 
     Args:
-        task: what is trained.
-        state: whose table rows have all caught up, on one device.
-        steps: number of updates, after which `end` is to follow.
+        laws: of the optimizer, see `of`; for None the state stays as it is.
+        state: whose table rows are all up to date, on one device.
+        steps: number of updates.
+
+    Raises:
+        InputError: as `missed`.
     """
+    if laws is None:
+        return state
     joined = state.scalar_tables is not None
-    state = states.split_scalar_tables(state)
-    laws = of(task, state.params)
-    if laws is not None:
-        start = states.steps_made(state)
-        state = state._replace(
-            last_use=states.never_used(state.params),
-            missed=missed(laws, state, start, start + steps),
-        )
+    state, start = states.split_scalar_tables(state), states.steps_made(state)
+    state = state._replace(
+        last_use=states.never_used(state.params),
+        missed=missed(laws, state, start, start + steps),
+    )
     return states.join_scalar_tables(state) if joined else state
 
 
@@ -159,13 +159,15 @@ def catch_up(laws: Resting, state: TrainState) -> TrainState:
     )
 
 
-def end(laws: Resting, state: TrainState) -> TrainState:
+def end(laws: Resting | None, state: TrainState) -> TrainState:
     """The state after an epoch: all table rows have caught up, one pass over the tables.
 
     Args:
-        laws: of the optimizer, see `of`.
+        laws: of the optimizer, see `of`; for None the state stays as it is.
         state: in any layout, `begin` and some updates behind it.
     """
+    if laws is None:
+        return state
     joined = state.scalar_tables is not None
     state = catch_up(laws, states.split_scalar_tables(state))
     state = state._replace(last_use=states.never_used(state.params), missed=None)

@@ -132,7 +132,8 @@ class Run:
         task = Task(model, optimizer=tx, table_update=table_update)
         state = devices.create_state(model, tx, first, jax.random.key(0))
         # Table rows rest through all steps that are timed, as through an epoch.
-        self._state = catch_up.begin(task, state, EPOCH_STEPS)
+        laws = catch_up.of(task, state.params)
+        self._state = catch_up.begin(laws, state, EPOCH_STEPS)
         step = steps.make_train_step(task, axis_name=devices.axis_name)
         self._steps = devices.compile_train_steps(step, self._state)
         self._feed = feed.make(

@@ -196,7 +196,7 @@ def test_a_row_update_needs_to_know_what_rows_missed():
     with pytest.raises(InputError, match=r"`training\.catch_up\.begin`") as caught:
         jax.eval_shape(steps.make_train_step(task), run, batch)
     assert "\n" not in str(caught.value)
-    begun = catch_up.begin(task, run, 5)
+    begun = catch_up.begin(catch_up.of(task, run.params), run, 5)
     jax.eval_shape(steps.make_train_step(task), begun, batch)
 
 

@@ -57,7 +57,8 @@ def train(
     lay_out=lambda run: run,
 ):
     run, step = lay_out(random_state(tx)), compiled_step(tx, table_update)
-    run = catch_up.begin(make_task(tx, table_update), run, len(batches))
+    laws = catch_up.of(make_task(tx, table_update), run.params)
+    run = catch_up.begin(laws, run, len(batches))
     values = []
     for batch in batches:
         run, metrics = step(run, prepare(batch))
