@@ -11,7 +11,8 @@ S is a sum over the rest. Its terms, without the shrinking since, are
 
     n_t / (sqrt(v) h_t + 1)    n_t = near_t a^(t - t0 - 1)    h_t = near_t / far_t b^(t - t0 - 1)
 
-Three sums are differences of entries of tables over the updates of an epoch, `Missed`:
+Three sums are differences of entries of tables over the updates of an epoch, which
+`training.missed_updates` makes:
 
     A = sum n_t / h_t      B = sum n_t      C = sum n_t h_t
 
@@ -23,35 +24,20 @@ This is exact for v = 0, for large v, and where all h_t are equal. Elsewhere its
 the third order in the spread of h_t, which is largest in the first updates of a run.
 """
 
-import itertools
 import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from afm_jax.errors import InputError
-from afm_jax.features import Array
-from afm_jax.training import leaves, resting
+from afm_jax.training import leaves, missed_updates, resting
 from afm_jax.training import state as states
 from afm_jax.training.resting import Law, Resting
 from afm_jax.training.state import TrainState
 from afm_jax.training.task import Task
 
-
-class Missed(NamedTuple):
-    """Sums over the updates of an epoch, from which those over any rest follow.
-
-    Attributes:
-        start: int32 [], updates made before the epoch.
-        sums: float32 [S + 1, laws, 4], for the times after 0 to S updates of the epoch:
-            A, B and C of a rest from then to its end, and the logarithm of q of one from
-            its start to then.
-    """
-
-    start: Array
-    sums: Array
+_CHUNK = 8192
+"""Table rows that catch up at once at the end of an epoch."""
 
 
 def of(task: Task, params: Any) -> Resting | None:
@@ -81,7 +67,7 @@ def begin(laws: Resting | None, state: TrainState, steps: int) -> TrainState:
         steps: number of updates.
 
     Raises:
-        InputError: as `missed`.
+        InputError: as `missed_updates.of_epoch`.
     """
     if laws is None:
         return state
@@ -89,40 +75,9 @@ def begin(laws: Resting | None, state: TrainState, steps: int) -> TrainState:
     state, start = states.split_scalar_tables(state), states.steps_made(state)
     state = state._replace(
         last_use=states.never_used(state.params),
-        missed=missed(laws, state, start, start + steps),
+        missed=missed_updates.of_epoch(laws, state, start, start + steps),
     )
     return states.join_scalar_tables(state) if joined else state
-
-
-def missed(laws: Resting, state: TrainState, first: int, last: int) -> Missed:
-    """What the row updates of an epoch need to know of all its updates.
-
-    Args:
-        laws: of the optimizer, see `of`.
-        state: in any layout; only its `learning_rate_scale` matters.
-        first: updates made before the epoch.
-        last: updates made after it.
-
-    Raises:
-        InputError: the learning rate times the decay of weights is 1 or more.
-    """
-    # Float32, the type of `last_use`, counts no further.
-    if last - first > 1 << 24:
-        raise InputError(
-            f"Row updates that catch up take at most {1 << 24} steps an epoch, found {last - first}; train with table_update='lazy' or larger batches."
-        )
-    scale = float(np.ravel(state.learning_rate_scale)[0])
-    sums = []
-    for law, rates in zip(laws.laws, laws.rates(first, last), strict=True):
-        far, near, shrink = (scale * each for each in rates)
-        if (shrink >= 1).any():
-            raise InputError(
-                "The learning rate times the weight decay reaches 1, so that an update would undo every parameter; lower one of them."
-            )
-        sums.append(_sums(law, far, near, 1 - shrink))
-    with np.errstate(over="ignore"):  # the loss will tell
-        stacked = np.stack(sums, axis=1).astype(jnp.result_type(float))
-    return Missed(np.array(first, np.int32), stacked)
 
 
 def catch_up(laws: Resting, state: TrainState) -> TrainState:
@@ -159,40 +114,66 @@ def catch_up(laws: Resting, state: TrainState) -> TrainState:
     )
 
 
-def end(laws: Resting | None, state: TrainState) -> TrainState:
-    """The state after an epoch: all table rows have caught up, one pass over the tables.
+def end(laws: Resting | None, state: TrainState, *, shards: int = 1) -> TrainState:
+    """The state after an epoch: all table rows have caught up, in one pass over the tables.
 
     Args:
         laws: of the optimizer, see `of`; for None the state stays as it is.
         state: in any layout, `begin` and some updates behind it.
+        shards: number of equal parts by rows that a table lies in, on as many devices.
     """
     if laws is None:
         return state
-    joined = state.scalar_tables is not None
-    state = catch_up(laws, states.split_scalar_tables(state))
-    state = state._replace(last_use=states.never_used(state.params), missed=None)
-    return states.join_scalar_tables(state) if joined else state
+    is_one = states.tables(state)
+    (last_use,) = jax.tree.leaves(state.last_use)
+    length = last_use.shape[0] // shards
+    size = min(_CHUNK, length)
+
+    def update(i, whole):
+        # The last chunk begins earlier, with table rows that are up to date.
+        start = jnp.minimum(i * size, length - size)
+        done = start + jnp.arange(size) < i * size
+
+        def take(leaf, one):
+            if not one:
+                return leaf
+            part = jax.lax.dynamic_slice_in_dim(leaf, start, size, axis=1)
+            return part.reshape(shards * size, *leaf.shape[2:])
+
+        def put(leaf, part, one):
+            if not one:
+                return leaf
+            part = part.reshape(shards, size, *leaf.shape[2:])
+            return jax.lax.dynamic_update_slice_in_dim(leaf, part, start, axis=1)
+
+        # Taken before any is put back; else XLA copies whole tables.
+        part = jax.lax.optimization_barrier(jax.tree.map(take, whole, is_one))
+        part = _all_of(laws, part, jnp.tile(done, shards))
+        return jax.tree.map(put, whole, part, is_one)
+
+    def split(leaf, one):
+        return leaf.reshape(shards, length, *leaf.shape[1:]) if one else leaf
+
+    def merge(leaf, one):
+        return leaf.reshape(shards * length, *leaf.shape[2:]) if one else leaf
+
+    whole = jax.tree.map(split, state, is_one)
+    whole = jax.lax.fori_loop(0, -(-length // size), update, whole)
+    return jax.tree.map(merge, whole, is_one)._replace(missed=None)
 
 
-def _sums(law: Law, far: np.ndarray, near: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    """`Missed.sums` of one table, float64 [S + 1, 4]; `keep` is 1 - shrink."""
-    a, b = law.a, law.b
-    if not law.has_eps:
-        near = np.zeros_like(far)
-    with np.errstate(invalid="ignore"):
-        mixed = np.where(far > 0, near**2 / far, 0.0)
-
-    def to_the_end(terms, decay):
-        """sum_t terms_t decay^(t - t0 - 1) / prod_(t0 < j <= t) keep_j, for every t0."""
-        pairs = zip(terms[::-1].tolist(), keep[::-1].tolist(), strict=True)
-        found = itertools.accumulate(
-            pairs, lambda later, pair: (pair[0] + decay * later) / pair[1], initial=0.0
-        )
-        return np.array([*found])[::-1]
-
-    logs = np.concatenate([[0.0], np.cumsum(np.log(keep))])
-    terms = (far, a / b), (near, a), (mixed, a * b)
-    return np.stack([*(to_the_end(*each) for each in terms), logs], axis=1)
+def _all_of(laws: Resting, part: TrainState, done: jax.Array) -> TrainState:
+    """Some table rows at the end of an epoch, up to date already where `done`, bool [U]."""
+    joined = part.scalar_tables is not None
+    part = states.split_scalar_tables(part)
+    assert part.last_use is not None
+    assert part.missed is not None
+    since = part.last_use["table"]
+    now = (part.step - part.missed.start).astype(since.dtype)
+    since = jnp.where(done[:, None], now, since)
+    part = catch_up(laws, part._replace(last_use={"table": since}))
+    part = part._replace(last_use={"table": jnp.zeros_like(since)})
+    return states.join_scalar_tables(part) if joined else part
 
 
 class _Rest(NamedTuple):

@@ -196,17 +196,18 @@ class Devices(StateLayout):
         return lambda state: compiled(state, table_rows)
 
     def compile_catch_up(
-        self, end: Callable[[TrainState], TrainState], state: TrainState
+        self, end: Callable[..., TrainState], state: TrainState
     ) -> Callable[[TrainState], TrainState]:
         """The compiled `catch_up.end`; it takes over the buffers of its state.
 
         Args:
-            end: of states in any layout.
+            end: (state, shards=) -> state.
             state: a state on these devices outside of an epoch, for its shapes.
         """
 
         def end_with(state, missed):
-            return end(state._replace(missed=missed))
+            shards = self.count if self._split_tables else 1
+            return end(state._replace(missed=missed), shards=shards)
 
         if self._pmap:
             mapped = jax.pmap(end_with, donate_argnums=0)

@@ -42,7 +42,7 @@ class TrainState(NamedTuple):
         last_use: None, or {'table': float32 [vocab_size, 1]} under an optimizer that moves
             table rows at rest: how many updates of the epoch were made when a table row was
             last up to date. See `training.catch_up`.
-        missed: None, or `catch_up.Missed` within an epoch; not saved.
+        missed: None, or `missed_updates.Missed` within an epoch; not saved.
     """
 
     step: jax.Array

@@ -8,7 +8,14 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 
-from afm_jax.training import catch_up, evaluation, feed, steps, untrained
+from afm_jax.training import (
+    catch_up,
+    evaluation,
+    feed,
+    missed_updates,
+    steps,
+    untrained,
+)
 from afm_jax.training import state as states
 from afm_jax.training.actions import NEVER, Action, Clock, Moment
 from afm_jax.training.dataset import Dataset
@@ -66,7 +73,9 @@ class Trainer:
         if self._resting is not None:
             end = functools.partial(catch_up.end, self._resting)
             self._catch_up = devices.compile_catch_up(end, state)
-            within = state._replace(missed=catch_up.Missed(state.step, state.step))
+            within = state._replace(
+                missed=missed_updates.Missed(state.step, state.step)
+            )
         self._steps = devices.compile_train_steps(step, within)
         predict = steps.make_predict(
             task.model,
@@ -97,7 +106,7 @@ class Trainer:
         moment = Moment(state, epoch, states.steps_made(state))
         self.clock.start(moment.step)
         if self._resting is not None:
-            missed = catch_up.missed(
+            missed = missed_updates.of_epoch(
                 self._resting, state, start, start + train.steps_per_epoch
             )
             moment.state = state._replace(missed=self.devices.place_replicated(missed))

@@ -12,7 +12,7 @@ import samples
 from afm_jax import models
 from afm_jax.errors import InputError
 from afm_jax.features import Batch
-from afm_jax.training import catch_up, optimizers, resting, state, steps
+from afm_jax.training import catch_up, missed_updates, optimizers, resting, state, steps
 from afm_jax.training.task import Task
 
 STEPS, ROWS = 600, 60
@@ -99,7 +99,7 @@ def by_rows(tx, start, used, grads, epochs):
             learning_rate_scale=jnp.asarray(scale),
             last_use=state.never_used(params),
         )
-        run = run._replace(missed=catch_up.missed(laws, run, first, last))
+        run = run._replace(missed=missed_updates.of_epoch(laws, run, first, last))
         given = used[first:last], jnp.asarray(grads[first:last], jnp.result_type(float))
         run, first = epoch(run, given), last
     return np.asarray(run.params["embedding"]["table"])
@@ -173,7 +173,7 @@ def test_two_rests_are_one():
         run = state.TrainState(
             0, params, {}, opt_state, 1.0, None, None, None
         )._replace(last_use=state.never_used(params))
-        run = run._replace(missed=catch_up.missed(laws, run, 0, STEPS))
+        run = run._replace(missed=missed_updates.of_epoch(laws, run, 0, STEPS))
         once = rested(run, laws, 300)
         twice = rested(rested(run, laws, 120), laws, 300)
         for one, other in (
@@ -209,4 +209,4 @@ def test_a_decay_that_undoes_every_parameter_is_refused():
     laws = resting.find(optax.adamw(rate, weight_decay=0.1), params)
     run = state.TrainState(0, params, {}, None, 1.0, None, None, None)
     with pytest.raises(InputError, match="reaches 1"):
-        catch_up.missed(laws, run, 599_990, 600_010)
+        missed_updates.of_epoch(laws, run, 599_990, 600_010)
