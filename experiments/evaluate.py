@@ -60,7 +60,7 @@ def main() -> dict[str, Any]:
     groups = runs.groups(store, [split], _GROUP_FIELD.value)
     predictor = _RUN.predictor(store.schema)
     loss, devices = predictor.loss, predictor.devices
-    check_labels(rows.labels, split, schema=store.schema, loss=loss)
+    check_labels(rows.labels, f"the {split} split", schema=store.schema, loss=loss)
     devices.check_batch_size(_BATCH_SIZE.value)
     loader = Loader(rows, _BATCH_SIZE.value, shuffle=False, multiple=devices.count)
     runs.log_if_capped(_BATCH_SIZE.value, loader, split)

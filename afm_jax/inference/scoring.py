@@ -37,9 +37,10 @@ class Scores:
             by the names of the dense columns.
     """
 
-    def __init__(self, predictor: Predictor, labelled: bool):
-        """Starts without any row."""
-        self._predictor, self._labelled = predictor, labelled
+    def __init__(self, predictor: Predictor, source: pathlib.Path, *, labelled: bool):
+        """Starts without any row of the source."""
+        self._predictor, self._source = predictor, source
+        self._labelled = labelled
         schema = predictor.schema
         fields = [schema.fields[index] for index in schema.slot_fields]
         self._offsets = np.array([field.offset for field in fields], np.int32)
@@ -62,7 +63,7 @@ class Scores:
         if self._labelled:
             check_labels(
                 rows.labels,
-                "new",
+                str(self._source),
                 schema=self._predictor.schema,
                 loss=self._predictor.loss,
                 first_row=self.rows,
@@ -205,7 +206,7 @@ def score(
             raise InputError(
                 f"{source} has a column {name!r}, which is the name of a result; name the columns to keep by --id."
             )
-    scores = Scores(predictor, labelled=formats.LABEL in first.columns)
+    scores = Scores(predictor, source, labelled=formats.LABEL in first.columns)
 
     def frames() -> Iterator[pl.DataFrame]:
         for frame, rows, missing in ordered_map(encode, parts()):

@@ -30,9 +30,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from afm_jax.training import leaves, missed_updates, resting
+from afm_jax.training import leaves, missed_updates
 from afm_jax.training import state as states
-from afm_jax.training.resting import Law, Resting
+from afm_jax.training.resting import Law, Resting, find
 from afm_jax.training.state import TrainState
 from afm_jax.training.task import Task
 
@@ -52,39 +52,39 @@ def of(task: Task, params: Any) -> Resting | None:
     """
     if task.table_update != "rows":
         return None
-    found = resting.find(task.tx, params)
+    found = find(task.tx, params)
     if isinstance(found, str) or not any(law.moves for law in found.laws):
         return None
     return found
 
 
-def begin(laws: Resting | None, state: TrainState, steps: int) -> TrainState:
+def begin(resting: Resting | None, state: TrainState, steps: int) -> TrainState:
     """The state before so many row updates by `steps.make_train_step`; `end` follows them.
 
     Args:
-        laws: of the optimizer, see `of`; for None the state stays as it is.
+        resting: of the optimizer, see `of`; for None the state stays as it is.
         state: whose table rows are all up to date, on one device.
         steps: number of updates.
 
     Raises:
         InputError: as `missed_updates.of_epoch`.
     """
-    if laws is None:
+    if resting is None:
         return state
     joined = state.scalar_tables is not None
     state, start = states.split_scalar_tables(state), states.steps_made(state)
     state = state._replace(
-        last_use=states.never_used(state.params),
-        missed=missed_updates.of_epoch(laws, state, start, start + steps),
+        last_use=states.up_to_date(state.params),
+        missed=missed_updates.of_epoch(resting, state, start, start + steps),
     )
     return states.join_scalar_tables(state) if joined else state
 
 
-def catch_up(laws: Resting, state: TrainState) -> TrainState:
+def catch_up(resting: Resting, state: TrainState) -> TrainState:
     """The state after table rows made up for what they missed since their `last_use`.
 
     Args:
-        laws: of the optimizer, see `of`.
+        resting: of the optimizer, see `of`.
         state: with `last_use` and `missed`, and scalar tables apart; of all table rows, or
             of some.
     """
@@ -94,15 +94,17 @@ def catch_up(laws: Resting, state: TrainState) -> TrainState:
     begins, ends = sums[since.astype(jnp.int32)], sums[now]
     rest = now.astype(since.dtype) - since
     found = [
-        _Rest.of(law, begins[:, i], ends[i], rest) for i, law in enumerate(laws.laws)
+        _Rest.of(law, begins[:, i], ends[i], rest) for i, law in enumerate(resting.laws)
     ]
     # Else they would be found anew for each number of a table row.
     found = jax.lax.optimization_barrier(found)
     params, opt_state = (leaves.by_name(t) for t in (state.params, state.opt_state))
-    for table, place in laws.law_of.items():
-        names = laws.mirrors[table]
+    for table, place in resting.law_of.items():
+        names = resting.mirrors[table]
         mirrors = [opt_state[name] for name in names]
-        params[table] = _moved(laws.laws[place], found[place], params[table], mirrors)
+        params[table] = _moved(
+            resting.laws[place], found[place], params[table], mirrors
+        )
         for name, mirror, decay in zip(
             names, mirrors, found[place].decays, strict=True
         ):
@@ -114,15 +116,15 @@ def catch_up(laws: Resting, state: TrainState) -> TrainState:
     )
 
 
-def end(laws: Resting | None, state: TrainState, *, shards: int = 1) -> TrainState:
+def end(resting: Resting | None, state: TrainState, *, shards: int = 1) -> TrainState:
     """The state after an epoch: all table rows have caught up, in one pass over the tables.
 
     Args:
-        laws: of the optimizer, see `of`; for None the state stays as it is.
+        resting: of the optimizer, see `of`; for None the state stays as it is.
         state: in any layout, `begin` and some updates behind it.
         shards: number of equal parts by rows that a table lies in, on as many devices.
     """
-    if laws is None:
+    if resting is None:
         return state
     is_one = states.tables(state)
     (last_use,) = jax.tree.leaves(state.last_use)
@@ -148,7 +150,7 @@ def end(laws: Resting | None, state: TrainState, *, shards: int = 1) -> TrainSta
 
         # Taken before any is put back; else XLA copies whole tables.
         part = jax.lax.optimization_barrier(jax.tree.map(take, whole, is_one))
-        part = _all_of(laws, part, jnp.tile(done, shards))
+        part = _all_of(resting, part, jnp.tile(done, shards))
         return jax.tree.map(put, whole, part, is_one)
 
     def split(leaf, one):
@@ -162,7 +164,7 @@ def end(laws: Resting | None, state: TrainState, *, shards: int = 1) -> TrainSta
     return jax.tree.map(merge, whole, is_one)._replace(missed=None)
 
 
-def _all_of(laws: Resting, part: TrainState, done: jax.Array) -> TrainState:
+def _all_of(resting: Resting, part: TrainState, done: jax.Array) -> TrainState:
     """Some table rows at the end of an epoch, up to date already where `done`, bool [U]."""
     joined = part.scalar_tables is not None
     part = states.split_scalar_tables(part)
@@ -171,7 +173,7 @@ def _all_of(laws: Resting, part: TrainState, done: jax.Array) -> TrainState:
     since = part.last_use["table"]
     now = (part.step - part.missed.start).astype(since.dtype)
     since = jnp.where(done[:, None], now, since)
-    part = catch_up(laws, part._replace(last_use={"table": since}))
+    part = catch_up(resting, part._replace(last_use={"table": since}))
     part = part._replace(last_use={"table": jnp.zeros_like(since)})
     return states.join_scalar_tables(part) if joined else part
 

@@ -40,7 +40,7 @@ class Dataset(NamedTuple):
         """Raises InputError as `check_labels`, for every split."""
         for name, batches in self.splits.items():
             labels = np.asarray(batches.all_rows().labels)
-            check_labels(labels, name, schema=self.schema, loss=loss)
+            check_labels(labels, f"the {name} split", schema=self.schema, loss=loss)
 
     def best_constant(self, loss: Loss) -> float:
         """The logit that fits the training labels best without their features."""
@@ -55,16 +55,16 @@ class Dataset(NamedTuple):
 
 
 def check_labels(
-    labels: np.ndarray, split: str, *, schema: Schema, loss: Loss, first_row: int = 0
+    labels: np.ndarray, where: str, *, schema: Schema, loss: Loss, first_row: int = 0
 ) -> None:
     """Raises InputError if labels are not what the schema says, or none for the loss.
 
     Args:
         labels: real [N].
-        split: name of the split, for the message.
+        where: the split or the file that has them, for the message.
         schema: of the data.
         loss: the loss.
-        first_row: the number of the first row in its split, for the message.
+        first_row: the number of the first row there, for the message.
     """
     kind = schema.label_kind
     if kind not in loss.label_kinds:
@@ -78,7 +78,7 @@ def check_labels(
         if wrong.size:
             at = int(wrong[0])
             raise InputError(
-                f"Row {first_row + start + at} (from 0) of the {split} split has the label {part[at]:g}; expected {LABEL_KINDS[kind]} for the loss {loss.name}: prepare the data with such labels."
+                f"Row {first_row + start + at} (from 0) of {where} has the label {part[at]:g}; expected {LABEL_KINDS[kind]} for the loss {loss.name}: prepare the data with such labels."
             )
 
 

@@ -201,7 +201,7 @@ def _catching_up(
     if saved is not None and "last_use/table" not in saved:
         _log.info("This run began with table_update=lazy, and goes on so.")
         return dataclasses.replace(task, table_update="lazy"), example
-    last_use = jax.eval_shape(states.never_used, example.params)
+    last_use = jax.eval_shape(states.up_to_date, example.params)
     return task, example._replace(last_use=last_use)
 
 

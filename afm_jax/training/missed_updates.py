@@ -34,11 +34,11 @@ class Missed(NamedTuple):
     sums: Array
 
 
-def of_epoch(laws: Resting, state: TrainState, first: int, last: int) -> Missed:
+def of_epoch(resting: Resting, state: TrainState, first: int, last: int) -> Missed:
     """What the row updates of an epoch need to know of all its updates.
 
     Args:
-        laws: of the optimizer, see `catch_up.of`.
+        resting: of the optimizer, see `catch_up.of`.
         state: in any layout; only its `learning_rate_scale` matters.
         first: updates made before the epoch.
         last: updates made after it.
@@ -53,7 +53,7 @@ def of_epoch(laws: Resting, state: TrainState, first: int, last: int) -> Missed:
         )
     scale = float(np.ravel(state.learning_rate_scale)[0])
     sums = []
-    for law, rates in zip(laws.laws, laws.rates(first, last), strict=True):
+    for law, rates in zip(resting.laws, resting.rates(first, last), strict=True):
         far, near, shrink = (scale * each for each in rates)
         if (shrink >= 1).any():
             raise InputError(

@@ -69,7 +69,7 @@ class Trial:
                 self.mirrors[table].append(name)
             elif is_table(path):
                 self.others.append(name)
-        self.width = max(1, *(len(names) for names in self.mirrors.values()), 1)
+        self.width = max([1, *(len(names) for names in self.mirrors.values())])
         numbers = [
             jax.ShapeDtypeStruct((_AT_ONCE, *rest), dtype)
             for rest, dtype in (

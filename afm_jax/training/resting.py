@@ -157,7 +157,6 @@ def _law(trial: Trial, table: str, first: int | None, second: int | None) -> Law
     counts = np.repeat(np.array(_COUNTS), _REPEATS)
     rng = np.random.default_rng(0)
     states = 10 ** rng.uniform(-6, 2, (counts.size, trial.width))
-    states[:, 1:] **= 3
     if first is not None:
         states[:, first] = rng.normal(0, 1, counts.size)
     if second is not None:

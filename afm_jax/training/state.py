@@ -120,11 +120,11 @@ def create(
         weight_sum=jnp.zeros(()),
         key=jax.random.key_data(train_key),
         base_logit=jnp.asarray(base_logit, jnp.float32),
-        last_use=never_used(params) if catches_up else None,
+        last_use=up_to_date(params) if catches_up else None,
     )
 
 
-def never_used(params: Any) -> dict[str, jax.Array]:
+def up_to_date(params: Any) -> dict[str, jax.Array]:
     """The `last_use` of table rows that are up to date before an epoch."""
     sizes = [
         leaf.shape[0]

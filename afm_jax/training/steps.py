@@ -70,16 +70,16 @@ def make_train_step(
             )
         params = jax.eval_shape(split_scalar_tables, state).params
         rowwise.check(task.tx, params)
-        laws = catch_up.of(task, params)
-        if laws is not None and state.missed is None:
+        resting = catch_up.of(task, params)
+        if resting is not None and state.missed is None:
             raise InputError(
                 "With this optimizer, table rows catch up with updates that they missed: `training.catch_up.begin` prepares the state. Or train with table_update='lazy'."
             )
         batch = table_rows.with_unique_ids(batch, model.vocab_size)
         small_model = model.clone(vocab_size=batch.unique_ids.shape[0])
         small = table_rows.take(state, batch.unique_ids)
-        if laws is not None:
-            small = _caught_up(laws, small)
+        if resting is not None:
+            small = _caught_up(resting, small)
         small, metrics = update(small_model, small, batch)
         state = table_rows.put(state, small, batch.unique_ids)
         wrong = table_rows.outside(batch.unique_ids, num_ids)
@@ -89,12 +89,12 @@ def make_train_step(
     return dense_step if task.table_update == "dense" else row_step
 
 
-def _caught_up(laws: Resting, small: TrainState) -> TrainState:
+def _caught_up(resting: Resting, small: TrainState) -> TrainState:
     """The table rows of a batch before its update, which then is their last."""
     joined = small.scalar_tables is not None
     # Table rows are taken first: XLA would else take each number in its formula, slowly.
     small = jax.lax.optimization_barrier(split_scalar_tables(small))
-    small = catch_up.catch_up(laws, small)
+    small = catch_up.catch_up(resting, small)
     assert small.last_use is not None
     small = small._replace(last_use={"table": small.last_use["table"] + 1})
     return join_scalar_tables(small) if joined else small

@@ -97,7 +97,7 @@ def by_rows(tx, start, used, grads, epochs):
         last = first + length
         run = run._replace(
             learning_rate_scale=jnp.asarray(scale),
-            last_use=state.never_used(params),
+            last_use=state.up_to_date(params),
         )
         run = run._replace(missed=missed_updates.of_epoch(laws, run, first, last))
         given = used[first:last], jnp.asarray(grads[first:last], jnp.result_type(float))
@@ -172,7 +172,7 @@ def test_two_rests_are_one():
         )
         run = state.TrainState(
             0, params, {}, opt_state, 1.0, None, None, None
-        )._replace(last_use=state.never_used(params))
+        )._replace(last_use=state.up_to_date(params))
         run = run._replace(missed=missed_updates.of_epoch(laws, run, 0, STEPS))
         once = rested(run, laws, 300)
         twice = rested(rested(run, laws, 120), laws, 300)

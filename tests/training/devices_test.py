@@ -171,7 +171,7 @@ def both_updates(name):
             opt_state=jax.tree.map(
                 lambda leaf: leaf + 0.1 if leaf.ndim else leaf, ADAM.init(run.params)
             ),
-            last_use=state.never_used(run.params),
+            last_use=state.up_to_date(run.params),
             missed=missed._replace(start=run.step),
         )
         new, metrics = steps.make_train_step(task)(before, batch)
@@ -237,7 +237,7 @@ def start_of_adam(model):
     features = BATCHES[0].features
     run = samples.random_state(model, ADAM, features, stddev=0.3)
     # Its moments are those after one update.
-    return run._replace(step=np.int32(1), last_use=state.never_used(run.params))
+    return run._replace(step=np.int32(1), last_use=state.up_to_date(run.params))
 
 
 @functools.cache
