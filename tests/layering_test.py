@@ -221,6 +221,39 @@ def test_no_function_takes_more_than_seven_arguments():
     assert not wrong
 
 
+def nodes(kind):
+    """(where it stands, node) of all our files."""
+    for path in FILES:
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, kind):
+                yield f"{name_of(path)} line {node.lineno}", node
+
+
+def test_a_module_is_made_with_keywords_and_takes_one_argument_without():
+    modules = [
+        (where, node)
+        for where, node in nodes(ast.ClassDef)
+        if "nn.Module" in [ast.unparse(base) for base in node.bases]
+    ]
+    assert len(modules) > 40
+    taken = [
+        where
+        for where, module in modules
+        for node in module.body
+        if isinstance(node, ast.FunctionDef) and node.name == "__call__"
+        if node.args.args[2:]  # the first is `self`
+    ]
+    assert not taken
+    names = {module.name for _, module in modules}
+    made = [
+        where
+        for where, node in nodes(ast.Call)
+        if where.startswith(("afm_jax.models", "afm_jax.modules"))
+        if ast.unparse(node.func).rpartition(".")[2] in names and node.args
+    ]
+    assert not made
+
+
 def test_no_tuple_is_unpacked_where_it_is_written():
     wrong = [
         f"{name_of(path)} line {node.lineno}"

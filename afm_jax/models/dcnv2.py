@@ -22,7 +22,7 @@ class MatrixCross(nn.Module):
     """
 
     @nn.compact
-    def __call__(self, x0: jax.Array, x: jax.Array) -> jax.Array:
+    def __call__(self, *, x0: jax.Array, x: jax.Array) -> jax.Array:
         """float32 [B, d] of x0 and x float32 [B, d]; see `ops.cross.matrix_cross`."""
         size = x.shape[-1]
         kernel = self.param("kernel", nn.initializers.xavier_normal(), (size, size))
@@ -51,7 +51,7 @@ class MixtureCross(nn.Module):
     num_experts: int
 
     @nn.compact
-    def __call__(self, x0: jax.Array, x: jax.Array) -> jax.Array:
+    def __call__(self, *, x0: jax.Array, x: jax.Array) -> jax.Array:
         """float32 [B, d] of x0 and x float32 [B, d]; see `ops.cross.mixture_cross`."""
         size = x.shape[-1]
         n, r = self.num_experts, self.rank
@@ -128,11 +128,11 @@ class Model(nn.Module):
         for layer in range(self.num_cross_layers):
             name = f"cross_{layer}"
             if self.low_rank_dim is None:
-                crossed = MatrixCross(name=name)(x0, crossed)
+                crossed = MatrixCross(name=name)(x0=x0, x=crossed)
             else:
                 crossed = MixtureCross(
                     rank=self.low_rank_dim, num_experts=self.num_experts, name=name
-                )(x0, crossed)
+                )(x0=x0, x=crossed)
         deep = mlp.MLP(
             hidden_dims=self.hidden_dims,
             dropout_rate=self.dropout_rate,

@@ -26,7 +26,7 @@ class FeatureGate(nn.Module):
     hidden_dims: tuple[int, ...]
 
     @nn.compact
-    def __call__(self, vectors: jax.Array, inputs: jax.Array) -> jax.Array:
+    def __call__(self, *, vectors: jax.Array, inputs: jax.Array) -> jax.Array:
         """float32 [B, d] of vectors float32 [B, F, k] and inputs float32 [B, d].
 
         Raises:
@@ -135,7 +135,7 @@ class Model(nn.Module):
                 normalization=self.normalization,
                 name=f"{name}_mlp",
             )
-            return deep(gate(vectors, inputs), train=train)
+            return deep(gate(vectors=vectors, inputs=inputs), train=train)
 
         first = stream(
             "first",

@@ -23,7 +23,7 @@ class GatedCross(nn.Module):
     """
 
     @nn.compact
-    def __call__(self, x0: jax.Array, x: jax.Array) -> jax.Array:
+    def __call__(self, *, x0: jax.Array, x: jax.Array) -> jax.Array:
         """float32 [B, d] of x0 and x float32 [B, d]; see `ops.cross.gated_cross`."""
         size = x.shape[-1]
         xavier = nn.initializers.xavier_normal()
@@ -89,7 +89,7 @@ class Model(nn.Module):
         c0 = flat.flat_inputs(vectors, features.dense)
         crossed = c0
         for layer in range(self.num_cross_layers):
-            crossed = GatedCross(name=f"cross_{layer}")(c0, crossed)
+            crossed = GatedCross(name=f"cross_{layer}")(x0=c0, x=crossed)
         deep = mlp.MLP(
             hidden_dims=self.hidden_dims,
             dropout_rate=self.dropout_rate,

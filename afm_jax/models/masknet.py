@@ -34,7 +34,7 @@ class MaskBlock(nn.Module):
 
     @nn.compact
     def __call__(
-        self, instance: jax.Array, inputs: jax.Array, *, train: bool = False
+        self, *, instance: jax.Array, inputs: jax.Array, train: bool = False
     ) -> jax.Array:
         """float32 [B, output_dim] of the embeddings e [B, n] and inputs x [B, any]."""
         size = inputs.shape[-1]
@@ -141,7 +141,7 @@ class Model(nn.Module):
                 dropout_rate=self.dropout_rate,
                 name=f"block_{i}",
             )
-            outputs.append(block(instance, previous, train=train))
+            outputs.append(block(instance=instance, inputs=previous, train=train))
         if self.blocks == "serial":
             inputs = outputs[-1]
         else:
