@@ -17,8 +17,12 @@ from afm_jax.training.run.folder import Run
 from experiments import compare, evaluate, train
 
 LR = (
-    *("--model=lr", "--optimizer=adagrad", "--learning_rate=0.1", "--batch_size=128"),
-    *("--epochs=2", "--log_every=1000"),
+    "--model=lr",
+    "--optimizer=adagrad",
+    "--learning_rate=0.1",
+    "--batch_size=128",
+    "--epochs=2",
+    "--log_every=1000",
 )
 SHIFTS = np.array([-2.0, -1.0, 0.0, 0.5, 1.0])
 

@@ -14,8 +14,14 @@ from experiments import resuming, train
 from experiments.cli import program
 
 FLAGS = (
-    *("--model=fm", "--set=embedding_dim=3", "--set=init_stddev=0.1", "--epochs=2"),
-    *("--batch_size=256", "--log_every=2", "--optimizer=adagrad", "--patience=0"),
+    "--model=fm",
+    "--set=embedding_dim=3",
+    "--set=init_stddev=0.1",
+    "--epochs=2",
+    "--batch_size=256",
+    "--log_every=2",
+    "--optimizer=adagrad",
+    "--patience=0",
 )
 
 

@@ -294,9 +294,15 @@ def test_init_from_a_run_that_does_not_serve_is_refused(fm_run, tmp_path):
 
 def test_a_run_with_numbers_of_loss_and_optimizer_is_evaluated_and_resumed(tmp_path):
     flags = (
-        *("--model=lr", *SHORT, "--loss=focal", "--loss_set=gamma=0.5"),
-        *("--optimizer=rmsprop", "--optimizer_set=decay=0.5", "--learning_rate=0.01"),
-        *("--monitor=recall_at_precision", f"--workdir={tmp_path}"),
+        "--model=lr",
+        *SHORT,
+        "--loss=focal",
+        "--loss_set=gamma=0.5",
+        "--optimizer=rmsprop",
+        "--optimizer_set=decay=0.5",
+        "--learning_rate=0.01",
+        "--monitor=recall_at_precision",
+        f"--workdir={tmp_path}",
     )
     result = programs.run(train, *flags)
     found = programs.run(evaluate, f"--workdir={tmp_path}", "--batch_size=256")

@@ -22,8 +22,11 @@ from experiments.cli import program
 
 ROOT = pathlib.Path(__file__).parents[2]
 FM = (
-    *("--model=fm", "--set=embedding_dim=4", "--set=init_stddev=0.05"),
-    *("--learning_rate=0.004", "--log_every=20"),
+    "--model=fm",
+    "--set=embedding_dim=4",
+    "--set=init_stddev=0.05",
+    "--learning_rate=0.004",
+    "--log_every=20",
 )
 
 
@@ -66,10 +69,25 @@ def fm_run(tmp_path_factory):
 def test_the_result_stands_beside_the_best_possible(fm_run):
     workdir, result = fm_run
     assert set(result) == {
-        *("model", "dataset", "validation", "test", "best_possible", "epochs"),
-        *("steps", "examples_per_second", "params", "workdir"),
-        *("compilations", "compilations_cached", "compile_seconds", "seconds"),
-        *("best_step", "seed", "device", "versions", "git_commit"),
+        "model",
+        "dataset",
+        "validation",
+        "test",
+        "best_possible",
+        "epochs",
+        "steps",
+        "examples_per_second",
+        "params",
+        "workdir",
+        "compilations",
+        "compilations_cached",
+        "compile_seconds",
+        "seconds",
+        "best_step",
+        "seed",
+        "device",
+        "versions",
+        "git_commit",
     }
     assert 0 < result["best_step"] <= result["steps"]
     assert result["seed"] == 0

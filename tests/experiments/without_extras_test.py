@@ -88,8 +88,14 @@ def test_training_evaluation_and_resume_need_no_extra(tmp_path):
     assert program.run(prepare.main, prepare.FLAGS, ["prepare", *flags]) == 0
     done = subprocess.run(
         [
-            *(sys.executable, "-W", "error", "-c", PROGRAM, json.dumps(hidden)),
-            *(str(tmp_path), str(tmp_path / "run")),
+            sys.executable,
+            "-W",
+            "error",
+            "-c",
+            PROGRAM,
+            json.dumps(hidden),
+            str(tmp_path),
+            str(tmp_path / "run"),
         ],
         cwd=ROOT,
         env={**os.environ, "XLA_FLAGS": ""},

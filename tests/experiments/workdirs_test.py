@@ -243,9 +243,17 @@ def test_a_damaged_config_is_told_by_every_program(started, text, capsys):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(("model", None), ("model", ["fm"]), ("dataset", None), ("loss", 1)),
-        *(("set", None), ("set", "embedding_dim=4"), ("set", [3])),
-        *(("data_dir", 5), ("monitor", "acu"), ("monitor", [1]), ("loss_set", "a=1")),
+        ("model", None),
+        ("model", ["fm"]),
+        ("dataset", None),
+        ("loss", 1),
+        ("set", None),
+        ("set", "embedding_dim=4"),
+        ("set", [3]),
+        ("data_dir", 5),
+        ("monitor", "acu"),
+        ("monitor", [1]),
+        ("loss_set", "a=1"),
     ],
 )
 def test_a_config_with_a_value_of_another_kind_is_damaged(started, name, value):

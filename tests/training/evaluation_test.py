@@ -56,7 +56,10 @@ def test_evaluate_takes_every_real_row_once():
     measured = {n: m for n, m in metrics.METRICS.items() if "binary" in m.label_kinds}
     assert list(result) == [
         *(name for name, metric in measured.items() if not metric.needs_groups),
-        *("rows", "gauc", "gauc_groups", "gauc_rows"),
+        "rows",
+        "gauc",
+        "gauc_groups",
+        "gauc_rows",
     ]
     coverage = result["gauc_groups"], result["gauc_rows"]
     assert coverage == metrics.gauc_coverage(labels, groups)
@@ -123,8 +126,16 @@ def test_logits_are_fetched_two_batches_late():
 
     evaluation.evaluate(record, make_batches())
     assert events == [
-        *("predict 0", "predict 1", "predict 2", "fetch 0", "predict 3", "fetch 1"),
-        *("predict 4", "fetch 2", "fetch 3", "fetch 4"),
+        "predict 0",
+        "predict 1",
+        "predict 2",
+        "fetch 0",
+        "predict 3",
+        "fetch 1",
+        "predict 4",
+        "fetch 2",
+        "fetch 3",
+        "fetch 4",
     ]
 
 

@@ -29,8 +29,18 @@ BY_ROWS = {
     **{
         name: getattr(optax, name)(0.1)
         for name in (
-            *("adam", "adamw", "adagrad", "sgd", "rmsprop", "adabelief", "lion"),
-            *("nadam", "yogi", "radam", "amsgrad", "adadelta"),
+            "adam",
+            "adamw",
+            "adagrad",
+            "sgd",
+            "rmsprop",
+            "adabelief",
+            "lion",
+            "nadam",
+            "yogi",
+            "radam",
+            "amsgrad",
+            "adadelta",
         )
     },
     "clip by a global norm": chain(optax.clip_by_global_norm(1e-3)),

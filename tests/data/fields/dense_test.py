@@ -43,7 +43,9 @@ def test_dense_columns_are_standardised_by_the_training_rows(parts):
     fitted = dense.fit()
     columns = fitted.columns
     assert [(c.name, c.transform) for c in columns] == [
-        *(("a", "log1p"), ("b", "log1p"), ("c", "log1p")),
+        ("a", "log1p"),
+        ("b", "log1p"),
+        ("c", "log1p"),
         ("b", "missing"),
     ]
     mean, std = (

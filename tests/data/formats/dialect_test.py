@@ -52,7 +52,9 @@ def test_a_value_that_an_option_cannot_have_is_one_line(options, told):
     ("name", "found"),
     [
         *((name, "utf-8") for name in ("UTF8", "utf_8", "utf-8-sig", "ascii")),
-        *(("latin1", "iso8859-1"), ("Windows-1252", "cp1252"), ("UTF16", "utf-16")),
+        ("latin1", "iso8859-1"),
+        ("Windows-1252", "cp1252"),
+        ("UTF16", "utf-16"),
     ],
 )
 def test_an_encoding_has_the_names_that_python_knows(name, found):

@@ -158,8 +158,10 @@ def test_help_shows_flags_under_their_headings_in_the_order_of_their_definition(
     assert max(map(len, lines)) <= 80
     told = [line for line in lines if line.startswith(("  --", "Data", "Model"))]
     assert told[:4] == [
-        *("Model:", "  --model: Name of the model. (default: afm)"),
-        *("Data:", "  --set: Setting."),
+        "Model:",
+        "  --model: Name of the model. (default: afm)",
+        "Data:",
+        "  --set: Setting.",
     ]
 
 
