@@ -27,7 +27,7 @@ def written(path: pathlib.Path) -> Iterator[BinaryIO]:
     such as a pipe or a device, is written to where it stands: nothing can take its place.
 
     Raises:
-        InputError: the folder that it is to be in is not there.
+        InputError: the folder that it is to be in is not there, or takes no files.
         OSError: it cannot be written; names `path`.
     """
     place = path.resolve()  # A link stays one.
@@ -36,7 +36,12 @@ def written(path: pathlib.Path) -> Iterator[BinaryIO]:
     if not place.parent.exists():
         raise InputError(f"{path}: the folder {path.parent} does not exist; make it.")
     try:
-        with temporary.open("wb") as file:
+        try:
+            file = temporary.open("wb")
+        except FileNotFoundError:  # such as in /proc
+            message = f"{path}: no file can be made in {path.parent}."
+            raise InputError(message) from None
+        with file:
             yield file
         if not stands:
             temporary.replace(place)

@@ -1,4 +1,5 @@
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -132,6 +133,13 @@ def test_what_is_no_file_is_written_to_where_it_stands(tmp_path):
 def test_a_folder_that_is_not_there_is_told(tmp_path):
     path = tmp_path / "none" / "file"
     with pytest.raises(InputError, match="none does not exist"), written(path):
+        pass
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc"), reason="needs Linux' /proc")
+def test_a_folder_that_takes_no_files_is_told():
+    path = pathlib.Path("/proc/file")
+    with pytest.raises(InputError, match="no file can be made in /proc"), written(path):
         pass
 
 
