@@ -215,11 +215,7 @@ class _Rest(NamedTuple):
             bend = slope * (slope - 1 / A)
         else:
             near, slope, bend = jnp.zeros_like(A), 1 / A, jnp.zeros_like(A)
-        powers = {law.first: a, law.second: b * b}
-        decays = tuple(
-            powers[place] if place in powers else _power(decay, rest)
-            for place, decay in enumerate(law.decays)
-        )
+        decays = tuple(_power(decay, rest) for decay in law.decays)
         return cls(decays, q, moves, near, slope, bend)
 
 
@@ -227,8 +223,7 @@ def _power(decay: float, rest: jax.Array) -> jax.Array:
     """decay^rest, [U]; 0^0 is 1."""
     if decay == 0:
         return (rest == 0).astype(rest.dtype)
-    # Above 0, since quotients of powers are taken.
-    return jnp.exp(jnp.maximum(rest * math.log(decay), -80.0))
+    return jnp.exp(rest * math.log(decay))
 
 
 def _moved(

@@ -156,6 +156,28 @@ def test_other_optimizers_catch_up_too(tx, bound):
     assert error(tx, x64=True) < bound
 
 
+@pytest.mark.parametrize(("b1", "b2", "rest"), [(0.9, 0.99, 20_000), (0.5, 0.9, 2_000)])
+def test_the_longest_rest_is_the_whole_path(b1, b2, rest):
+    # b2^(rest / 2) is no number of float32 any more.
+    params = tree(np.zeros((1, 1), np.float32))
+    tx = optax.adam(1.0, b1=b1, b2=b2)
+    ones = jax.tree.map(np.ones_like, params)
+    opt_state = jax.tree.map(
+        lambda leaf: leaf if leaf.ndim else leaf + 50,
+        tx.update(ones, tx.init(params))[1],
+    )
+    laws = resting.find(tx, params)
+    run = state.TrainState(50, params, {}, opt_state, 1.0, None, None, None)
+    run = run._replace(last_use=state.up_to_date(params))
+    run = run._replace(missed=missed_updates.of_epoch(laws, run, 50, 50 + 2 * rest))
+    short, long = (
+        rested(run, laws, 50 + each).params["embedding"]["table"]
+        for each in (1_000, rest)
+    )
+    assert np.abs(short).min() > 0.1
+    np.testing.assert_allclose(long, short, rtol=1e-4)
+
+
 def rested(run, laws, step):
     return catch_up.catch_up(laws, run._replace(step=jnp.asarray(step, jnp.int32)))
 
