@@ -222,6 +222,23 @@ def test_a_row_update_needs_to_know_what_rows_missed():
     jax.eval_shape(steps.make_train_step(task), begun, batch)
 
 
+def test_a_loop_of_ones_own_makes_the_updates_that_it_told_of():
+    model = models.make("fm", **samples.data_hyperparameters("full"))
+    task = Task(model, learning_rate=1e-3)
+    features = samples.random_features("full", seed=0, num_rows=8)
+    batch = Batch(features, np.zeros(8, np.float32), np.ones(8, np.float32))
+    laws = catch_up.of(task, samples.random_state(model, task.tx, features).params)
+    run = catch_up.begin(laws, samples.random_state(model, task.tx, features), 2)
+    step = jax.jit(steps.make_train_step(task))
+    with pytest.raises(InputError, match=r"before `catch_up\.end`"):
+        catch_up.begin(laws, run, 2)
+    losses = []
+    for _ in range(3):
+        run, metrics = step(run, batch)
+        losses.append(float(metrics["loss"]))
+    assert [*np.isfinite(losses)] == [True, True, False]
+
+
 def test_a_decay_that_undoes_every_parameter_is_refused():
     params = tree(np.zeros((1, 1), np.float32))
     # The first updates, at which laws are tried, are right.
