@@ -249,3 +249,30 @@ def test_a_decay_that_undoes_every_parameter_is_refused():
     run = state.TrainState(0, params, {}, None, 1.0, None, None, None)
     with pytest.raises(InputError, match="reaches 1"):
         missed_updates.of_epoch(laws, run, 599_990, 600_010)
+
+
+@pytest.mark.parametrize(
+    "rate",
+    [
+        lambda t: jnp.where((t > 650) & (t < 700), -1e-3, 1e-3),
+        lambda t: jnp.where((t > 650) & (t < 700), 1e-3, 0.0),
+    ],
+    ids=["below 0", "elsewhere 0"],
+)
+def test_what_an_optimizer_did_not_do_when_it_was_tried_is_refused(rate):
+    params = tree(np.zeros((1, 1), np.float32))
+    laws = resting.find(optax.adam(rate), params)
+    run = state.TrainState(0, params, {}, None, 1.0, None, None, None)
+    missed_updates.of_epoch(laws, run, 0, 600)
+    with pytest.raises(InputError, match=r"In step 651.*'dense'") as caught:
+        missed_updates.of_epoch(laws, run, 600, 1200)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_decay_faster_than_that_of_momentum_is_refused_where_sums_would_cancel():
+    params = tree(np.zeros((1, 1), np.float32))
+    run = state.TrainState(0, params, {}, None, 1.0, None, None, None)
+    laws = resting.find(optax.adamw(0.1, weight_decay=1.5), params)
+    missed_updates.of_epoch(laws, run, 0, 100)
+    with pytest.raises(InputError, match="faster than momentum"):
+        missed_updates.of_epoch(laws, run, 0, 1000)
