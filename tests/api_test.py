@@ -253,3 +253,15 @@ def test_a_folder_that_names_code_runs_none(fitted, tmp_path):
             assert "\n" not in str(found.value)
     assert not marker.exists()
     assert pathlib.Path(fitted.folder).exists()
+
+
+@pytest.mark.parametrize("table_update", ["rows", "dense"])
+@pytest.mark.parametrize(
+    "tx",
+    [optax.adafactor(0.1), optax.novograd(0.1), optax.chain(optax.zero_nans())],
+    ids=["adafactor", "novograd", "zero_nans"],
+)
+def test_a_state_of_an_optimizer_that_is_not_by_table_rows_is_refused(tx, table_update):
+    with pytest.raises(InputError, match="not one row for each table row") as caught:
+        afm_jax.fit(task(optimizer=tx, table_update=table_update), store(), **OPTIONS)
+    assert "\n" not in str(caught.value)

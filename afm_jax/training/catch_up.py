@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from afm_jax.errors import InputError
 from afm_jax.training import leaves, missed_updates
 from afm_jax.training import state as states
 from afm_jax.training.resting import Law, Resting, find
@@ -67,10 +68,15 @@ def begin(resting: Resting | None, state: TrainState, steps: int) -> TrainState:
         steps: number of updates.
 
     Raises:
-        InputError: as `missed_updates.of_epoch`.
+        InputError: no `end` has followed the last `begin`; or as
+            `missed_updates.of_epoch`.
     """
     if resting is None:
         return state
+    if state.missed is not None:
+        raise InputError(
+            "`catch_up.begin` again before `catch_up.end` would forget what table rows missed; end the updates that it began first."
+        )
     joined = state.scalar_tables is not None
     state, start = states.split_scalar_tables(state), states.steps_made(state)
     state = state._replace(
@@ -202,10 +208,10 @@ class _Rest(NamedTuple):
     ) -> "_Rest":
         """Of rests that begin and end at these entries of `Missed.sums`."""
         q = jnp.exp(ends[3] - begins[:, 3]) if law.shrinks else jnp.ones_like(rest)
-        a, b = _power(law.a, rest), _power(law.b, rest)
+        # Not a quotient of powers, of which both may be 0.
         A, B, C = (
-            q * begins[:, i] - decay * ends[i]
-            for i, decay in enumerate((a / b, a, a * b))
+            q * begins[:, i] - _power(decay, rest) * ends[i]
+            for i, decay in enumerate((law.a / law.b, law.a, law.a * law.b))
         )
         moves = (A != 0) & (B != 0) if law.has_eps else A != 0
         A = jnp.where(moves, A, 1)
@@ -215,11 +221,7 @@ class _Rest(NamedTuple):
             bend = slope * (slope - 1 / A)
         else:
             near, slope, bend = jnp.zeros_like(A), 1 / A, jnp.zeros_like(A)
-        powers = {law.first: a, law.second: b * b}
-        decays = tuple(
-            powers[place] if place in powers else _power(decay, rest)
-            for place, decay in enumerate(law.decays)
-        )
+        decays = tuple(_power(decay, rest) for decay in law.decays)
         return cls(decays, q, moves, near, slope, bend)
 
 
@@ -227,8 +229,7 @@ def _power(decay: float, rest: jax.Array) -> jax.Array:
     """decay^rest, [U]; 0^0 is 1."""
     if decay == 0:
         return (rest == 0).astype(rest.dtype)
-    # Above 0, since quotients of powers are taken.
-    return jnp.exp(jnp.maximum(rest * math.log(decay), -80.0))
+    return jnp.exp(rest * math.log(decay))
 
 
 def _moved(

@@ -172,7 +172,7 @@ def check(task: Task, dataset: Dataset, devices: Devices, options: Options) -> N
 
 
 def _check_shapes(task: Task, example: TrainState, features: Features) -> None:
-    """Raises InputError for logits or tables of a model that training cannot use."""
+    """Raises InputError for logits, tables or an optimizer that training cannot use."""
     variables = {"params": example.params, **example.model_state}
     model_rules.check_logits(task.model, variables, features)
     suspect = any(
@@ -182,6 +182,17 @@ def _check_shapes(task: Task, example: TrainState, features: Features) -> None:
     )
     if suspect and task.table_update != "dense":
         model_rules.check_tables(task.model, features)
+    lengths = {leaf.shape[0] for leaf in _tables_of(example.params).values()}
+    for where, leaf in _tables_of(example.opt_state).items():
+        if leaf.ndim == 0 or leaf.shape[0] not in lengths:
+            raise InputError(
+                f"The optimizer's state {where} {leaf.shape} has not one row for each table row; choose another optimizer, such as 'adam'."
+            )
+
+
+def _tables_of(tree: Any) -> dict[str, Any]:
+    is_one = leaves.by_name(states.tables(tree))
+    return {name: leaf for name, leaf in leaves.by_name(tree).items() if is_one[name]}
 
 
 def _catching_up(
@@ -195,7 +206,7 @@ def _catching_up(
         if task.table_update == "rows":
             reason = resting.find(task.tx, example.params)
             if isinstance(reason, str):
-                _log.info("Table rows that a batch does not use rest: %s.", reason)
+                _log.warning("Table rows that a batch does not use rest: %s.", reason)
         return task, example
     saved = checkpoints.saved_leaves()
     if saved is not None and "last_use/table" not in saved:

@@ -19,6 +19,9 @@ from afm_jax.features import Array
 from afm_jax.training.resting import Law, Resting
 from afm_jax.training.state import TrainState
 
+_MOST_GROWTH = 1e3
+"""Of sums, whose differences then have four digits left of the seven of float32."""
+
 
 class Missed(NamedTuple):
     """Sums over the updates of an epoch, from which those over any rest follow.
@@ -44,7 +47,8 @@ def of_epoch(resting: Resting, state: TrainState, first: int, last: int) -> Miss
         last: updates made after it.
 
     Raises:
-        InputError: the learning rate times the decay of weights is 1 or more.
+        InputError: the learning rate times the decay of weights is 1 or more, or so large
+            that sums over the epoch cannot be told apart; or as `Resting.rates`.
     """
     # Float32, the type of `last_use`, counts no further.
     if last - first > 1 << 24:
@@ -59,10 +63,19 @@ def of_epoch(resting: Resting, state: TrainState, first: int, last: int) -> Miss
             raise InputError(
                 "The learning rate times the weight decay reaches 1, so that an update would undo every parameter; lower one of them."
             )
+        if law.first is not None and _growth(law, 1 - shrink) > _MOST_GROWTH:
+            raise InputError(
+                "The learning rate times the weight decay is so large that parameters shrink faster than momentum does; lower one of them, or train with table_update='dense'."
+            )
         sums.append(_sums(law, far, near, 1 - shrink))
     with np.errstate(over="ignore"):  # the loss will tell
         stacked = np.stack(sums, axis=1).astype(jnp.result_type(float))
     return Missed(np.array(first, np.int32), stacked)
+
+
+def _growth(law: Law, keep: np.ndarray) -> float:
+    """How much larger than the sum over a rest one to the epoch's end may be."""
+    return float(np.exp(min(np.maximum(np.log(law.a / law.b / keep), 0).sum(), 80.0)))
 
 
 def _sums(law: Law, far: np.ndarray, near: np.ndarray, keep: np.ndarray) -> np.ndarray:

@@ -23,16 +23,23 @@ import jax
 import numpy as np
 import optax
 
+from afm_jax.errors import InputError
 from afm_jax.training.optimizer_trial import Trial
 
-_COUNTS = (*range(8), *(2**n - 1 for n in range(4, 20)))
-"""Updates made before those at which a law is compared with the optimizer."""
+_COUNTS = (*range(8), *(round(2 ** (n / 6)) - 1 for n in range(19, 115)))
+"""Updates made before those at which a law is compared with the optimizer. They are close
+to one another, since a learning rate may be 0 at most of them."""
 
 _REPEATS = 8
 """Comparisons at each of them."""
 
 _FAR = 1e30
 """A v beside which no eps, and no penalty in the gradient, matters."""
+
+
+_LEAST = 1e-20
+"""A smaller rate, as at the end of an exponential decay, moves nothing, and float32 has it
+inexactly or not at all."""
 
 
 class Law(NamedTuple):
@@ -94,13 +101,29 @@ class Resting:
     _trial: Trial
 
     def rates(self, first: int, last: int) -> list[Rates]:
-        """Under each law, of the updates that `first` to `last` - 1 others precede."""
+        """Under each law, of the updates that `first` to `last` - 1 others precede.
+
+        Raises:
+            InputError: one of them moves table rows that a law leaves where they are, or
+                has a learning rate below 0.
+        """
         tables = {place: table for table, place in self.law_of.items()}
         counts = np.arange(first, last)
-        return [
-            _rates(self._trial, tables[place], law.first, law.second, counts)
-            for place, law in enumerate(self.laws)
-        ]
+        found = []
+        for place, law in enumerate(self.laws):
+            table = tables[place]
+            rates = _rates(self._trial, table, law.first, law.second, counts)
+            unlike = (rates.far < 0) | (rates.near < 0)
+            if law.first is None:
+                ones = np.ones((counts.size, self._trial.width))
+                unlike = self._trial.run(counts, ones).moved[table] != 0
+            if unlike.any():
+                step = first + int(np.flatnonzero(unlike)[0])
+                raise InputError(
+                    f"In step {step}, the optimizer moves table rows of {table} that rest in a way that it did not when it was tried; is the learning rate below 0, or 0 for most of the time? Train with table_update='dense'."
+                )
+            found.append(rates)
+        return found
 
 
 def find(tx: optax.GradientTransformation, params: Any) -> Resting | str:
@@ -131,7 +154,7 @@ def _find(
         )
     if not trial.run(counts, ones, number=1.0, gradient=1.0).counted.all():
         return "the optimizer's state is more than a count of updates and what mirrors tables"
-    found: dict[tuple[Law, bytes], int] = {}
+    found: dict[tuple[Law, bytes, tuple[str, ...]], int] = {}
     law_of = {}
     for table, names in trial.mirrors.items():
         laws = (_law(trial, table, *roles) for roles in _roles(len(names)))
@@ -139,9 +162,11 @@ def _find(
         if law is None:
             return f"no closed form is known for what the optimizer does to table rows of {table} without a gradient"
         rates = _rates(trial, table, law.first, law.second, counts)
-        key = law, np.stack(rates).tobytes()
+        # Under another part of a `multi_transform`, rates may differ at other counts.
+        parts = tuple(name.removesuffix(table) for name in names)
+        key = law, np.stack(rates).tobytes(), parts
         law_of[table] = found.setdefault(key, len(found))
-    return Resting(tuple(law for law, _ in found), law_of, trial.mirrors, trial)
+    return Resting(tuple(law for law, *_ in found), law_of, trial.mirrors, trial)
 
 
 def _roles(mirrors: int) -> Iterator[tuple[int | None, int | None]]:
@@ -168,13 +193,13 @@ def _law(trial: Trial, table: str, first: int | None, second: int | None) -> Law
     if not np.allclose(tried.mirrors[table], after, rtol=1e-5, atol=0):
         return None
     far, near = _moves(trial, table, first, second, counts)
-    expected = np.zeros(counts.size)
+    expected, some = np.zeros(counts.size), np.ones(counts.size, bool)
     if first is not None:
         root = 0.0 if second is None else np.sqrt(states[:, second])
         with np.errstate(all="ignore"):
             expected = -states[:, first] / (root / far + 1 / near)
-        expected[(far == 0) | (near == 0)] = 0
-    if not np.allclose(tried.moved[table], expected, rtol=1e-4, atol=0):
+        some = (far != 0) & (near != 0)
+    if not np.allclose(tried.moved[table][some], expected[some], rtol=1e-4, atol=0):
         return None
     shrink, twice = (
         _shrink(trial, table, first, second, counts, number) for number in (1.0, 2.0)
@@ -184,8 +209,11 @@ def _law(trial: Trial, table: str, first: int | None, second: int | None) -> Law
         return None
     eps = _has_eps(near, far)
     law = Law(tuple(decays.tolist()), first, second, eps, bool(shrink.any()))
-    # Where m / sqrt(v) does not decay, sums over a rest would cancel.
-    return law if second is None or (law.a < law.b and _alike(near, far)) else None
+    if second is None:
+        return law
+    # Else a row still moves by m / sqrt(v) when v has come down to eps.
+    decays_first = law.a < law.b and law.a <= law.b**2
+    return law if decays_first and _alike(near, far) else None
 
 
 def _rates(
@@ -214,10 +242,12 @@ def _moves(
     states[:, first] = 1
     near = -trial.run(counts, states).moved[table]
     if second is None:
-        return near, near
-    states[:, second] = _FAR
-    far = -trial.run(counts, states).moved[table] * np.sqrt(_FAR)
-    return far, np.where(far == 0, 0.0, near)
+        far = near
+    else:
+        states[:, second] = _FAR
+        far = -trial.run(counts, states).moved[table] * np.sqrt(_FAR)
+    lost = np.abs(far) < _LEAST
+    return np.where(lost, 0.0, far), np.where(lost, 0.0, near)
 
 
 def _shrink(
@@ -243,7 +273,9 @@ def _shrink(
     if first is not None and second is None:
         near, _ = _moves(trial, table, first, None, counts)
         rounding += 1e-5 * np.abs(taken)
-        taken -= near / _decays(trial, table)[first] * tried.mirrors[table][:, first]
+        with np.errstate(all="ignore"):  # it may not decay, but vanish
+            added = tried.mirrors[table][:, first] / _decays(trial, table)[first]
+            taken -= near * added
     return np.where(np.abs(taken) < rounding, 0.0, taken)
 
 

@@ -60,7 +60,11 @@ def _problem(
     """What is wrong, if anything; found once, however often a step is traced."""
     arrays = [jax.ShapeDtypeStruct(*each) for each in shapes]
     params = jax.tree.unflatten(structure, arrays)
-    return _state_not_by_rows(tx, params) or _update_not_by_rows(tx, params)
+    return (
+        _state_not_by_rows(tx, params)
+        or _adds_gradients_up(tx, params)
+        or _update_not_by_rows(tx, params)
+    )
 
 
 def _state_not_by_rows(tx: optax.GradientTransformation, params: Any) -> str | None:
@@ -76,6 +80,16 @@ def _state_not_by_rows(tx: optax.GradientTransformation, params: Any) -> str | N
         right = [1, *[0] * (leaf.ndim - 1)] if is_one[name] else [0] * leaf.ndim
         if growth != right:
             return f"its state {name} {leaf.shape} has not one row for each table row"
+    return None
+
+
+def _adds_gradients_up(tx: optax.GradientTransformation, params: Any) -> str | None:
+    def is_one(state):
+        return isinstance(state, optax.MultiStepsState | optax.ApplyEvery)
+
+    state = jax.eval_shape(tx.init, params)
+    if any(is_one(each) for each in jax.tree.leaves(state, is_leaf=is_one)):
+        return "it adds up the gradients of several batches, and would lose those of table rows that the last of them does not use"
     return None
 
 

@@ -47,7 +47,8 @@ def make_train_step(
     Returns:
         step(state, batch) -> (state, {'loss': float32 []}); the loss is the weighted
         mean over the batch, before the update, without penalties. It is NaN if a
-        feature id is outside the tables.
+        feature id is outside the tables, or after more updates than
+        `catch_up.begin` was told of.
     """
     num_ids = task.model.vocab_size
     model = task.model.clone(vocab_size=num_table_rows or num_ids)
@@ -84,6 +85,8 @@ def make_train_step(
         state = table_rows.put(state, small, batch.unique_ids)
         wrong = table_rows.outside(batch.unique_ids, num_ids)
         wrong &= ~table_rows.is_padding(batch.unique_ids)
+        if resting is not None:
+            wrong |= state.step - state.missed.start > state.missed.sums.shape[0] - 1
         return state, _nan_if(jnp.any(wrong), metrics)
 
     return dense_step if task.table_update == "dense" else row_step

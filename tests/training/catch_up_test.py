@@ -156,6 +156,28 @@ def test_other_optimizers_catch_up_too(tx, bound):
     assert error(tx, x64=True) < bound
 
 
+@pytest.mark.parametrize(("b1", "b2", "rest"), [(0.9, 0.99, 20_000), (0.5, 0.9, 2_000)])
+def test_the_longest_rest_is_the_whole_path(b1, b2, rest):
+    # b2^(rest / 2) is no number of float32 any more.
+    params = tree(np.zeros((1, 1), np.float32))
+    tx = optax.adam(1.0, b1=b1, b2=b2)
+    ones = jax.tree.map(np.ones_like, params)
+    opt_state = jax.tree.map(
+        lambda leaf: leaf if leaf.ndim else leaf + 50,
+        tx.update(ones, tx.init(params))[1],
+    )
+    laws = resting.find(tx, params)
+    run = state.TrainState(50, params, {}, opt_state, 1.0, None, None, None)
+    run = run._replace(last_use=state.up_to_date(params))
+    run = run._replace(missed=missed_updates.of_epoch(laws, run, 50, 50 + 2 * rest))
+    short, long = (
+        rested(run, laws, 50 + each).params["embedding"]["table"]
+        for each in (1_000, rest)
+    )
+    assert np.abs(short).min() > 0.1
+    np.testing.assert_allclose(long, short, rtol=1e-4)
+
+
 def rested(run, laws, step):
     return catch_up.catch_up(laws, run._replace(step=jnp.asarray(step, jnp.int32)))
 
@@ -200,6 +222,23 @@ def test_a_row_update_needs_to_know_what_rows_missed():
     jax.eval_shape(steps.make_train_step(task), begun, batch)
 
 
+def test_a_loop_of_ones_own_makes_the_updates_that_it_told_of():
+    model = models.make("fm", **samples.data_hyperparameters("full"))
+    task = Task(model, learning_rate=1e-3)
+    features = samples.random_features("full", seed=0, num_rows=8)
+    batch = Batch(features, np.zeros(8, np.float32), np.ones(8, np.float32))
+    laws = catch_up.of(task, samples.random_state(model, task.tx, features).params)
+    run = catch_up.begin(laws, samples.random_state(model, task.tx, features), 2)
+    step = jax.jit(steps.make_train_step(task))
+    with pytest.raises(InputError, match=r"before `catch_up\.end`"):
+        catch_up.begin(laws, run, 2)
+    losses = []
+    for _ in range(3):
+        run, metrics = step(run, batch)
+        losses.append(float(metrics["loss"]))
+    assert [*np.isfinite(losses)] == [True, True, False]
+
+
 def test_a_decay_that_undoes_every_parameter_is_refused():
     params = tree(np.zeros((1, 1), np.float32))
     # The first updates, at which laws are tried, are right.
@@ -210,3 +249,30 @@ def test_a_decay_that_undoes_every_parameter_is_refused():
     run = state.TrainState(0, params, {}, None, 1.0, None, None, None)
     with pytest.raises(InputError, match="reaches 1"):
         missed_updates.of_epoch(laws, run, 599_990, 600_010)
+
+
+@pytest.mark.parametrize(
+    "rate",
+    [
+        lambda t: jnp.where((t > 650) & (t < 700), -1e-3, 1e-3),
+        lambda t: jnp.where((t > 650) & (t < 700), 1e-3, 0.0),
+    ],
+    ids=["below 0", "elsewhere 0"],
+)
+def test_what_an_optimizer_did_not_do_when_it_was_tried_is_refused(rate):
+    params = tree(np.zeros((1, 1), np.float32))
+    laws = resting.find(optax.adam(rate), params)
+    run = state.TrainState(0, params, {}, None, 1.0, None, None, None)
+    missed_updates.of_epoch(laws, run, 0, 600)
+    with pytest.raises(InputError, match=r"In step 651.*'dense'") as caught:
+        missed_updates.of_epoch(laws, run, 600, 1200)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_decay_faster_than_that_of_momentum_is_refused_where_sums_would_cancel():
+    params = tree(np.zeros((1, 1), np.float32))
+    run = state.TrainState(0, params, {}, None, 1.0, None, None, None)
+    laws = resting.find(optax.adamw(0.1, weight_decay=1.5), params)
+    missed_updates.of_epoch(laws, run, 0, 100)
+    with pytest.raises(InputError, match="faster than momentum"):
+        missed_updates.of_epoch(laws, run, 0, 1000)

@@ -90,6 +90,35 @@ def test_tables_that_rest_otherwise_have_laws_of_their_own():
     np.testing.assert_allclose(10 * slow.far, fast.far, rtol=1e-4)
 
 
+def test_parts_of_an_optimizer_share_no_law():
+    # Their learning rates differ only between the updates at which laws are tried.
+    rates = {
+        name: optax.adam(lambda t, end=end: jnp.where(t < end, 1e-3, 0.0))
+        for name, end in (("slow", 1030), ("fast", 1060))
+    }
+    label = {"embedding": "slow", "first_order": "fast"}
+    found = resting.find(optax.multi_transform(rates, label), PARAMS)
+    slow, fast = found.rates(1040, 1041)
+    assert (slow.far, fast.far > 0) == (0, True)
+
+
+def test_an_exponential_decay_may_end_below_all_numbers():
+    rate = optax.exponential_decay(1e-2, 100, 0.9)
+    law, rates = only_law(optax.adam(rate))
+    assert (law.first, law.second) == (0, 1)
+    assert rates.far.min() > 0
+
+
+@pytest.mark.parametrize(("b1", "b2"), [(0.9, 0.85), (0.9, 0.82), (0.5, 0.3)])
+def test_no_closed_form_is_known_where_v_decays_before_m(b1, b2):
+    assert "no closed form" in resting.find(optax.adam(1e-3, b1=b1, b2=b2), PARAMS)
+
+
+def test_late_updates_are_not_overseen():
+    law, _ = only_law(optax.adam(lambda t: jnp.where((t > 130) & (t < 250), 1e-2, 0.0)))
+    assert law.first == 0
+
+
 @pytest.mark.parametrize("name", ["adabelief", "adamax", "amsgrad", "lion", "radam"])
 def test_what_has_no_closed_form_is_named(name):
     found = resting.find(optimizers.make(name, 1e-3), PARAMS)

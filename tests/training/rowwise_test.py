@@ -67,6 +67,8 @@ NOT_BY_ROWS = {
     "norm of a table": chain(optax.scale_by_param_block_norm()),
     "clip by the norm of parameters": chain(optax.adaptive_grad_clip(0.1)),
     "muon": optax.contrib.muon(0.1),
+    "several batches": optax.MultiSteps(optax.sgd(0.1), 4).gradient_transformation(),
+    "every fourth batch": chain(optax.apply_every(4)),
 }
 
 
