@@ -265,3 +265,15 @@ def test_a_state_of_an_optimizer_that_is_not_by_table_rows_is_refused(tx, table_
     with pytest.raises(InputError, match="not one row for each table row") as caught:
         afm_jax.fit(task(optimizer=tx, table_update=table_update), store(), **OPTIONS)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("table_update", ["rows", "dense"])
+@pytest.mark.parametrize(
+    "tx",
+    [optax.contrib.reduce_on_plateau(), optax.lookahead(optax.sgd(0.1), 5, 0.5)],
+    ids=["reduce_on_plateau", "lookahead"],
+)
+def test_an_optimizer_that_wants_more_than_gradients_is_refused(tx, table_update):
+    with pytest.raises(InputError, match="does not work on gradients alone") as caught:
+        afm_jax.fit(task(optimizer=tx, table_update=table_update), store(), **OPTIONS)
+    assert "\n" not in str(caught.value)

@@ -3,6 +3,7 @@
 A folder names models and losses of this package; it never causes an import of other code.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ from afm_jax.ops.losses import Loss
 from afm_jax.training import state
 from afm_jax.training.run.config import read_config
 from afm_jax.training.run.folder import Run
+
+_log = logging.getLogger(__name__)
 
 
 class Restored(NamedTuple):
@@ -59,16 +62,25 @@ def restore(
     example = dict(
         jax.eval_shape(made.init, jax.random.key(0), example_features(schema))
     )
+    params = example.pop("params")
     fields = {
-        "params": example.pop("params"),
+        "params": params,
         "model_state": example,
         "base_logit": state.NO_BASE_LOGIT,
     }
     with run.open_checkpoints(
         schema, monitor=config["monitor"], read_only=True
     ) as checkpoints:
+        if "last_use/table" in (checkpoints.saved_leaves() or ()):
+            fields["last_use"] = jax.eval_shape(state.up_to_date, params)
         step, fields = checkpoints.restore_fields(
             fields, checkpoints.best_step() if step is None else step
+        )
+    last_use = fields.pop("last_use", None)
+    if last_use is not None and last_use["table"].any():
+        _log.warning(
+            "Checkpoint %d was made within an epoch: its table rows have not caught up with all steps before it. Those of whole epochs have.",
+            step,
         )
     return Restored(made, step, state.variables_of(**fields))
 

@@ -12,7 +12,7 @@ import jax
 from afm_jax import model_rules
 from afm_jax.errors import InputError
 from afm_jax.features import Features
-from afm_jax.training import catch_up, leaves, messages, resting
+from afm_jax.training import catch_up, leaves, messages, optimizers, resting
 from afm_jax.training import state as states
 from afm_jax.training.actions import (
     Action,
@@ -182,17 +182,7 @@ def _check_shapes(task: Task, example: TrainState, features: Features) -> None:
     )
     if suspect and task.table_update != "dense":
         model_rules.check_tables(task.model, features)
-    lengths = {leaf.shape[0] for leaf in _tables_of(example.params).values()}
-    for where, leaf in _tables_of(example.opt_state).items():
-        if leaf.ndim == 0 or leaf.shape[0] not in lengths:
-            raise InputError(
-                f"The optimizer's state {where} {leaf.shape} has not one row for each table row; choose another optimizer, such as 'adam'."
-            )
-
-
-def _tables_of(tree: Any) -> dict[str, Any]:
-    is_one = leaves.by_name(states.tables(tree))
-    return {name: leaf for name, leaf in leaves.by_name(tree).items() if is_one[name]}
+    optimizers.check(task.tx, example.params, example.opt_state)
 
 
 def _catching_up(

@@ -160,6 +160,38 @@ OPTIMIZERS = (*_SCALES, *(name for name in _of_optax() if name not in _SCALES))
 """Names that `make` knows: four as click-through-rate models have them, then optax's."""
 
 
+def check(tx: optax.GradientTransformation, params: Any, state: Any) -> None:
+    """Checks that an optimizer can train a model.
+
+    Args:
+        tx: the optimizer.
+        params: the model's parameters, of which only names, shapes and dtypes matter.
+        state: the optimizer's state for them, likewise.
+
+    Raises:
+        InputError: its `update` takes more than gradients, its state and parameters; or its
+            state for a table has not one row for each row of the table.
+    """
+    try:
+        jax.eval_shape(tx.update, params, state, params)
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise InputError(
+            f"The optimizer does not work on gradients alone ({reason.removesuffix('.')}); choose another, such as 'adam'."
+        ) from error
+    lengths = {leaf.shape[0] for leaf in _tables_of(params).values()}
+    for where, leaf in _tables_of(state).items():
+        if leaf.ndim == 0 or leaf.shape[0] not in lengths:
+            raise InputError(
+                f"The optimizer's state {where} {leaf.shape} has not one row for each table row; choose another, such as 'adam'."
+            )
+
+
+def _tables_of(tree: Any) -> dict[str, Any]:
+    is_one = leaves.by_name(tables(tree))
+    return {name: leaf for name, leaf in leaves.by_name(tree).items() if is_one[name]}
+
+
 def _of_gradients_alone(
     name: str, learning_rate: float | optax.Schedule, numbers: Mapping[str, Any]
 ) -> optax.GradientTransformation:

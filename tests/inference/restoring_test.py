@@ -64,6 +64,30 @@ def trained(tmp_path_factory):
     return folder
 
 
+@pytest.mark.parametrize(("batch_size", "steps"), [(8, [6, 8]), (60, [1])])
+def test_a_checkpoint_within_an_epoch_says_so(
+    batch_size, steps, trained, tmp_path, caplog
+):
+    """Its table rows are as they were last used."""
+    store = prepare_frames(
+        {"train": table(0), "validation": table(1)}, label="click", categorical=["user"]
+    )
+    model = models.make("fm", schema=store.schema, embedding_dim=2)
+    task = training.Task(model, optimizer="adam", learning_rate=0.1)
+    afm_jax.fit(
+        task,
+        store,
+        epochs=1,
+        batch_size=batch_size,
+        checkpoint_every=3,
+        folder=tmp_path,
+    )
+    for step in steps:
+        caplog.clear()
+        restoring.restore(Run(tmp_path), store.schema, step=step)
+        assert ("have not caught up" in caplog.text) == (step != steps[-1])
+
+
 @pytest.fixture
 def run(trained, tmp_path):
     """A copy of the run, whose files may be spoiled."""
