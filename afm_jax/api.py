@@ -280,6 +280,7 @@ def _describe(run: Run, config: Mapping[str, Any], store: Store) -> None:
                 raise InputError(
                     f"{run.path} holds a run with {name}={saved.get(name)!r}, found {value!r}; name another folder."
                 )
+    run.check_unused()
     run.result.unlink(missing_ok=True)
     with files.written(run.schema) as file:
         file.write(store.schema.to_json().encode("utf-8"))

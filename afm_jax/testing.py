@@ -13,7 +13,7 @@ import jax.export
 import numpy as np
 from flax import linen as nn
 
-from afm_jax.errors import InputError
+from afm_jax.errors import InputError, shown
 from afm_jax.features import Features
 from afm_jax.model_rules import by_path, check_logits, check_tables, words
 
@@ -48,8 +48,12 @@ def check_model(model: type[nn.Module], /, **hyperparameters: Any) -> None:
         **hyperparameters: its fields other than those from the data.
 
     Raises:
-        InputError: a rule is broken.
+        InputError: a rule is broken, or it is no class of a model.
     """
+    if not isinstance(model, type) or not issubclass(model, nn.Module):
+        raise InputError(
+            f"check_model takes the class of a model, such as MyModel, found {shown(model)}."
+        )
     _check_class(model)
     data: dict[str, Any] = {"vocab_size": _VOCAB_SIZE, "slot_fields": _SLOT_FIELDS}
     made = model(**data, **hyperparameters)

@@ -118,7 +118,7 @@ def check(flag: str, config: Mapping[str, Any], given: str | None) -> None:
 
 def _another(flag: str, saved: str, given: str) -> InputError:
     return InputError(
-        f"The run was trained with --{flag}={saved}, found --{flag}={given}."
+        f"The run was trained with --{flag}={saved}, found --{flag}={given}; leave it out, or name another --workdir."
     )
 
 

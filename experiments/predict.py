@@ -80,6 +80,7 @@ def main() -> dict[str, Any] | None:
     startup.prepare()
     from afm_jax.inference import scoring  # needs polars
 
+    _check_output()
     predictor = _RUN.predictor()
     with (
         _source() as source,
@@ -109,6 +110,16 @@ def main() -> dict[str, Any] | None:
         print(json.dumps(result), file=sys.stderr)
         return None
     return result
+
+
+def _check_output() -> None:
+    """Raises InputError if the source would be lost, but for the columns of --id."""
+    source, output = pathlib.Path(_SOURCE.value), pathlib.Path(_OUTPUT.value)
+    same = source.is_file() and output.is_file() and source.samefile(output)
+    if same and _ID.value != ["*"]:
+        raise InputError(
+            f"--output={output} is the source itself, of which only the columns of --id would be left; name another file."
+        )
 
 
 @contextlib.contextmanager

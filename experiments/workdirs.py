@@ -59,10 +59,12 @@ def start(
 
     Raises:
         InputError: there is a run already and `resume` is False; or there is none, or
-            one of another config or other data, and it is True.
+            one of another config or other data, and it is True; or there is a file of
+            something else that the run would write over.
     """
     run = Run(workdir)
     check_paths(run.files, run.folders)
+    run.check_unused()
     if resume:
         check_config(workdir, config)
         _check_data(run, schema)

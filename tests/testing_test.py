@@ -6,7 +6,7 @@ from flax import linen as nn
 
 from afm_jax import testing
 from afm_jax.errors import InputError
-from afm_jax.modules import dense_layer, embedding, output
+from afm_jax.modules import dense_layer, embedding, first_order, output
 
 
 class Good(nn.Module):
@@ -35,6 +35,29 @@ class Good(nn.Module):
 
 def test_a_model_that_keeps_the_contract_passes():
     testing.check_model(Good)
+
+
+def test_what_is_no_class_of_a_model_is_told():
+    for wrong in (Good(vocab_size=3), "fm", int):
+        with pytest.raises(InputError, match="takes the class of a model, such as"):
+            testing.check_model(wrong)
+
+
+class NoStddev(nn.Module):
+    vocab_size: int
+    slot_fields: tuple[int, ...] | None = None
+
+    @nn.compact
+    def __call__(self, features, *, train=False):
+        return embedding.field_vectors(self, 3, features).sum(axis=(1, 2))
+
+
+class NoFirstOrderInputs(NoStddev):
+    init_stddev: float = 0.1
+
+    @nn.compact
+    def __call__(self, features, *, train=False):
+        return first_order.first_order_logits(self, features)
 
 
 class NoSlotFields(nn.Module):
@@ -138,6 +161,14 @@ class NoDropout(Good):
     ("model", "message"),
     [
         (NoSlotFields, "NoSlotFields has no field 'slot_fields'; a model has"),
+        (
+            NoStddev,
+            "NoStddev has no attribute 'init_stddev', which its tables need; add",
+        ),
+        (
+            NoFirstOrderInputs,
+            "NoFirstOrderInputs has no attribute 'first_order_inputs'",
+        ),
         (NoTrain, "NoTrain.__call__ has no option train=False; write def"),
         (OneColumn, "OneColumn's logits are float32 [6, 1] for 6 rows; expected"),
         (RandomWithoutTrain, "RandomWithoutTrain needs a random key without train"),

@@ -1,15 +1,23 @@
 """The embedding table that all fields share."""
 
 import typing
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax
 from flax import linen as nn
 from jaxtyping import Float
 
+from afm_jax.errors import InputError
 from afm_jax.features import Features
 from afm_jax.modules import table_init
 from afm_jax.ops import embedding
+
+_EXAMPLES = {
+    "vocab_size": "vocab_size: int",
+    "slot_fields": "slot_fields: tuple[int, ...] | None = None",
+    "init_stddev": "init_stddev: float = 1e-4",
+    "first_order_inputs": 'first_order_inputs: str = "all"',
+}
 
 
 @typing.runtime_checkable
@@ -33,7 +41,11 @@ def field_vectors(
 
     Called from the model that is to own the `FieldEmbedding`, which is its submodule
     `embedding`.
+
+    Raises:
+        InputError: the model lacks an attribute of `HasTables`.
     """
+    check_attributes(model, "vocab_size", "slot_fields", "init_stddev")
     return FieldEmbedding(
         vocab_size=model.vocab_size,
         embedding_dim=embedding_dim,
@@ -41,6 +53,15 @@ def field_vectors(
         init_stddev=model.init_stddev,
         name="embedding",
     )(features)
+
+
+def check_attributes(model: Any, *names: str) -> None:
+    """Raises InputError if a model lacks one of these attributes."""
+    for name in names:
+        if not hasattr(model, name):
+            raise InputError(
+                f"{type(model).__name__} has no attribute {name!r}, which its tables need; add it as a field of the class, such as `{_EXAMPLES[name]}`."
+            )
 
 
 class FieldEmbedding(nn.Module):

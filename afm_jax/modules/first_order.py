@@ -32,7 +32,13 @@ def first_order_logits(
 
     Called from the model that is to own the `FirstOrder`, which is its submodule
     `first_order`.
+
+    Raises:
+        InputError: the model lacks an attribute of `HasFirstOrder`.
     """
+    embedding.check_attributes(
+        model, "vocab_size", "slot_fields", "init_stddev", "first_order_inputs"
+    )
     return FirstOrder(
         vocab_size=model.vocab_size,
         slot_fields=model.slot_fields,
@@ -48,8 +54,8 @@ class FirstOrder(nn.Module):
     A multi-valued field counts with the mean over its slots, as in the embedding.
 
     Parameters: `table` float32 [vocab_size, 1], N(0, init_stddev), unless `inputs` is
-    'dense'; `kernel` float32 [D, 1], Xavier normal, unless `inputs` is 'fields' or D is
-    0; `bias` float32 [1], 0.
+    'dense'; `kernel` float32 [D, 1], likewise, unless `inputs` is 'fields' or D is 0; `bias`
+    float32 [1], 0.
 
     Attributes:
         vocab_size: Number of feature ids of all fields together, one table row each.
@@ -57,7 +63,8 @@ class FirstOrder(nn.Module):
             each slot is a field.
         inputs: What has first-order weights: 'fields', 'dense' (the dense columns), or
             'all' (both).
-        init_stddev: Standard deviation of the table's initial normal distribution.
+        init_stddev: Standard deviation of the initial weights. They are near 0, so that
+            logits begin near the bias; Xavier's would be N(0, 1) for one dense column.
     """
 
     vocab_size: int
@@ -88,7 +95,7 @@ class FirstOrder(nn.Module):
         num_dense = features.dense.shape[-1]
         if self.inputs != "fields" and num_dense > 0:
             kernel = self.param(
-                "kernel", nn.initializers.xavier_normal(), (num_dense, 1)
+                "kernel", nn.initializers.normal(self.init_stddev), (num_dense, 1)
             )
             dense = exact.dot(features.dense, kernel)
             logits = logits + dense[:, 0]

@@ -211,7 +211,8 @@ def make(loss: str | Loss | Function, **numbers: Any) -> Loss:
         numbers: values for arguments of its function.
 
     Raises:
-        InputError: no loss has this name, or it has no such number.
+        InputError: no loss has this name, or it has no such number; or a function is
+            none of logits and labels.
     """
     if isinstance(loss, str):
         found = {each.name: each for each in _LOSSES}
@@ -226,6 +227,7 @@ def make(loss: str | Loss | Function, **numbers: Any) -> Loss:
                 f"loss must be one of {names()}, a Loss, or a function of logits and labels, found {errors.shown(loss)}."
             )
         loss = Loss(getattr(loss, "__name__", "loss"), loss)
+        _check_function(loss)
     if not numbers:
         return loss
     checked = hyperparameters.check(
@@ -234,6 +236,19 @@ def make(loss: str | Loss | Function, **numbers: Any) -> Loss:
     return dataclasses.replace(
         loss, function=functools.partial(loss.function, **checked)
     )
+
+
+def _check_function(loss: Loss) -> None:
+    """Raises InputError if it does not give one loss a row."""
+    column = jax.ShapeDtypeStruct((3,), jnp.float32)
+    expected = f"the loss {loss.name} must be a function (logits [B], labels [B]) -> losses [B]"
+    try:
+        found = jax.eval_shape(loss.function, column, column)
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise errors.InputError(f"{expected}, found: {reason}") from error
+    if getattr(found, "shape", None) != column.shape:
+        raise errors.InputError(f"{expected}; of 3 rows it gives {errors.shown(found)}")
 
 
 def _least(function: Function, share: float) -> float:

@@ -63,5 +63,5 @@ class Divergence:
         saved = self.last_saved()
         last = "there is none yet" if saved is None else f"step {saved}"
         return InputError(
-            f"{where}; last checkpoint: {last}. Try a smaller learning rate or clip_norm."
+            f"{where}; last checkpoint: {last}. Try a smaller learning rate, or clip the gradient (clip_norm)."
         )

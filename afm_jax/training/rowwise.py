@@ -47,7 +47,7 @@ def check(tx: optax.GradientTransformation, params: Any) -> None:
     problem = _problem(tx, structure, shapes)
     if problem:
         raise InputError(
-            f"table_update='rows' would not compute what this optimizer does: {problem}. Train with table_update='dense'."
+            f"Updates of the batch's table rows would not compute what this optimizer does: {problem}. Train with table_update='dense'."
         )
 
 

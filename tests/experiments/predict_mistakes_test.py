@@ -187,6 +187,17 @@ def test_an_output_that_cannot_be_written_is_one_line(
     assert "below" in line
 
 
+def test_an_output_that_would_keep_a_part_of_the_source_is_refused(
+    folder, tmp_path, capsys
+):
+    source = tmp_path / "day1.csv"
+    source.write_bytes((folder / "day1.csv").read_bytes())
+    (tmp_path / "link").symlink_to(source)
+    flags = (f"--source={source}", f"--output={tmp_path / 'link'}", "--id=user")
+    assert "is the source itself" in told(capsys, folder, *flags)
+    assert source.read_bytes() == (folder / "day1.csv").read_bytes()
+
+
 def test_flags_that_do_not_fit_the_source_are_one_line(folder, tmp_path, capsys):
     os.mkfifo(tmp_path / "pipe")
     loop(tmp_path / "loop")

@@ -170,6 +170,20 @@ def test_a_folder_that_may_not_be_written_to_is_told_before_the_run(
         workdirs.start(tmp_path, CONFIG, SCHEMA, resume=False)
 
 
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("name", ["schema.json", "result.json", "logits/test.npy"])
+def test_a_file_of_something_else_is_not_written_over(tmp_path, name, resume):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("mine")
+    with (
+        pytest.raises(InputError, match=f"{name} is of no run"),
+        workdirs.held(tmp_path),
+    ):
+        workdirs.start(tmp_path, CONFIG, SCHEMA, resume=resume)
+    assert path.read_text() == "mine"
+
+
 def test_a_folder_that_holds_a_run_or_cannot_be_is_refused(started):
     with pytest.raises(InputError, match="holds a run already; go on with it by"):
         workdirs.start(started, CONFIG, SCHEMA, resume=False)

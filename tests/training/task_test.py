@@ -44,6 +44,11 @@ def test_any_function_is_a_loss_and_its_logits_are_log_odds():
         ({"compute_dtype": "float16"}, "compute_dtype must be one of"),
         ({"loss": "hinge"}, "Unknown loss 'hinge'"),
         ({"optimizer": "adm"}, "Unknown optimizer 'adm'"),
+        (
+            {"loss": lambda logits: logits},
+            r"the loss <lambda> must be a function \(logits \[B\], labels \[B\]\) -> losses",
+        ),
+        ({"loss": lambda logits, labels: logits.sum()}, "of 3 rows it gives"),
         ({"learning_rate": None}, "'adam' needs a learning_rate"),
     ],
 )

@@ -26,7 +26,7 @@ def _check_each(chosen: "Chosen") -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(
-            f"Column {twice[0]!r} is named twice; it has one role: {', '.join(_ROLES[:-1])} or {_ROLES[-1]}."
+            f"Column {twice[0]!r} is named twice; give it one role of: {', '.join(_ROLES[:-1])} or {_ROLES[-1]}."
         )
     if chosen.time in {*names} - {*chosen.numeric}:
         raise InputError(

@@ -29,7 +29,8 @@ def sizes(rows: int, fractions: Sequence[float]) -> tuple[int, ...]:
         SPLITS, counts, (train, validation, test), strict=True
     ):
         if fraction and count <= 0:
-            raise InputError(f"{rows} rows are too few to split: none for {split}.")
+            none = "The source has no rows" if not rows else f"{rows} rows are too few"
+            raise InputError(f"{none} to split: none for {split}.")
     return counts
 
 

@@ -47,6 +47,10 @@ def find(data_dir: pathlib.Path, name: str) -> pathlib.Path:
     for folder in _versions(store_folder(data_dir, name)):
         if folder.is_dir():
             return folder
+    if not data_dir.exists():
+        raise InputError(
+            f"There is no folder {data_dir} of prepared data. Make it with python -m data.prepare."
+        )
     there = ", ".join(names(data_dir)) or "none"
     raise InputError(
         f"No prepared data {name!r} in {data_dir}, where there are: {there}. Make it with python -m data.prepare.{did_you_mean(name, names(data_dir))}"

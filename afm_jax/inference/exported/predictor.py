@@ -7,7 +7,7 @@
     model.predict([{"user": 3, ...}, {"user": 4, ...}])         # rows: an array
     model.predict({"user": [3, 4], "item": ["i7", "i8"], ...})  # columns: an array
 
-A row of a model whose columns are all lists stands in a list: alone it reads as columns.
+If all columns of a model hold lists, put a single row into a list, too.
 None, NaN and '' are missing values. A value that training did not meet counts as unseen.
 """
 
@@ -42,7 +42,7 @@ class Predictor:
         self._compute = make(folder, self._encode)
 
     def predict(self, rows):
-        """Predictions, float64: of a row a number, else [N]; mostly probabilities."""
+        """Predictions, float64: a number for a row, else [N]; as a rule probabilities."""
         logits = self.logits(rows).astype(np.float64)
         if self.about["prediction"] == "sigmoid":
             logits = np.exp(-np.logaddexp(0.0, -logits))

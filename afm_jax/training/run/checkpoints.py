@@ -22,6 +22,7 @@ from afm_jax.training.state import ADDED
 T = TypeVar("T")
 Place = Callable[[tuple[Any, ...], np.ndarray], Any]
 
+_LIKE = "Encode new rows as its: data.prepare --like=RUN, or prepare_frames(like=)."
 _NEWEST = 2  # are kept, in case the newest turns out damaged
 
 
@@ -104,14 +105,13 @@ class Checkpoints:
         if self._schema is None:
             raise ValueError("a checkpoint carries a schema, found None")
         named = leaves.by_name(state)
-        needed = sum(leaf.nbytes for leaf in named.values())
         try:
             free = shutil.disk_usage(self._directory).free
         except FileNotFoundError:
             raise InputError(
                 f"{self._directory} was removed while the run went on."
             ) from None
-        if free < needed:
+        if free < sum(leaf.nbytes for leaf in named.values()):
             full = "No space left on device"
             raise OSError(errno.ENOSPC, full, str(self._directory))
         self.wait()
@@ -278,7 +278,7 @@ class Checkpoints:
         if self._schema is not None:
             difference = Schema.from_json(about["schema"]).difference(self._schema)
             if difference:
-                raise InputError(f"{where} was made with another schema, {difference}.")
+                raise InputError(f"{where} has another schema, {difference}. {_LIKE}")
         saved = about["leaves"]
         if fields is not None:
             saved = {k: v for k, v in saved.items() if k.split("/")[0] in fields}

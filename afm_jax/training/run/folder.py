@@ -92,6 +92,16 @@ class Run:
         """Whether the folder holds a run, finished or not, or what is left of one."""
         return self.config.exists() or bool(self.steps())
 
+    def check_unused(self) -> None:
+        """Raises InputError if there is no run, but a file that one would write over."""
+        if self.exists():
+            return
+        found = [path for path in self.files if path.is_file()]
+        if found:
+            raise InputError(
+                f"{found[0]} is of no run that can be read, and would be written over; name another folder, or remove the file."
+            )
+
     def read_schema(self) -> Schema:
         """The schema of the data.
 

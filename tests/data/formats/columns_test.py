@@ -32,7 +32,10 @@ OPTIONS = {
         ({"numeric": ("*",)}, r"named '\*' cannot be told from a pattern"),
         ({"time": "^t$"}, r"named '\^t\$' cannot be told from a pattern"),
         ({"separator": ""}, "--separator must not be empty"),
-        ({"weight": "y"}, "'y' is named twice; it has one role: label, weight, cat"),
+        (
+            {"weight": "y"},
+            "'y' is named twice; give it one role of: label, weight, cat",
+        ),
         ({"weight": "n"}, "'n' is named twice"),
         ({"time": "w", "weight": "w"}, "'w' is the time and the label, the weight or"),
         ({"time_fields": ("hour",)}, "--time_fields needs --time"),
