@@ -118,6 +118,10 @@ def _told(data_dir: pathlib.Path, name: str, written: writer.Written) -> dict[st
         for what, shares in ("unseen", written.unseen), ("missing", written.missing):
             if shares.get(split):
                 _log.info("%s: %s values %s.", split, what, _percent(shares[split]))
+    for split in [split for split in written.schema.rows if split != "train"]:
+        unseen, missing = written.unseen.get(split, {}), written.missing.get(split, {})
+        for warning in summary.strangers(unseen, missing, store.vocabularies):
+            _log.warning("%s: %s", split, warning)
     trained = {
         what: {
             field.name

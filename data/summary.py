@@ -1,16 +1,18 @@
 """What a prepared store holds, in log lines, with a warning of what cannot be learned."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from afm_jax.data.store.reader import Store
+from afm_jax.data.store.vocabularies import Vocabularies
 from afm_jax.features import MISSING, UNSEEN, Field
 from experiments.cli import words
 
 _LARGEST = 5
 _NEARLY_ALL = 0.9
+_ROUNDING = 2e-6  # of shares
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +55,25 @@ def warnings(store: Store) -> Iterator[str]:
         warning = _of_field(field, found)
         if warning:
             yield warning
+
+
+def strangers(
+    unseen: Mapping[str, float],
+    missing: Mapping[str, float],
+    vocabularies: Vocabularies,
+) -> Iterator[str]:
+    """A line for each field none of whose values are of its vocabulary.
+
+    Args:
+        unseen: the share of values that are not, by field.
+        missing: the share of missing values, likewise.
+        vocabularies: of the training rows.
+    """
+    for name, share in unseen.items():
+        if share + missing.get(name, 0.0) > 1 - _ROUNDING:
+            table = vocabularies.tables().get(name)
+            if table is not None and len(table.values):
+                yield f"No value of {name} is one that training had, such as {table.values[0]!r}. Is the column written in another way?"
 
 
 def _of_field(field: Field, counts: np.ndarray) -> str | None:

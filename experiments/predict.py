@@ -10,6 +10,7 @@ for stdin and stdout.
 
 import contextlib
 import json
+import logging
 import pathlib
 import re
 import shutil
@@ -25,12 +26,14 @@ from afm_jax import files
 from afm_jax.data.formats import dialect
 from afm_jax.errors import InputError
 from afm_jax.features import Schema
-from data import catalogue
+from data import catalogue, summary
 from experiments import run_flags, startup
 from experiments.cli import groups, option_flags, program, streams
 from experiments.cli.progress import show_stages
 
 FLAGS = flags.FlagValues()
+
+_log = logging.getLogger(__name__)
 
 _BY_ENDING = ("csv", "parquet")
 """Formats of any columns, of which the file's name tells which it is."""
@@ -100,6 +103,10 @@ def main() -> dict[str, Any] | None:
         _write(scored)
         seconds = time.monotonic() - start
     found = scored.scores.result()
+    for warning in summary.strangers(
+        found["unseen"], found["missing"], predictor.vocabularies
+    ):
+        _log.warning(warning)
     result = {
         "model": _RUN.config()["model"],
         **found,

@@ -90,6 +90,17 @@ def write(path, frame):
     return path
 
 
+@pytest.mark.parametrize("suffix", ["", ".0"])
+def test_a_column_that_is_written_in_another_way_is_told(
+    suffix, trained, tmp_path, caplog
+):
+    """As pandas writes whole numbers beside missing ones: 5.0."""
+    items = pl.concat_str("item", pl.lit(suffix))
+    source = write(tmp_path / "new.csv", new_rows().with_columns(item=items))
+    run(trained, source, tmp_path / "out.csv")
+    assert ("No value of item is one that training had" in caplog.text) == bool(suffix)
+
+
 @pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet"])
 @pytest.mark.parametrize("output", ["out.csv", "out.parquet"])
 def test_rows_come_out_in_their_order_beside_their_predictions(
