@@ -83,7 +83,7 @@ BAD = {
         "line 5: byte 0xe9 is not UTF-8; expected UTF-8 text. csv, libfm and libffm take --encoding, such as latin-1",
     ),
     "empty file": (b"", ("--dataset=criteo",), " is empty; expected rows of data."),
-    "header only": (b"y,city,price\n", CSV, "0 rows are too few to split"),
+    "header only": (b"y,city,price\n", CSV, "The source has no rows to split"),
     "truncated gzip": (
         gzip.compress("\n".join(criteo_lines(3000)).encode())[:-1000],
         ("--dataset=criteo",),
