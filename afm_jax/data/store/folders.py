@@ -49,7 +49,7 @@ def find(data_dir: pathlib.Path, name: str) -> pathlib.Path:
             return folder
     if not data_dir.exists():
         raise InputError(
-            f"There is no folder {data_dir} of prepared data. Make it with python -m data.prepare."
+            f"No prepared data {name!r}, since there is no folder {data_dir}. Make it with python -m data.prepare."
         )
     there = ", ".join(names(data_dir)) or "none"
     raise InputError(

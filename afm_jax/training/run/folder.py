@@ -93,10 +93,14 @@ class Run:
         return self.config.exists() or bool(self.steps())
 
     def check_unused(self) -> None:
-        """Raises InputError if there is no run, but a file that one would write over."""
+        """Raises InputError if there is no run, but a file that one would write over.
+
+        Lines of metrics may be left of a run that failed before its first checkpoint.
+        """
         if self.exists():
             return
-        found = [path for path in self.files if path.is_file()]
+        described = (path for path in self.files if path != self.metrics)
+        found = [path for path in described if path.is_file()]
         if found:
             raise InputError(
                 f"{found[0]} is of no run that can be read, and would be written over; name another folder, or remove the file."

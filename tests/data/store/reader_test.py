@@ -229,7 +229,7 @@ def test_an_unknown_name_is_told_with_the_names_there_are(tmp_path):
             open_store(tmp_path, name)
     with pytest.raises(InputError, match=r"No prepared data 'tor' .* there are: toy"):
         open_store(tmp_path, "tor")
-    with pytest.raises(InputError, match="there are: none"):
+    with pytest.raises(InputError, match="there is no folder"):
         open_store(tmp_path / "nowhere", "toy")
     with pytest.raises(InputError, match=r"'\.\./toy' is no name for a data set"):
         open_store(tmp_path / "toy", "../toy")
